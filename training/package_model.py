@@ -1,0 +1,137 @@
+"""Put trained parts together into a model folder: half precision, model card, attribution, logs.
+
+    python training/package_model.py configs/package_tiny.yaml [name=value ...]
+
+Output folder: model_index.json, autoencoder/, transformer/, text_encoder/, tokenizer/, README.md (the
+model card), ATTRIBUTION.md (author, licence and address of every training clip) and training/ with
+each part's configuration and loss curve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from woosh.autoencoder import WooshAutoencoder
+from woosh.config import load_config
+from woosh.datasets import Row, read_manifest
+from woosh.pipeline import WooshPipeline
+from woosh.text import WooshTextEncoder, load_tokenizer
+from woosh.training import half
+from woosh.transformer import WooshTransformer
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one packaging; see `configs/package_tiny.yaml`."""
+
+    output: str
+    manifest: str  # of the training data, for the attribution
+    split: str
+    autoencoder: str  # run folder of each recipe
+    latents: str
+    text_encoder: str
+    transformer: str
+    default_steps: int
+    default_guidance_scale: float
+    licence: str  # of the weights, SPDX
+    size_limit: int  # bytes of all weights and the tokenizer
+
+
+def attribution(rows: list[Row]) -> str:
+    """Markdown with author, licence and address of every clip, grouped by where it was collected."""
+    sources: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        sources[row.source].append(row)
+    lines = [
+        "# Attribution",
+        "",
+        f"The weights in this folder were trained on {len(rows)} recordings by the authors below, and on "
+        "sounds rendered by `woosh.procedural`. Where no version of a licence is given, the address "
+        "names it. No recording is contained in this folder.",
+    ]
+    for source, members in sorted(sources.items()):
+        lines += [
+            "",
+            f"## {source} ({len(members)} clips, https://github.com/{source})",
+            "",
+            "| file | author | licence | address |",
+            "|---|---|---|---|",
+        ]
+        for row in sorted(members, key=lambda row: row.file):
+            cells = (row.file, row.author, row.licence, row.url or f"https://github.com/{source}")
+            lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def model_card(config: Config, parameters: dict[str, int]) -> str:
+    """Front matter that tools read, and what the folder is."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in parameters.items())
+    return (
+        f"---\nlicense: {config.licence}\npipeline_tag: text-to-audio\nlibrary_name: diffusers\n---\n\n"
+        f"# {Path(config.output).name}\n\n"
+        "Text to sound effects, 48 kHz mono, 0.3 to 10 seconds, on an ordinary processor. Parameters: "
+        f"{counts}.\n\n"
+        f"The weights are released under {config.licence.upper()}; ATTRIBUTION.md names the authors of the "
+        "recordings that they were trained on. `training/` holds the configuration, seed and loss curve of "
+        "each part. The figures that this model reaches stand in the project's README with the commands "
+        "that give them.\n"
+    )
+
+
+def copy_records(run: Path, name: str, target: Path) -> None:
+    """Copy a run's configuration, loss curve and evaluation where it has them."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in ("config.yaml", "log.jsonl", "evaluation.json"):
+        if (run / file).is_file():
+            shutil.copyfile(run / file, target / f"{name}_{file}")
+
+
+def main(config: Config) -> None:
+    """Write the folder anew."""
+    output = Path(config.output)
+    text_run = Path(config.text_encoder)
+    parts = {
+        "autoencoder": WooshAutoencoder.from_pretrained(Path(config.autoencoder) / "autoencoder"),
+        "transformer": WooshTransformer.from_pretrained(Path(config.transformer) / "transformer"),
+        "text_encoder": WooshTextEncoder.from_pretrained(text_run / "text_encoder"),
+    }
+    parameters = {
+        name: sum(value.numel() for value in part.parameters()) for name, part in parts.items()
+    }
+    pipeline = WooshPipeline(
+        **{name: half(part) for name, part in parts.items()},
+        tokenizer=load_tokenizer(text_run / "tokenizer"),
+        default_steps=config.default_steps,
+        default_guidance_scale=config.default_guidance_scale,
+    )
+    if output.exists():
+        shutil.rmtree(output)
+    pipeline.save_pretrained(output)
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    if size > config.size_limit:
+        raise ValueError(f"{output} holds {size:,} bytes, more than {config.size_limit:,}")
+    (output / "README.md").write_text(model_card(config, parameters))
+    (output / "ATTRIBUTION.md").write_text(
+        attribution(read_manifest(config.manifest, config.split))
+    )
+    runs = {
+        "autoencoder": config.autoencoder,
+        "latents": config.latents,
+        "text_encoder": config.text_encoder,
+        "transformer": config.transformer,
+    }
+    for name, run in runs.items():
+        copy_records(Path(run), name, output / "training")
+    print(f"{output}: {size:,} bytes; {parameters}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="name=value")
+    arguments = parser.parse_args()
+    main(load_config(Config, arguments.config, arguments.overrides))

@@ -1,0 +1,233 @@
+"""Train the autoencoder on recorded and procedural sounds.
+
+    accelerate launch training/train_autoencoder.py configs/autoencoder_tiny.yaml [name=value ...]
+
+The losses act on the head's own outputs (magnitude and phase vector of every bin) and on mel
+spectra of the waveform. Output folder: autoencoder/ (the moving average, with the latents' mean and
+standard deviation), log.jsonl, config.yaml, checkpoint/.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from woosh.autoencoder import WooshAutoencoder
+from woosh.config import load_config
+from woosh.datasets import Clip, CropDataset, load_clips, procedural_clips, read_manifest
+from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phase_loss
+from woosh.metrics import mel_distance, si_sdr
+from woosh.training import (
+    Log,
+    Progress,
+    cosine_schedule,
+    moving_average,
+    resume_checkpoint,
+    save_checkpoint,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training; see `configs/autoencoder_tiny.yaml`."""
+
+    output: str
+    manifest: str  # JSONL, audio beside it
+    procedural_clips: int  # how many sounds are rendered for training
+    procedural_share: float  # of the crops, 0 to 1
+    n_fft: int
+    hop_length: int
+    latent_channels: int
+    width: int
+    inner_width: int
+    encoder_layers: int
+    decoder_layers: int
+    spectrum_exponent: float
+    crop_seconds: float
+    batch_size: int  # crops per process
+    steps: int
+    learning_rate: float
+    warmup_steps: int
+    betas: tuple[float, ...]
+    ema_decay: float
+    clip_norm: float
+    magnitude_weight: float
+    phase_weight: float
+    complex_weight: float
+    mel_weight: float
+    mel_windows: tuple[int, ...]
+    mel_bands: tuple[int, ...]
+    statistics_batches: int  # from which the latents' mean and standard deviation are taken
+    precision: str  # "no", "bf16" or "fp16"
+    seed: int
+    log_every: int
+    save_every: int
+    evaluate_every: int
+    resume: bool  # continue from the output folder's checkpoint
+
+
+def training_step(
+    model: WooshAutoencoder, audio: Tensor, config: Config
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of a batch of audio (B, 1, S), and its parts."""
+    target = model.stft(audio)
+    estimate = model.synthesise(model.analyse(target))
+    waveform = model.istft(
+        torch.complex(estimate.magnitude * estimate.real, estimate.magnitude * estimate.imaginary)
+    )
+    length = waveform.shape[-1]
+    parts = {
+        "magnitude": magnitude_loss(target, estimate),
+        "phase": phase_loss(target, estimate),
+        "complex": complex_loss(target, estimate),
+        "mel": multiscale_mel_loss(
+            audio[..., :length],
+            waveform,
+            model.config.sample_rate,  # type: ignore[attr-defined]
+            config.mel_windows,
+            config.mel_bands,
+        ),
+    }
+    weights = {
+        "magnitude": config.magnitude_weight,
+        "phase": config.phase_weight,
+        "complex": config.complex_weight,
+        "mel": config.mel_weight,
+    }
+    loss = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
+    return loss, {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
+
+
+@torch.no_grad()
+def evaluate(model: WooshAutoencoder, clips: list[Clip], limit: int = 48) -> dict[str, float]:
+    """Mean MelDist and SI-SDR over up to `limit` held-out clips, evenly chosen, 5 s of each."""
+    mel, sdr = [], []
+    for clip in clips[:: max(1, len(clips) // limit)]:
+        audio = torch.from_numpy(clip.audio[:240_000])
+        audio = torch.nn.functional.pad(audio, (0, max(0, 4800 - len(audio))))
+        audio = 0.8 * audio / audio.abs().max()
+        estimate = model(audio[None, None])[0, 0]
+        audio = audio[: len(estimate)]
+        mel.append(float(mel_distance(audio, estimate)))
+        sdr.append(float(si_sdr(audio, estimate)))
+    return {"mel_distance": float(np.nanmean(mel)), "si_sdr": float(np.nanmean(sdr))}
+
+
+@torch.no_grad()
+def set_latent_statistics(model: WooshAutoencoder, batches: list[Tensor]) -> None:
+    """Average the batches' channel means and standard deviations (over batch and time)."""
+    latents = [model.analyse(model.stft(audio)) for audio in batches]
+    model.latent_mean.copy_(torch.stack([z.mean(dim=(0, 2)) for z in latents]).mean(dim=0))
+    model.latent_std.copy_(torch.stack([z.std(dim=(0, 2)) for z in latents]).mean(dim=0))
+
+
+def sampling_weights(recorded: list[Clip], procedural: list[Clip], share: float) -> np.ndarray:
+    """Longer clips are drawn more often, by the square root of at most 10 s."""
+    parts = []
+    for clips, part in ((recorded, 1.0 - share), (procedural, share)):
+        lengths = np.array([min(len(clip.audio), 480_000) for clip in clips], dtype=np.float64)
+        parts.append(part * np.sqrt(lengths) / max(1.0, np.sqrt(lengths).sum()))
+    return np.concatenate(parts)
+
+
+def main(config: Config) -> None:
+    """Train, take the latents' statistics and save."""
+    # 1. Accelerator
+    accelerator = Accelerator(mixed_precision=config.precision)
+    torch.manual_seed(config.seed)
+    output = Path(config.output)
+
+    # 2. Data
+    manifest = Path(config.manifest)
+    recorded = load_clips(read_manifest(manifest, "train"), manifest.parent)
+    held_out = load_clips(read_manifest(manifest, "validation"), manifest.parent)
+    procedural = procedural_clips(config.procedural_clips, config.seed)
+    weights = sampling_weights(recorded, procedural, config.procedural_share)
+    samples = round(config.crop_seconds * 48_000)
+    batch_total = config.batch_size * accelerator.num_processes
+
+    # 3. Model
+    model = WooshAutoencoder(
+        n_fft=config.n_fft,
+        hop_length=config.hop_length,
+        latent_channels=config.latent_channels,
+        width=config.width,
+        inner_width=config.inner_width,
+        encoder_layers=config.encoder_layers,
+        decoder_layers=config.decoder_layers,
+        spectrum_exponent=config.spectrum_exponent,
+    )
+    average = moving_average(model, config.ema_decay)
+
+    # 4. Optimiser and schedule
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, betas=config.betas, weight_decay=0.0
+    )
+    schedule = cosine_schedule(optimizer, config.warmup_steps, config.steps)
+
+    # 5. Prepare and resume
+    progress = Progress()
+    model, optimizer = accelerator.prepare(model, optimizer)
+    average.to(accelerator.device)
+    accelerator.register_for_checkpointing(schedule, average, progress)
+    if config.resume:
+        resume_checkpoint(accelerator, output / "checkpoint")
+    crops = CropDataset(
+        [*recorded, *procedural],
+        weights,
+        samples,
+        config.steps * batch_total,
+        config.seed,
+        start=progress.step * batch_total,
+    )
+    loader = accelerator.prepare(DataLoader(crops, batch_size=config.batch_size))
+
+    # 6. Loop
+    log = Log(output, config, config.resume) if accelerator.is_main_process else None
+    bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
+    plain = accelerator.unwrap_model(model)
+    for audio in bar:
+        with accelerator.autocast():
+            loss, logs = training_step(plain, audio, config)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        average.update_parameters(plain)
+        progress.step += 1
+        if log is not None and progress.step % config.log_every == 0:
+            scalars = {name: value.item() for name, value in logs.items()}
+            log.write(progress.step, scalars, config.log_every * batch_total, "crops")
+            bar.set_postfix(loss=round(scalars["loss"], 3))
+        if log is not None and progress.step % config.evaluate_every == 0:
+            with accelerator.autocast():
+                log.write(progress.step, evaluate(average.module, held_out), 0, "crops")
+        if progress.step % config.save_every == 0 or progress.step == config.steps:
+            save_checkpoint(accelerator, output / "checkpoint")
+
+    # 7. Statistics and save
+    if accelerator.is_main_process:
+        best = average.module
+        statistics = CropDataset(
+            recorded, weights[: len(recorded)], samples, config.statistics_batches * 16, config.seed + 1
+        )
+        batches = list(DataLoader(statistics, batch_size=16))
+        set_latent_statistics(best, [batch.to(accelerator.device) for batch in batches])
+        best.save_pretrained(output / "autoencoder")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="name=value")
+    arguments = parser.parse_args()
+    main(load_config(Config, arguments.config, arguments.overrides))

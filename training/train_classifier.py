@@ -1,0 +1,212 @@
+"""Train the classifier that counts how many generated clips are recognised.
+
+    accelerate launch training/train_classifier.py configs/classifier.yaml [name=value ...]
+
+Log-mel spectra of the whole data set are computed once; augmentation bends them. Output folder:
+config.json, model weights in half precision, log.jsonl, evaluation.json, settings.yaml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import yaml
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from woosh.classifier import (
+    LABELS,
+    OTHER,
+    Augmentation,
+    Recording,
+    SoundClassifier,
+    augment,
+    fill,
+    padded,
+    read_recordings,
+)
+from woosh.config import load_config
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of one training; see `configs/classifier.yaml`."""
+
+    data: str  # folder with manifest.jsonl
+    output: str
+    widths: tuple[int, ...]
+    embedding_width: int
+    members: int  # networks of the ensemble
+    dropout: float
+    seconds: float  # of a training crop
+    clip_seconds: float  # longest part of a recording that is used
+    steps: int
+    batch_size: int
+    other_share: float  # of a batch
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    label_smoothing: float
+    precision: str  # "no" or "bf16"
+    seed: int
+    log_every: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Clips for all members: decibels (B, bands, T) and class probabilities (B, classes)."""
+
+    decibels: Tensor
+    targets: Tensor
+
+
+def draw_batch(
+    by_class: Sequence[Sequence[Tensor]], config: Config, frames: int, generator: torch.Generator
+) -> Batch:
+    """Draws classes first and then one of the class's spectra, and bends them."""
+    count = config.batch_size
+    is_other = torch.rand(count, generator=generator) < config.other_share
+    classes = torch.randint(0, OTHER, (count,), generator=generator)
+    classes = torch.where(is_other, OTHER, classes)
+    decibels = []
+    for index in classes.tolist():
+        spectra = by_class[index]
+        row = int(torch.randint(0, len(spectra), (), generator=generator))
+        decibels.append(fill(spectra[row], frames, generator))
+    targets = functional.one_hot(classes, OTHER + 1).float()
+    return Batch(*augment(torch.stack(decibels), targets, Augmentation(), generator))
+
+
+def training_step(
+    model: nn.Module, batch: Batch, label_smoothing: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Sum of the members' cross-entropies: each learns alone, from its own start and dropout."""
+    verdict = model(batch.decibels)
+    losses = torch.stack(
+        [
+            functional.cross_entropy(logits, batch.targets, label_smoothing=label_smoothing)
+            for logits in verdict.member_logits
+        ]
+    )
+    right = verdict.logits.argmax(dim=-1) == batch.targets.argmax(dim=-1)
+    return losses.sum(), {
+        "loss": losses.mean().detach(),
+        "accuracy": right.float().mean().detach(),
+    }
+
+
+def learning_rate(step: int, config: Config) -> float:
+    """Linear warm-up, then a cosine down to zero at the last step."""
+    warmup = min(1.0, (step + 1) / config.warmup_steps)
+    return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+
+
+@torch.inference_mode()
+def evaluate(
+    model: SoundClassifier, clips: Sequence[Recording], frames: int
+) -> dict[str, float | dict]:
+    """Accuracy on the first seconds of each clip, forced to the ten classes and with "other"."""
+    model.eval()
+    spectra = torch.stack([padded(clip.decibels, frames) for clip in clips])
+    logits = torch.cat([model(part).logits for part in spectra.split(32)])
+    model.train()
+    wanted = torch.tensor([clip.index for clip in clips])
+    judged = wanted != OTHER
+    forced = (logits[:, :OTHER].argmax(dim=-1) == wanted)[judged]
+    free = logits.argmax(dim=-1) == wanted
+    return {
+        "clips": int(judged.sum()),
+        "forced_accuracy": forced.float().mean().item(),
+        "accuracy_with_other": free[judged].float().mean().item(),
+        "other_rejected": free[~judged].float().mean().item(),
+        "forced_accuracy_per_class": {
+            label: forced[wanted[judged] == index].float().mean().item()
+            for index, label in enumerate(LABELS)
+        },
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the recipe."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="name=value")
+    options = parser.parse_args(arguments)
+    config = load_config(Config, options.config, options.overrides)
+
+    # Accelerator
+    accelerator = Accelerator(mixed_precision=config.precision)
+    generator = torch.Generator().manual_seed(config.seed)
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "settings.yaml").write_text(yaml.safe_dump(dataclasses.asdict(config)))
+
+    # Model
+    set_seed(config.seed)  # of initial weights and dropout; the data have their own generator
+    model = SoundClassifier(
+        widths=config.widths,
+        embedding_width=config.embedding_width,
+        members=config.members,
+        dropout=config.dropout,
+    )
+    frames = 1 + round(config.seconds * model.sample_rate / model.hop_length)
+
+    # Data
+    data = Path(config.data)
+    train = read_recordings(data, model, config.clip_seconds, ("train",))
+    validation = read_recordings(data, model, config.seconds, ("validation",))
+    by_class = [
+        [clip.decibels for clip in train if clip.index == index] for index in range(OTHER + 1)
+    ]
+
+    # Optimiser
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=config.weight_decay,
+    )
+
+    # Prepare
+    model, optimiser = accelerator.prepare(model.to(memory_format=torch.channels_last), optimiser)
+    model.train()
+
+    # Loop
+    bar = tqdm(range(config.steps), disable=not accelerator.is_local_main_process)
+    with (output / "log.jsonl").open("w", buffering=1) as log:
+        for step in bar:
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(step, config)
+            batch = draw_batch(by_class, config, frames, generator)
+            batch = Batch(
+                *(part.to(accelerator.device) for part in (batch.decibels, batch.targets))
+            )
+            loss, logs = training_step(model, batch, config.label_smoothing)
+            accelerator.backward(loss)
+            optimiser.step()
+            optimiser.zero_grad()
+            if (step + 1) % config.log_every == 0:
+                scalars = {name: value.item() for name, value in logs.items()}
+                bar.set_postfix(scalars)
+                log.write(json.dumps({"step": step + 1, **scalars}) + "\n")
+
+    # Save
+    classifier = accelerator.unwrap_model(model, keep_fp32_wrapper=False).cpu()
+    classifier = classifier.to(torch.float16).to(torch.float32)  # judged as it is stored
+    result = evaluate(classifier, validation, frames)
+    (output / "evaluation.json").write_text(json.dumps(result, indent=1))
+    classifier.to(torch.float16).save_pretrained(output)
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

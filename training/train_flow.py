@@ -1,0 +1,238 @@
+"""Train the transformer: the flow from noise to the latents of captioned sounds.
+
+    accelerate launch training/train_flow.py configs/flow_tiny.yaml [name=value ...]
+
+Reads the latents of training/encode_latents.py and the text encoder of training/train_text_encoder.py.
+Output folder: transformer/ (the moving average), log.jsonl, config.yaml, checkpoint/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from woosh.config import load_config
+from woosh.flow import flow_loss, interpolate, sample_times, target_velocity
+from woosh.latents import LatentBatch, LatentBatches, load_latents
+from woosh.phrases import varied
+from woosh.text import WooshTextEncoder, load_tokenizer, tokenize
+from woosh.training import (
+    Log,
+    Progress,
+    cosine_schedule,
+    moving_average,
+    resume_checkpoint,
+    save_checkpoint,
+)
+from woosh.transformer import WooshTransformer
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training; see `configs/flow_tiny.yaml`."""
+
+    output: str
+    latents: str  # folder of training/encode_latents.py
+    text_encoder: str  # folder
+    tokenizer: str  # folder
+    latent_rate: float  # frames per second
+    width: int
+    inner_width: int
+    joint_blocks: int
+    fused_blocks: int
+    heads: int
+    rotary_channels: int
+    rotary_factor: float
+    time_features: int
+    patch_size: int
+    max_frames: int
+    lengths: tuple[int, ...]  # latent frames of a batch, one is drawn
+    length_chances: tuple[float, ...]
+    frames_per_batch: int  # clips times length, per process
+    favoured: tuple[str, ...]  # labels that get extra weight
+    favoured_share: float  # of the draws
+    short_share: float  # of the other draws: a short sound followed by silence
+    caption_dropout: float
+    time_logit_mean: float
+    time_logit_std: float
+    steps: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    ema_decay: float
+    clip_norm: float
+    precision: str  # "no", "bf16" or "fp16"
+    seed: int
+    log_every: int
+    save_every: int
+    resume: bool  # continue from the output folder's checkpoint
+
+
+class Batches(Dataset):
+    """The batches from `start` on as a map-style data set, for the loader to split by process."""
+
+    def __init__(self, source: LatentBatches, start: int, count: int) -> None:
+        self.source, self.start, self.count = source, start, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[int, LatentBatch]:
+        return self.start + index, self.source.batch(self.start + index)
+
+
+def training_step(
+    model: nn.Module, latents: Tensor, text: Tensor, mask: Tensor, noise: Tensor, time: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Velocity loss of latents (B, C, T) at times (B,), weighted by the learned log-variance."""
+    noisy = interpolate(latents, noise, time)
+    velocity = model(noisy, time, model.prepare(text, mask))
+    target = target_velocity(latents, noise)
+    loss = flow_loss(velocity, target, log_variance=model.log_variance(time))
+    return loss, {"loss": loss.detach(), "error": flow_loss(velocity.detach(), target)}
+
+
+def draw_noise(
+    latents: Tensor, config: Config, number: int
+) -> tuple[Tensor, Tensor]:
+    """Noise (B, C, T) and times (B,) of batch `number`, which follow from the seed alone."""
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
+    noise = torch.randn(latents.shape, generator=generator)
+    time = sample_times(
+        len(latents), generator, config.time_logit_mean, config.time_logit_std
+    )
+    return noise.to(latents.device), time.to(latents.device)
+
+
+def parameter_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Split parameters: the blocks' matrices, whose updates are orthogonalised, and all others."""
+    matrices = [
+        value
+        for name, value in model.named_parameters()
+        if value.ndim == 2 and name.startswith(("joint.", "fused.")) and "modulation" not in name
+    ]
+    chosen = {id(value) for value in matrices}
+    return matrices, [value for value in model.parameters() if id(value) not in chosen]
+
+
+def main(config: Config) -> None:
+    """Train and save."""
+    # 1. Accelerator
+    accelerator = Accelerator(mixed_precision=config.precision)
+    torch.manual_seed(config.seed)
+    output = Path(config.output)
+
+    # 2. Data
+    clips, silence = load_latents(Path(config.latents))
+    source = LatentBatches(
+        clips,
+        silence,
+        lengths=config.lengths,
+        chances=config.length_chances,
+        frames_per_batch=config.frames_per_batch,
+        favoured=config.favoured,
+        favoured_share=config.favoured_share,
+        short_share=config.short_share,
+        caption_dropout=config.caption_dropout,
+        latent_rate=config.latent_rate,
+        seed=config.seed,
+    )
+    tokenizer = load_tokenizer(config.tokenizer)
+    text_encoder = WooshTextEncoder.from_pretrained(config.text_encoder)
+    text_encoder.to(accelerator.device).eval().requires_grad_(False)
+    max_tokens = text_encoder.config.max_tokens
+
+    # 3. Model
+    model = WooshTransformer(
+        latent_channels=silence.shape[0],
+        text_width=text_encoder.config.width,
+        text_tokens=max_tokens,
+        width=config.width,
+        inner_width=config.inner_width,
+        joint_blocks=config.joint_blocks,
+        fused_blocks=config.fused_blocks,
+        heads=config.heads,
+        rotary_channels=config.rotary_channels,
+        max_frames=config.max_frames,
+        time_features=config.time_features,
+        rotary_factor=config.rotary_factor,
+        patch_size=config.patch_size,
+    )
+    average = moving_average(model, config.ema_decay)
+
+    # 4. Optimisers and schedules: Muon for the blocks' matrices, AdamW for the rest
+    matrices, others = parameter_groups(model)
+    muon = torch.optim.Muon(
+        matrices,
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adamw = torch.optim.AdamW(
+        others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=config.weight_decay
+    )
+    optimizers = [muon, adamw]
+    schedules = [cosine_schedule(o, config.warmup_steps, config.steps) for o in optimizers]
+
+    # 5. Prepare and resume
+    progress = Progress()
+    model, *optimizers = accelerator.prepare(model, *optimizers)
+    average.to(accelerator.device)
+    accelerator.register_for_checkpointing(*schedules, average, progress)
+    if config.resume:
+        resume_checkpoint(accelerator, output / "checkpoint")
+    processes, rank = accelerator.num_processes, accelerator.process_index
+    remaining = Batches(source, progress.step * processes, (config.steps - progress.step) * processes)
+    loader = DataLoader(
+        remaining, batch_size=None, sampler=range(rank, len(remaining), processes)
+    )
+
+    # 6. Loop
+    log = Log(output, config, config.resume) if accelerator.is_main_process else None
+    bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
+    plain = accelerator.unwrap_model(model)
+    total, clips_seen = {"loss": 0.0, "error": 0.0}, 0
+    for number, batch in bar:
+        latents = batch.latents.to(accelerator.device)
+        captions = [varied(caption, random.Random(number)) for caption in batch.captions]
+        ids, mask = (x.to(accelerator.device) for x in tokenize(tokenizer, captions, max_tokens))
+        noise, time = draw_noise(latents, config, number)
+        with accelerator.autocast():
+            with torch.no_grad():
+                text = text_encoder(ids, mask)
+            loss, logs = training_step(plain, latents, text, mask, noise, time)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+        average.update_parameters(plain)
+        progress.step += 1
+        total = {name: total[name] + logs[name].item() for name in total}
+        clips_seen += len(latents) * processes
+        if log is not None and progress.step % config.log_every == 0:
+            means = {name: value / config.log_every for name, value in total.items()}
+            log.write(progress.step, means, clips_seen, "clips")
+            bar.set_postfix(error=round(means["error"], 4))
+            total, clips_seen = dict.fromkeys(total, 0.0), 0
+        if progress.step % config.save_every == 0 or progress.step == config.steps:
+            save_checkpoint(accelerator, output / "checkpoint")
+            if accelerator.is_main_process:
+                average.module.save_pretrained(output / "transformer")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="name=value")
+    arguments = parser.parse_args()
+    main(load_config(Config, arguments.config, arguments.overrides))

@@ -1,0 +1,42 @@
+"""Sound effects from text.
+
+The public classes are imported on first use, so that ``import woosh`` and the command line stay
+quick: nothing here imports torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from woosh.autoencoder import WooshAutoencoder
+    from woosh.pipeline import WooshPipeline
+    from woosh.text import WooshTextEncoder
+    from woosh.transformer import WooshTransformer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "WooshAutoencoder",
+    "WooshPipeline",
+    "WooshTextEncoder",
+    "WooshTransformer",
+    "__version__",
+]
+
+_HOMES = {
+    "WooshAutoencoder": "woosh.autoencoder",
+    "WooshPipeline": "woosh.pipeline",
+    "WooshTextEncoder": "woosh.text",
+    "WooshTransformer": "woosh.transformer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public class when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'woosh' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

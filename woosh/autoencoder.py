@@ -1,0 +1,204 @@
+"""Woosh-AE: audio <-> latents through the complex spectrum (spec of SonyResearch/Woosh v1.0.0)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional
+
+MAGNITUDE_FLOOR = 1e-7  # keeps powers and logarithms of silent bins finite
+
+
+class Spectrum(NamedTuple):
+    """What the decoder's head says of every bin: all (B, F, T), float32."""
+
+    magnitude: Tensor  # linear, not negative
+    real: Tensor  # cosine of the phase
+    imaginary: Tensor  # sine of the phase
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution over time, then a two-layer perceptron per frame, scaled, added."""
+
+    def __init__(self, width: int, inner_width: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(width, width, kernel_size=7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.expand = nn.Linear(width, inner_width)
+        self.contract = nn.Linear(inner_width, width)
+        self.scale = nn.Parameter(torch.full((width,), 1 / 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.depthwise(x).transpose(1, 2)  # (B, T, D)
+        hidden = self.contract(functional.gelu(self.expand(self.norm(hidden))))
+        return x + (self.scale * hidden).transpose(1, 2)  # (B, D, T)
+
+
+class Backbone(nn.Module):
+    """Convolution in, normalisation, ConvNeXt blocks, normalisation: the same in both halves."""
+
+    def __init__(self, channels: int, width: int, inner_width: int, layers: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv1d(channels, width, kernel_size=7, padding=3)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(width, inner_width) for _ in range(layers))
+        self.final_norm = nn.LayerNorm(width, eps=1e-6)
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d | nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.embed(x.to(self.embed.weight.dtype))  # (B, D, T)
+        x = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x)
+        return self.final_norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+class Encoder(nn.Module):
+    """Spectrum channels (B, 2 F, T) -> latents (B, C, T), not normalised."""
+
+    def __init__(
+        self, channels: int, latent_channels: int, width: int, inner_width: int, layers: int
+    ) -> None:
+        super().__init__()
+        self.backbone = Backbone(channels, width, inner_width, layers)
+        self.project = nn.Conv1d(width, latent_channels, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.backbone(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.project(hidden.to(self.project.weight.dtype))
+
+
+class Decoder(nn.Module):
+    """Latents (B, C, T), not normalised -> head channels (B, 3 F, T) in the order (m, a, b)."""
+
+    def __init__(
+        self, latent_channels: int, bins: int, width: int, inner_width: int, layers: int
+    ) -> None:
+        super().__init__()
+        self.backbone = Backbone(latent_channels, width, inner_width, layers)
+        self.head = nn.Conv1d(width, 3 * bins, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.backbone(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(hidden.to(self.head.weight.dtype))
+
+
+class WooshAutoencoder(ModelMixin, ConfigMixin):
+    """Mono audio <-> latents: STFT -> ConvNeXt -> latents -> ConvNeXt -> STFT, deterministic.
+
+    Latents are normalised per channel by `latent_mean` and `latent_std`, buffers that training
+    sets last: every generator works on normalised latents.
+
+    Args:
+        sample_rate: of the audio, in Hz.
+        n_fft: window length of the STFT in samples (periodic Hann, centred by reflection).
+        hop_length: samples per latent frame.
+        latent_channels: numbers per latent frame.
+        width: channels of the ConvNeXt blocks.
+        inner_width: channels inside a block's perceptron.
+        encoder_layers: ConvNeXt blocks in the encoder.
+        decoder_layers: ConvNeXt blocks in the decoder.
+        spectrum_exponent: magnitudes are raised to this power before the encoder, and the head's
+            to its inverse. 1 in the released weights; about 0.3 lets a small network see quiet
+            partials beside loud ones.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        sample_rate: int = 48_000,
+        n_fft: int = 960,
+        hop_length: int = 480,
+        latent_channels: int = 128,
+        width: int = 2048,
+        inner_width: int = 3072,
+        encoder_layers: int = 8,
+        decoder_layers: int = 8,
+        spectrum_exponent: float = 1.0,
+    ) -> None:
+        super().__init__()
+        bins = n_fft // 2 + 1
+        self.encoder = Encoder(2 * bins, latent_channels, width, inner_width, encoder_layers)
+        self.decoder = Decoder(latent_channels, bins, width, inner_width, decoder_layers)
+        self.register_buffer("latent_mean", torch.zeros(latent_channels))
+        self.register_buffer("latent_std", torch.ones(latent_channels))
+        # Computed, not stored: a buffer would be left empty by construction on the meta device.
+        self.n_fft, self.hop_length = n_fft, hop_length
+        self.exponent = spectrum_exponent
+
+    @property
+    def latent_rate(self) -> float:
+        """Latent frames per second."""
+        return self.config.sample_rate / self.hop_length  # type: ignore[attr-defined]
+
+    def stft(self, audio: Tensor) -> Tensor:
+        """(B, 1, S) -> complex spectrum (B, F, 1 + S // hop), float32 arithmetic."""
+        if audio.ndim != 3 or audio.shape[1] != 1 or audio.shape[2] <= self.n_fft // 2:
+            raise ValueError(
+                f"audio must be (batch, 1, samples) with more than {self.n_fft // 2} samples, "
+                f"got {tuple(audio.shape)}"
+            )
+        window = torch.hann_window(self.n_fft, device=audio.device)
+        return torch.stft(
+            audio.squeeze(1).float(), self.n_fft, self.hop_length, window=window, return_complex=True
+        )
+
+    def istft(self, spectrum: Tensor) -> Tensor:
+        """Complex spectrum (B, F, T) -> audio (B, 1, hop (T - 1))."""
+        window = torch.hann_window(self.n_fft, device=spectrum.device)
+        return torch.istft(spectrum, self.n_fft, self.hop_length, window=window).unsqueeze(1)
+
+    def analyse(self, spectrum: Tensor) -> Tensor:
+        """Complex spectrum (B, F, T) -> latents (B, C, T) before normalisation."""
+        if self.exponent != 1.0:
+            magnitude = spectrum.abs().clamp_min(MAGNITUDE_FLOOR)
+            spectrum = spectrum * magnitude ** (self.exponent - 1.0)
+        return self.encoder(torch.cat([spectrum.real, spectrum.imag], dim=1))
+
+    def synthesise(self, latents: Tensor) -> Spectrum:
+        """Latents (B, C, T) before normalisation -> magnitude and unit phase vector per bin."""
+        m, a, b = self.decoder(latents).float().chunk(3, dim=1)
+        magnitude = functional.softplus(m)
+        if self.exponent != 1.0:
+            magnitude = magnitude.clamp_min(MAGNITUDE_FLOOR) ** (1.0 / self.exponent)
+        # The clamp belongs to the released head: outside it the vector is not of unit length.
+        length = torch.sqrt(torch.clamp(a * a + b * b, 1e-8, 1e3))
+        return Spectrum(magnitude, a / length, b / length)
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """Audio (B, 1, S) at the model's rate -> normalised latents (B, C, 1 + S // hop).
+
+        Raises:
+            ValueError: audio that is not (B, 1, S) or not longer than half a window.
+        """
+        latents = self.analyse(self.stft(audio))
+        return (latents - self.latent_mean[:, None]) / self.latent_std[:, None]
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents (B, C, T) -> audio (B, 1, hop (T - 1)), float32.
+
+        Raises:
+            ValueError: latents of another channel count, or fewer than two frames.
+        """
+        if latents.ndim != 3 or latents.shape[1] != len(self.latent_mean) or latents.shape[2] < 2:
+            raise ValueError(
+                f"latents must be (batch, {len(self.latent_mean)}, frames) with two frames or more, "
+                f"got {tuple(latents.shape)}"
+            )
+        latents = latents * self.latent_std[:, None] + self.latent_mean[:, None]
+        magnitude, real, imaginary = self.synthesise(latents)
+        return self.istft(torch.complex(magnitude * real, magnitude * imaginary))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Audio (B, 1, S) -> its reconstruction (B, 1, hop (S // hop))."""
+        return self.decode(self.encode(audio))

@@ -1,0 +1,152 @@
+"""Model folders: where the built-in ones are, and what a folder says of itself before it is loaded.
+
+Only the folder's JSON files and the headers of its weights are read, so that a wrong request is
+answered at once; nothing in this file needs torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BUILT_IN = Path(__file__).parent / "models"
+DEFAULT_MODEL = "woosh-tiny"
+PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a pipeline folder without loading it."""
+
+    name: str
+    folder: Path
+    sample_rate: int  # Hz
+    longest: float  # seconds that one call can generate
+    few_step: bool  # a distilled (flow-map) model
+    parameters: int
+    size: int  # bytes of all files
+    licence: str  # of the weights, an SPDX identifier, or "not stated"
+
+
+def longest_seconds(max_frames: int, hop_length: int, sample_rate: int) -> float:
+    """Longest clip whose latents a transformer takes: 2 `max_frames` of them, two at its ends."""
+    return (2 * max_frames - 1) * hop_length / sample_rate
+
+
+def built_in_models() -> list[ModelInfo]:
+    """Describe the models that came with the package, sorted by name."""
+    return [describe_model(index.parent) for index in sorted(BUILT_IN.glob("*/model_index.json"))]
+
+
+def find_model(name: str) -> Path:
+    """Return the folder of a built-in model's name or of a path.
+
+    Raises:
+        FileNotFoundError: neither a built-in name nor a folder.
+        ValueError: a folder that is no pipeline folder.
+    """
+    built_in = BUILT_IN / name
+    if name and Path(name).name == name and (built_in / "model_index.json").is_file():
+        return built_in
+    folder = Path(name).expanduser()
+    if not name or not folder.is_dir():
+        names = sorted(index.parent.name for index in BUILT_IN.glob("*/model_index.json"))
+        raise FileNotFoundError(
+            f"unknown model {name!r}: neither built in ({', '.join(names) or 'none'}) nor a folder"
+        )
+    if not (folder / "model_index.json").is_file():
+        released = (folder / "weights.safetensors").is_file()
+        remedy = "a released checkpoint: run `woosh convert` on it first" if released else "not one"
+        raise ValueError(f"{folder} has no model_index.json, so it is no model folder but {remedy}")
+    return folder
+
+
+def describe_model(folder: Path) -> ModelInfo:
+    """Read what a pipeline folder says of itself.
+
+    Raises:
+        FileNotFoundError: one of its parts is missing.
+        ValueError: a file in it is damaged, or it holds another kind of pipeline.
+    """
+    index = _read_json(folder / "model_index.json")
+    if index.get("_class_name") != "WooshPipeline":
+        raise ValueError(f"{folder} holds a {index.get('_class_name')}, not a WooshPipeline")
+    for part in PARTS:
+        if not (folder / part).is_dir():
+            raise FileNotFoundError(f"{folder} is incomplete: it has no folder {part}")
+    autoencoder = _read_json(folder / "autoencoder" / "config.json")
+    transformer = _read_json(folder / "transformer" / "config.json")
+    weights = [path for part in PARTS[:3] for path in _weights(folder / part)]
+    try:
+        longest = longest_seconds(
+            transformer["max_frames"], autoencoder["hop_length"], autoencoder["sample_rate"]
+        )
+        few_step = bool(transformer["flow_map"])
+    except KeyError as error:
+        raise ValueError(f"the configurations in {folder} lack {error}") from error
+    return ModelInfo(
+        name=folder.resolve().name,
+        folder=folder,
+        sample_rate=autoencoder["sample_rate"],
+        longest=longest,
+        few_step=few_step,
+        parameters=sum(_count_values(path) for path in weights),
+        size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        licence=_licence(folder),
+    )
+
+
+def _weights(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no .safetensors file")
+    return files
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object")
+    return content
+
+
+def _count_values(path: Path) -> int:
+    """Count the numbers in a safetensors file by its header: 8 bytes of length, then JSON."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        # A length past the file's end would ask for as much memory as a damaged header says.
+        header = file.read(length) if 0 < length < path.stat().st_size else b""
+    try:
+        tensors = json.loads(header)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: it has no safetensors header") from error
+    end = max(
+        (entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"),
+        default=0,
+    )
+    if path.stat().st_size != 8 + length + end:
+        raise ValueError(f"{path} is damaged: its size does not fit its header")
+    return sum(
+        math.prod(entry["shape"]) for name, entry in tensors.items() if name != "__metadata__"
+    )
+
+
+def _licence(folder: Path) -> str:
+    """Read `license:` from the front matter of the folder's model card (README.md)."""
+    card = folder / "README.md"
+    if card.is_file():
+        lines = card.read_text(encoding="utf-8").splitlines()
+        for line in lines[1:] if lines[:1] == ["---"] else []:
+            if line.startswith("---"):
+                break
+            if line.startswith("license:"):
+                return line.removeprefix("license:").strip().strip("\"'")
+    return "not stated"

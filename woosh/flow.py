@@ -1,0 +1,87 @@
+"""The flow between data and noise: conventions and equations, each in one place.
+
+* `time` is the noise level: 0 is data, 1 is pure noise.
+* A path is straight: x_t = (1 - t) data + t noise (rectified flow, arXiv 2209.03003, equation 1).
+* `velocity` is dx / dt = noise - data; sampling walks from time 1 down to 0.
+* `guidance_scale` is the usual one: 1 is the conditional velocity alone, 0 the unconditional one.
+"""
+
+import torch
+from torch import Tensor
+
+
+def interpolate(data: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+    """x_t = (1 - t) data + t noise, for two (B, ...) tensors and times (B,)."""
+    time = expand_like(time, data)
+    return (1 - time) * data + time * noise
+
+
+def target_velocity(data: Tensor, noise: Tensor) -> Tensor:
+    """dx / dt of the straight path, the same at all its times."""
+    return noise - data
+
+
+def guide(conditional: Tensor, unconditional: Tensor, guidance_scale: float | Tensor) -> Tensor:
+    """Classifier-free guidance (arXiv 2207.12598) in the usual scale: v_u + g (v_c - v_u)."""
+    return unconditional + guidance_scale * (conditional - unconditional)
+
+
+def expand_like(value: Tensor, like: Tensor) -> Tensor:
+    """(B,) -> (B, 1, ...) with the rank and dtype of `like`."""
+    return value.to(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def sample_times(
+    count: int,
+    generator: torch.Generator,
+    logit_mean: float | None = None,
+    logit_std: float = 1.0,
+    minimum: float = 0.001,
+) -> Tensor:
+    """Times to train at, (count,) on the generator's device.
+
+    Args:
+        count: how many.
+        generator: source of the random numbers.
+        logit_mean: None draws from U[minimum, 1]. A number draws the logistic function of N(logit_mean, logit_std^2)
+            (arXiv 2403.03206, equation 19), clamped to [minimum, 1]; below 0 it favours little noise.
+        logit_std: standard deviation of the logit.
+        minimum: least time.
+    """
+    if logit_mean is None:
+        uniform = torch.rand(count, generator=generator, device=generator.device)
+        return minimum + (1 - minimum) * uniform
+    normal = torch.randn(count, generator=generator, device=generator.device)
+    return torch.sigmoid(logit_mean + logit_std * normal).clamp(min=minimum)
+
+
+def flow_loss(
+    velocity: Tensor,
+    target: Tensor,
+    frame_mask: Tensor | None = None,
+    log_variance: Tensor | None = None,
+) -> Tensor:
+    """Mean squared error of the velocity, a scalar in float32.
+
+    With u = `log_variance`, each clip's error e becomes exp(-u) e + u (EDM2, arXiv 2312.02696, equation 14), whose
+    minimum over u is at u = log e: times with a large unavoidable error stop drowning the others.
+
+    Args:
+        velocity: (B, C, T).
+        target: (B, C, T).
+        frame_mask: (B, T), nonzero at the frames that count; None counts all. Every counted frame of the batch
+            weighs the same, so that short clips do not dominate.
+        log_variance: (B,) from `WooshTransformer.log_variance`.
+
+    Raises:
+        ValueError: no frame counts.
+    """
+    error = (velocity.float() - target.float()).square().mean(dim=1)  # (B, T)
+    mask = torch.ones_like(error) if frame_mask is None else frame_mask.to(error)
+    total = mask.sum()
+    if total == 0:
+        raise ValueError("frame_mask leaves no frame to learn from")
+    if log_variance is not None:
+        exponent = expand_like(log_variance.float(), error)
+        error = error * torch.exp(-exponent) + exponent
+    return (error * mask).sum() / total

@@ -1,0 +1,186 @@
+"""The cache of latents that flow training reads: one safetensors file and one index beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+TILED_FROM = 4.5  # seconds: longer sounds go on by repetition, shorter ones end in silence
+
+
+@dataclass(frozen=True)
+class LatentClip:
+    """One encoded sound: normalised latents (C, T), captions, label and the recording's name."""
+
+    latents: Tensor
+    captions: tuple[str, ...]
+    name: str
+    label: str
+    group: str
+
+
+@dataclass(frozen=True)
+class LatentBatch:
+    """Latents (B, C, T) and one caption per clip; an empty caption trains the unconditional branch."""
+
+    latents: Tensor
+    captions: tuple[str, ...]
+
+
+def save_latents(folder: Path, clips: Sequence[LatentClip], silence: Tensor) -> None:
+    """Write latents in half precision with their index, and the latents (C, T) of silence."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {str(number): clip.latents.half().contiguous() for number, clip in enumerate(clips)}
+    save_file({**tensors, "silence": silence.half().contiguous()}, folder / "latents.safetensors")
+    rows = [
+        {
+            field.name: getattr(clip, field.name)
+            for field in dataclasses.fields(clip)
+            if field.name != "latents"
+        }
+        for clip in clips
+    ]
+    (folder / "index.json").write_text(json.dumps(rows, indent=0))
+
+
+def load_latents(folder: Path) -> tuple[list[LatentClip], Tensor]:
+    """Read what `save_latents` wrote: the clips, and the latents of silence (C, T).
+
+    Raises:
+        FileNotFoundError: the folder holds no cache; `training/encode_latents.py` makes one.
+        ValueError: index and tensors do not belong together.
+    """
+    from safetensors.torch import load_file
+
+    if not (folder / "index.json").is_file():
+        raise FileNotFoundError(f"no latents in {folder}; make them with training/encode_latents.py")
+    rows = json.loads((folder / "index.json").read_text())
+    tensors = load_file(folder / "latents.safetensors")
+    silence = tensors.pop("silence")
+    if set(tensors) != {str(number) for number in range(len(rows))}:
+        raise ValueError(f"{folder}: {len(rows)} rows but {len(tensors)} tensors; encode again")
+    clips = [
+        LatentClip(
+            latents=tensors[str(number)],
+            captions=tuple(row["captions"]),
+            name=row["name"],
+            label=row["label"],
+            group=row["group"],
+        )
+        for number, row in enumerate(rows)
+    ]
+    return clips, silence
+
+
+def fit_length(
+    latents: Tensor, silence: Tensor, frames: int, latent_rate: float, generator: np.random.Generator
+) -> Tensor:
+    """Latents (C, T) of any length -> (C, frames): cut, repeated or followed by silence.
+
+    A longer sound is cut at random. A shorter one that lasts 4.5 s or more is taken for continuous
+    and repeated from a random place on; anything else is a single event that silence may follow.
+    """
+    count = latents.shape[1]
+    if count >= frames:
+        start = int(generator.integers(0, count - frames + 1))
+        return latents[:, start : start + frames]
+    if count >= TILED_FROM * latent_rate:
+        start = int(generator.integers(0, count))
+        places = (start + torch.arange(frames)) % count
+        return latents[:, places]
+    rest = frames - count
+    before = int(generator.integers(0, min(rest, latent_rate // 5) + 1))
+    quiet = silence[:, torch.arange(rest) % silence.shape[1]]
+    return torch.cat([quiet[:, :before], latents, quiet[:, before:]], dim=1)
+
+
+class LatentBatches:
+    """Batch number i follows from (seed, i) alone: one length per batch, the same latents in all.
+
+    Clips fill a length of which they have at least half, so that short sounds are learned at short
+    lengths and silence stays rare; a small share of any shorter sounds teaches that an event ends.
+
+    Args:
+        clips: from `load_latents`.
+        silence: latents (C, T) of silence.
+        lengths: frames of a batch, one of which is drawn.
+        chances: relative chance of each length.
+        frames_per_batch: upper limit of clips times length.
+        favoured: labels whose clips make up `favoured_share` of the draws, each label equally.
+        favoured_share: 0 to 1.
+        short_share: chance that any shorter clip is drawn and followed by silence.
+        caption_dropout: chance of an empty caption.
+        latent_rate: latent frames per second.
+        seed: of all draws.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        clips: Sequence[LatentClip],
+        silence: Tensor,
+        lengths: Sequence[int],
+        chances: Sequence[float],
+        frames_per_batch: int,
+        favoured: Sequence[str],
+        favoured_share: float,
+        short_share: float,
+        caption_dropout: float,
+        latent_rate: float,
+        seed: int,
+    ) -> None:
+        self.clips, self.silence, self.lengths = clips, silence, tuple(lengths)
+        self.chances = np.asarray(chances, dtype=np.float64) / np.sum(chances)
+        self.frames_per_batch, self.favoured = frames_per_batch, tuple(favoured)
+        self.favoured_share, self.short_share = favoured_share, short_share
+        self.caption_dropout, self.latent_rate, self.seed = caption_dropout, latent_rate, seed
+        missing = [label for label in favoured if not any(clip.label == label for clip in clips)]
+        if missing:
+            raise ValueError(f"no clip has the favoured labels {missing}")
+        sizes = np.array([clip.latents.shape[1] for clip in clips])
+        self.short = np.arange(len(clips))
+        self.fitting = {length: np.flatnonzero(sizes >= length / 2) for length in self.lengths}
+        empty = [length for length, numbers in self.fitting.items() if not len(numbers)]
+        if empty:
+            raise ValueError(f"no clip fills half of {empty} latent frames; leave these lengths out")
+        labels = np.array([clip.label for clip in clips])
+        self.of_label = {
+            (length, label): numbers[labels[numbers] == label]
+            for length, numbers in self.fitting.items()
+            for label in self.favoured
+        }
+
+    def batch(self, number: int) -> LatentBatch:
+        """Draw batch `number`: float32 latents (B, C, T) and B captions."""
+        generator = np.random.default_rng((self.seed, number))
+        frames = self.lengths[int(generator.choice(len(self.lengths), p=self.chances))]
+        size = max(1, self.frames_per_batch // frames)
+        drawn = [self._draw(frames, generator) for _ in range(size)]
+        latents = [
+            fit_length(clip.latents, self.silence, frames, self.latent_rate, generator)
+            for clip in drawn
+        ]
+        captions = tuple(
+            ""
+            if generator.random() < self.caption_dropout
+            else clip.captions[int(generator.integers(len(clip.captions)))]
+            for clip in drawn
+        )
+        return LatentBatch(torch.stack(latents).float(), captions)
+
+    def _draw(self, frames: int, generator: np.random.Generator) -> LatentClip:
+        numbers = self.fitting[frames]
+        if self.favoured and generator.random() < self.favoured_share:
+            label = self.favoured[int(generator.integers(len(self.favoured)))]
+            numbers = self.of_label[frames, label] if len(self.of_label[frames, label]) else numbers
+        elif generator.random() < self.short_share:
+            numbers = self.short
+        return self.clips[int(numbers[int(generator.integers(len(numbers)))])]

@@ -1,0 +1,122 @@
+"""From a text to the hidden states that condition the transformer: a RoBERTa encoder and its tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PADDING_ID = 1  # RoBERTa counts positions from the id of the padding token, so this one is fixed
+TOKENIZER_NAME = "roberta-large"
+
+
+class WooshTextEncoder(ModelMixin, ConfigMixin):
+    """One hidden layer of a RoBERTa encoder (arXiv 1907.11692), for all tokens of a text.
+
+    The defaults are those of the released text conditioners.
+
+    Args:
+        vocabulary_size: entries of the tokenizer.
+        width: channels of the hidden states, W.
+        layers: transformer layers.
+        heads: attention heads.
+        inner_width: hidden channels of the feed-forward parts.
+        max_tokens: L, the number of tokens that texts are padded or cut to.
+        hidden_layer: index into the embeddings followed by the output of every layer; -1 is the
+            last layer, -2 the one before.
+        positions: rows of the position table, at least `max_tokens` + 2 (RoBERTa leaves the first
+            two unused), which is what None gives.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        vocabulary_size: int = 50265,
+        width: int = 1024,
+        layers: int = 24,
+        heads: int = 16,
+        inner_width: int = 4096,
+        max_tokens: int = 77,
+        hidden_layer: int = -2,
+        positions: int | None = None,
+    ) -> None:
+        from transformers import RobertaConfig, RobertaModel
+
+        super().__init__()
+        if not -layers - 1 <= hidden_layer <= layers:
+            raise ValueError(
+                f"hidden_layer {hidden_layer} is none of the {layers + 1} of {layers} layers"
+            )
+        least = max_tokens + PADDING_ID + 1
+        if positions is not None and positions < least:
+            raise ValueError(f"positions is {positions}; {max_tokens} tokens need {least}")
+        self.hidden_layer = hidden_layer
+        config = RobertaConfig(
+            vocab_size=vocabulary_size,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=inner_width,
+            max_position_embeddings=positions or least,
+            type_vocab_size=1,
+            pad_token_id=PADDING_ID,
+            layer_norm_eps=1e-5,
+        )
+        self.model = RobertaModel(config, add_pooling_layer=False)
+        # Index tables, stored in no file: made here so that they hold numbers even in a module
+        # that is built on the meta device to take its weights from a file.
+        rows = torch.arange(config.max_position_embeddings, device="cpu")[None]
+        self.model.embeddings.position_ids = rows
+        self.model.embeddings.token_type_ids = torch.zeros_like(rows)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Hidden states (B, L, W) of token ids (B, L) with their mask (B, L), nonzero at real tokens."""
+        output = self.model(input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        return output.hidden_states[self.hidden_layer]
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int
+) -> tuple[Tensor, Tensor]:
+    """Token ids and mask, both (B, max_tokens) int64: every text padded or cut to that number."""
+    encoded = tokenizer(
+        list(texts),
+        padding="max_length",
+        truncation=True,
+        max_length=max_tokens,
+        return_tensors="pt",
+    )
+    return encoded["input_ids"], encoded["attention_mask"]
+
+
+def load_tokenizer(name_or_folder: str | Path = TOKENIZER_NAME) -> PreTrainedTokenizerBase:
+    """Tokenizer from a local folder, or from the Hugging Face hub by its name.
+
+    Raises:
+        FileNotFoundError: no such folder, and the hub cannot be reached or has no such name.
+        ValueError: the tokenizer's padding id is not RoBERTa's.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name_or_folder))
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"no tokenizer at {str(name_or_folder)!r}, neither as a folder nor on the Hugging Face hub. "
+            f"Offline, download the files of {TOKENIZER_NAME} elsewhere and name their folder "
+            "with --tokenizer DIR"
+        ) from error
+    if tokenizer.pad_token_id != PADDING_ID:
+        raise ValueError(
+            f"the tokenizer at {str(name_or_folder)!r} pads with id {tokenizer.pad_token_id}, but RoBERTa "
+            f"counts positions from padding id {PADDING_ID}; use one of the RoBERTa family"
+        )
+    return tokenizer

@@ -1,0 +1,135 @@
+"""Pieces that the recipes' loops share: averaging, schedule, atomic checkpoints, logs, half precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+def cosine_schedule(
+    optimizer: Optimizer, warmup_steps: int, steps: int, final_fraction: float = 0.02
+) -> LambdaLR:
+    """Linear warm-up, then half a cosine down to `final_fraction` of the learning rate."""
+
+    def fraction(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        progress = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
+        return final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * progress)) / 2
+
+    return LambdaLR(optimizer, fraction)
+
+
+def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """Exponential moving average of a model's parameters; the average is its `.module`."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+class Progress:
+    """How many steps are done; saved with every checkpoint."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.step = state["step"]
+
+
+def save_checkpoint(accelerator: Accelerator, folder: Path) -> None:
+    """Save the run's whole state so that a kill at any moment leaves one good checkpoint.
+
+    The state goes to a sibling folder that takes the old one's name when complete.
+    """
+    partial, previous = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
+    if accelerator.is_main_process:
+        shutil.rmtree(partial, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(partial))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        shutil.rmtree(previous, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, previous)
+        os.replace(partial, folder)
+        shutil.rmtree(previous, ignore_errors=True)
+
+
+def resume_checkpoint(accelerator: Accelerator, folder: Path) -> None:
+    """Load the last good checkpoint of `save_checkpoint`.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    previous = folder.with_name(folder.name + ".old")
+    for candidate in (folder, previous):  # `.old` is the good one if a kill fell between the renames
+        if candidate.is_dir():
+            accelerator.load_state(str(candidate))
+            return
+    raise FileNotFoundError(f"no checkpoint at {folder} to resume from; leave resume off")
+
+
+class Log:
+    """One JSON object per line with the step, its scalars and the throughput.
+
+    Args:
+        output: folder of the run; the configuration is written there too.
+        config: the recipe's dataclass.
+        resume: go on with an earlier log instead of starting a new one.
+    """
+
+    def __init__(self, output: Path, config: Any, resume: bool) -> None:
+        output.mkdir(parents=True, exist_ok=True)
+        values = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(config).items()
+        }
+        (output / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        self.path = output / "log.jsonl"
+        if not resume:
+            self.path.unlink(missing_ok=True)
+        self.begun = time.perf_counter()
+
+    def write(self, step: int, scalars: dict[str, float], amount: float, unit: str) -> None:
+        """Append a row.
+
+        Args:
+            step: steps done.
+            scalars: what to record, plain numbers.
+            amount: how much was processed since the last row, in `unit`.
+            unit: e.g. "clips".
+        """
+        now = time.perf_counter()
+        speed = {f"{unit}_per_second": round(amount / (now - self.begun), 3)}
+        self.begun = now
+        rounded = {name: round(value, 5) for name, value in scalars.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **rounded, **speed}) + "\n")
+
+
+def half(model: nn.Module) -> nn.Module:
+    """A model's weights in half precision, the form in which built-in models are shipped.
+
+    Raises:
+        ValueError: a weight that half precision cannot hold.
+    """
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value.half()).all():
+            raise ValueError(f"{name} holds values beyond half precision")
+    return model.half()
