@@ -42,7 +42,11 @@ def test_save_and_load(tmp_path: Path, clips: list[LatentClip]) -> None:
     assert torch.equal(silence.float(), SILENCE)
     for before, after in zip(clips, loaded, strict=True):
         assert torch.equal(before.latents, after.latents.float())
-        assert (before.captions, before.label, before.name) == (after.captions, after.label, after.name)
+        assert (before.captions, before.label, before.name) == (
+            after.captions,
+            after.label,
+            after.name,
+        )
 
 
 def test_a_missing_or_torn_cache_is_an_error(tmp_path: Path, clips: list[LatentClip]) -> None:

@@ -40,7 +40,9 @@ def test_a_gain_costs_its_logarithm_and_no_phase(target: torch.Tensor) -> None:
     assert math.isclose(complex_loss(target, estimate), 9.0, rel_tol=1e-3)
 
 
-@pytest.mark.parametrize(("angle", "cost"), [(math.pi, 2.0), (math.pi / 2, 1.0), (math.pi / 3, 0.5)])
+@pytest.mark.parametrize(
+    ("angle", "cost"), [(math.pi, 2.0), (math.pi / 2, 1.0), (math.pi / 3, 0.5)]
+)
 def test_a_rotation_costs_its_cosine(target: torch.Tensor, angle: float, cost: float) -> None:
     turned = target * complex(math.cos(angle), math.sin(angle))
     assert math.isclose(phase_loss(target, spectrum(turned)), cost, abs_tol=1e-5)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phas
 from woosh.metrics import mel_distance, si_sdr
 from woosh.training import (
     Log,
+    Objective,
     Progress,
     cosine_schedule,
     moving_average,
@@ -175,7 +177,8 @@ def main(config: Config) -> None:
 
     # 5. Prepare and resume
     progress = Progress()
-    model, optimizer = accelerator.prepare(model, optimizer)
+    step = partial(training_step, config=config)
+    objective, optimizer = accelerator.prepare(Objective(model, step), optimizer)
     average.to(accelerator.device)
     accelerator.register_for_checkpointing(schedule, average, progress)
     if config.resume:
@@ -193,16 +196,15 @@ def main(config: Config) -> None:
     # 6. Loop
     log = Log(output, config, config.resume) if accelerator.is_main_process else None
     bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
-    plain = accelerator.unwrap_model(model)
     for audio in bar:
         with accelerator.autocast():
-            loss, logs = training_step(plain, audio, config)
+            loss, logs = objective(audio)
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+        accelerator.clip_grad_norm_(objective.parameters(), config.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
-        average.update_parameters(plain)
+        average.update_parameters(model)
         progress.step += 1
         if log is not None and progress.step % config.log_every == 0:
             scalars = {name: value.item() for name, value in logs.items()}
@@ -218,7 +220,11 @@ def main(config: Config) -> None:
     if accelerator.is_main_process:
         best = average.module
         statistics = CropDataset(
-            recorded, weights[: len(recorded)], samples, config.statistics_batches * 16, config.seed + 1
+            recorded,
+            weights[: len(recorded)],
+            samples,
+            config.statistics_batches * 16,
+            config.seed + 1,
         )
         batches = list(DataLoader(statistics, batch_size=16))
         set_latent_statistics(best, [batch.to(accelerator.device) for batch in batches])

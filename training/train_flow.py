@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
 
 from woosh.config import load_config
 from woosh.flow import flow_loss, interpolate, sample_times, target_velocity
@@ -26,6 +28,7 @@ from woosh.phrases import varied
 from woosh.text import WooshTextEncoder, load_tokenizer, tokenize
 from woosh.training import (
     Log,
+    Objective,
     Progress,
     cosine_schedule,
     moving_average,
@@ -100,27 +103,70 @@ def training_step(
     return loss, {"loss": loss.detach(), "error": flow_loss(velocity.detach(), target)}
 
 
-def draw_noise(
-    latents: Tensor, config: Config, number: int
+@torch.no_grad()
+def embed(
+    text_encoder: WooshTextEncoder,
+    tokenizer: PreTrainedTokenizerBase,
+    captions: Sequence[str],
+    number: int,
 ) -> tuple[Tensor, Tensor]:
+    """Hidden states (B, L, W) and mask (B, L) of captions, typed as hurried users type them."""
+    texts = [varied(caption, random.Random(f"{number} {i}")) for i, caption in enumerate(captions)]
+    ids, mask = tokenize(tokenizer, texts, text_encoder.config.max_tokens)
+    ids, mask = ids.to(text_encoder.device), mask.to(text_encoder.device)
+    return text_encoder(ids, mask), mask
+
+
+def draw_noise(latents: Tensor, config: Config, number: int) -> tuple[Tensor, Tensor]:
     """Noise (B, C, T) and times (B,) of batch `number`, which follow from the seed alone."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
     noise = torch.randn(latents.shape, generator=generator)
-    time = sample_times(
-        len(latents), generator, config.time_logit_mean, config.time_logit_std
-    )
+    time = sample_times(len(latents), generator, config.time_logit_mean, config.time_logit_std)
     return noise.to(latents.device), time.to(latents.device)
 
 
-def parameter_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Split parameters: the blocks' matrices, whose updates are orthogonalised, and all others."""
-    matrices = [
-        value
+def build_model(
+    config: Config, latent_channels: int, text_encoder: WooshTextEncoder
+) -> WooshTransformer:
+    """The transformer that fits these latents and this text encoder."""
+    return WooshTransformer(
+        latent_channels=latent_channels,
+        text_width=text_encoder.config.width,
+        text_tokens=text_encoder.config.max_tokens,
+        width=config.width,
+        inner_width=config.inner_width,
+        joint_blocks=config.joint_blocks,
+        fused_blocks=config.fused_blocks,
+        heads=config.heads,
+        rotary_channels=config.rotary_channels,
+        max_frames=config.max_frames,
+        time_features=config.time_features,
+        rotary_factor=config.rotary_factor,
+        patch_size=config.patch_size,
+    )
+
+
+def build_optimizers(model: WooshTransformer, config: Config) -> list[torch.optim.Optimizer]:
+    """Muon (orthogonalised updates) for the matrices of the blocks, AdamW for everything else.
+
+    Muon's steps are scaled to the size of AdamW's (arXiv 2502.16982), so one learning rate serves.
+    """
+    matrices = {
+        name: value
         for name, value in model.named_parameters()
         if value.ndim == 2 and name.startswith(("joint.", "fused.")) and "modulation" not in name
-    ]
-    chosen = {id(value) for value in matrices}
-    return matrices, [value for value in model.parameters() if id(value) not in chosen]
+    }
+    others = [value for name, value in model.named_parameters() if name not in matrices]
+    muon = torch.optim.Muon(
+        list(matrices.values()),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adamw = torch.optim.AdamW(
+        others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=config.weight_decay
+    )
+    return [muon, adamw]
 
 
 def main(config: Config) -> None:
@@ -148,74 +194,45 @@ def main(config: Config) -> None:
     tokenizer = load_tokenizer(config.tokenizer)
     text_encoder = WooshTextEncoder.from_pretrained(config.text_encoder)
     text_encoder.to(accelerator.device).eval().requires_grad_(False)
-    max_tokens = text_encoder.config.max_tokens
 
     # 3. Model
-    model = WooshTransformer(
-        latent_channels=silence.shape[0],
-        text_width=text_encoder.config.width,
-        text_tokens=max_tokens,
-        width=config.width,
-        inner_width=config.inner_width,
-        joint_blocks=config.joint_blocks,
-        fused_blocks=config.fused_blocks,
-        heads=config.heads,
-        rotary_channels=config.rotary_channels,
-        max_frames=config.max_frames,
-        time_features=config.time_features,
-        rotary_factor=config.rotary_factor,
-        patch_size=config.patch_size,
-    )
+    model = build_model(config, silence.shape[0], text_encoder)
     average = moving_average(model, config.ema_decay)
 
-    # 4. Optimisers and schedules: Muon for the blocks' matrices, AdamW for the rest
-    matrices, others = parameter_groups(model)
-    muon = torch.optim.Muon(
-        matrices,
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )
-    adamw = torch.optim.AdamW(
-        others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=config.weight_decay
-    )
-    optimizers = [muon, adamw]
+    # 4. Optimisers and schedules
+    optimizers = build_optimizers(model, config)
     schedules = [cosine_schedule(o, config.warmup_steps, config.steps) for o in optimizers]
 
     # 5. Prepare and resume
     progress = Progress()
-    model, *optimizers = accelerator.prepare(model, *optimizers)
+    objective, *optimizers = accelerator.prepare(Objective(model, training_step), *optimizers)
     average.to(accelerator.device)
     accelerator.register_for_checkpointing(*schedules, average, progress)
     if config.resume:
         resume_checkpoint(accelerator, output / "checkpoint")
     processes, rank = accelerator.num_processes, accelerator.process_index
-    remaining = Batches(source, progress.step * processes, (config.steps - progress.step) * processes)
-    loader = DataLoader(
-        remaining, batch_size=None, sampler=range(rank, len(remaining), processes)
+    remaining = Batches(
+        source, progress.step * processes, (config.steps - progress.step) * processes
     )
+    loader = DataLoader(remaining, batch_size=None, sampler=range(rank, len(remaining), processes))
 
     # 6. Loop
     log = Log(output, config, config.resume) if accelerator.is_main_process else None
     bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
-    plain = accelerator.unwrap_model(model)
     total, clips_seen = {"loss": 0.0, "error": 0.0}, 0
     for number, batch in bar:
         latents = batch.latents.to(accelerator.device)
-        captions = [varied(caption, random.Random(number)) for caption in batch.captions]
-        ids, mask = (x.to(accelerator.device) for x in tokenize(tokenizer, captions, max_tokens))
         noise, time = draw_noise(latents, config, number)
         with accelerator.autocast():
-            with torch.no_grad():
-                text = text_encoder(ids, mask)
-            loss, logs = training_step(plain, latents, text, mask, noise, time)
+            text, mask = embed(text_encoder, tokenizer, batch.captions, number)
+            loss, logs = objective(latents, text, mask, noise, time)
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+        accelerator.clip_grad_norm_(objective.parameters(), config.clip_norm)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
-        average.update_parameters(plain)
+        average.update_parameters(model)
         progress.step += 1
         total = {name: total[name] + logs[name].item() for name in total}
         clips_seen += len(latents) * processes

@@ -127,6 +127,11 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         spectrum_exponent: float = 1.0,
     ) -> None:
         super().__init__()
+        if sample_rate <= 0 or n_fft % 2 or not 0 < hop_length <= n_fft // 2:
+            raise ValueError(
+                f"no spectrum of {sample_rate} Hz audio with windows of {n_fft} and hops of "
+                f"{hop_length} samples: the window must be even and at least two hops long"
+            )
         bins = n_fft // 2 + 1
         self.encoder = Encoder(2 * bins, latent_channels, width, inner_width, encoder_layers)
         self.decoder = Decoder(latent_channels, bins, width, inner_width, decoder_layers)
@@ -150,7 +155,11 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
             )
         window = torch.hann_window(self.n_fft, device=audio.device)
         return torch.stft(
-            audio.squeeze(1).float(), self.n_fft, self.hop_length, window=window, return_complex=True
+            audio.squeeze(1).float(),
+            self.n_fft,
+            self.hop_length,
+            window=window,
+            return_complex=True,
         )
 
     def istft(self, spectrum: Tensor) -> Tensor:

@@ -51,7 +51,9 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
     missing = sorted(required - set(values))
     if missing:
         raise ValueError(f"{path}: missing keys {missing}")
-    return cls(**{name: _checked(path, name, value, annotations[name]) for name, value in values.items()})
+    return cls(
+        **{name: _checked(path, name, value, annotations[name]) for name, value in values.items()}
+    )
 
 
 def _checked(path: Path, name: str, value: Any, annotation: Any) -> Any:
@@ -69,4 +71,6 @@ def _checked(path: Path, name: str, value: Any, annotation: Any) -> Any:
         return float(value)
     elif type(value) is annotation:
         return value
-    raise ValueError(f"{path}: {name} is {value!r}, a {type(value).__name__}; expected {annotation}")
+    raise ValueError(
+        f"{path}: {name} is {value!r}, a {type(value).__name__}; expected {annotation}"
+    )

@@ -144,7 +144,13 @@ def procedural_clips(count: int, seed: int) -> list[Clip]:
     """Render `count` procedural sounds of the seeds seed, seed + 1, ..."""
     sounds = (generate(seed + index) for index in range(count))
     return [
-        Clip(sound.audio, sound.captions, f"procedural/{seed + index}", sound.family, str(seed + index))
+        Clip(
+            sound.audio,
+            sound.captions,
+            f"procedural/{seed + index}",
+            sound.family,
+            str(seed + index),
+        )
         for index, sound in enumerate(sounds)
     ]
 

@@ -62,7 +62,9 @@ def load_latents(folder: Path) -> tuple[list[LatentClip], Tensor]:
     from safetensors.torch import load_file
 
     if not (folder / "index.json").is_file():
-        raise FileNotFoundError(f"no latents in {folder}; make them with training/encode_latents.py")
+        raise FileNotFoundError(
+            f"no latents in {folder}; make them with training/encode_latents.py"
+        )
     rows = json.loads((folder / "index.json").read_text())
     tensors = load_file(folder / "latents.safetensors")
     silence = tensors.pop("silence")
@@ -82,7 +84,11 @@ def load_latents(folder: Path) -> tuple[list[LatentClip], Tensor]:
 
 
 def fit_length(
-    latents: Tensor, silence: Tensor, frames: int, latent_rate: float, generator: np.random.Generator
+    latents: Tensor,
+    silence: Tensor,
+    frames: int,
+    latent_rate: float,
+    generator: np.random.Generator,
 ) -> Tensor:
     """Latents (C, T) of any length -> (C, frames): cut, repeated or followed by silence.
 
@@ -150,7 +156,9 @@ class LatentBatches:
         self.fitting = {length: np.flatnonzero(sizes >= length / 2) for length in self.lengths}
         empty = [length for length, numbers in self.fitting.items() if not len(numbers)]
         if empty:
-            raise ValueError(f"no clip fills half of {empty} latent frames; leave these lengths out")
+            raise ValueError(
+                f"no clip fills half of {empty} latent frames; leave these lengths out"
+            )
         labels = np.array([clip.label for clip in clips])
         self.of_label = {
             (length, label): numbers[labels[numbers] == label]

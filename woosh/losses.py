@@ -94,7 +94,9 @@ def phase_loss(target: Tensor, estimate: Spectrum, power: float = 1.0) -> Tensor
     """
     magnitude = target.abs()
     weight = magnitude**power
-    cosine = (target.real * estimate.real + target.imag * estimate.imaginary) / magnitude.clamp_min(1e-9)
+    cosine = (target.real * estimate.real + target.imag * estimate.imaginary) / magnitude.clamp_min(
+        1e-9
+    )
     total = weight.sum(dim=(1, 2))
     return ((weight * (1.0 - cosine)).sum(dim=(1, 2)) / total.clamp_min(1e-6)).mean()
 

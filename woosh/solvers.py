@@ -29,9 +29,7 @@ def uniform_times(steps: int) -> Tensor:
     return torch.linspace(1, 0, steps + 1)
 
 
-def euler(
-    velocity: Velocity, noise: Tensor, times: Tensor, on_step: OnStep | None = None
-) -> Tensor:
+def euler(velocity: Velocity, noise: Tensor, times: Tensor) -> Tensor:
     """Explicit Euler steps x <- x + (t' - t) v(x, t) over decreasing times (steps + 1,)."""
     latents = noise
     for time, next_time in pairwise(check_times(times)):

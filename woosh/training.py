@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -39,6 +39,25 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
+class Objective(nn.Module):
+    """A recipe's training step as a module's forward, which is what data parallelism wraps.
+
+    Args:
+        model: the network; `step(model, *arguments)` may call any of its methods.
+        step: pure function that gives the loss and a dictionary of detached scalars.
+    """
+
+    def __init__(
+        self, model: nn.Module, step: Callable[..., tuple[Tensor, dict[str, Tensor]]]
+    ) -> None:
+        super().__init__()
+        self.model, self.step = model, step
+
+    def forward(self, *arguments: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss, and scalars for the log."""
+        return self.step(self.model, *arguments)
+
+
 class Progress:
     """How many steps are done; saved with every checkpoint."""
 
@@ -57,7 +76,10 @@ def save_checkpoint(accelerator: Accelerator, folder: Path) -> None:
 
     The state goes to a sibling folder that takes the old one's name when complete.
     """
-    partial, previous = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
+    partial, previous = (
+        folder.with_name(folder.name + ".partial"),
+        folder.with_name(folder.name + ".old"),
+    )
     if accelerator.is_main_process:
         shutil.rmtree(partial, ignore_errors=True)
     accelerator.wait_for_everyone()
@@ -66,8 +88,8 @@ def save_checkpoint(accelerator: Accelerator, folder: Path) -> None:
     if accelerator.is_main_process:
         shutil.rmtree(previous, ignore_errors=True)
         if folder.exists():
-            os.replace(folder, previous)
-        os.replace(partial, folder)
+            Path(folder).replace(previous)
+        Path(partial).replace(folder)
         shutil.rmtree(previous, ignore_errors=True)
 
 
@@ -78,7 +100,10 @@ def resume_checkpoint(accelerator: Accelerator, folder: Path) -> None:
         FileNotFoundError: there is none.
     """
     previous = folder.with_name(folder.name + ".old")
-    for candidate in (folder, previous):  # `.old` is the good one if a kill fell between the renames
+    for candidate in (
+        folder,
+        previous,
+    ):  # `.old` is the good one if a kill fell between the renames
         if candidate.is_dir():
             accelerator.load_state(str(candidate))
             return

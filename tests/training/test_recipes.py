@@ -10,7 +10,13 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from tests.toys import TEXT_WIDTH, make_autoencoder, make_text_encoder, make_tokenizer, make_transformer
+from tests.toys import (
+    TEXT_WIDTH,
+    make_autoencoder,
+    make_text_encoder,
+    make_tokenizer,
+    make_transformer,
+)
 from training import encode_latents, package_model, train_autoencoder, train_flow
 from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config
@@ -45,8 +51,17 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / f"{index}.wav", audio, 48_000)
         label = "dog bark" if index % 2 else ""
         row = {"file": f"{index}.wav", "captions": ["a tone", "beep"], "seconds": 1.0}
-        extra = {"split": "train" if index < 4 else "validation", "label": label, "group": str(index)}
-        notes = {"author": f"author | {index}", "licence": "CC0-1.0", "url": "", "source": "made/up"}
+        extra = {
+            "split": "train" if index < 4 else "validation",
+            "label": label,
+            "group": str(index),
+        }
+        notes = {
+            "author": f"author | {index}",
+            "licence": "CC0-1.0",
+            "url": "",
+            "source": "made/up",
+        }
         rows.append({**row, **extra, **notes})
     path = folder / "manifest.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
@@ -132,10 +147,12 @@ def test_autoencoder_overfits_one_batch(manifest: Path, tmp_path: Path) -> None:
     config = autoencoder_config(manifest, tmp_path)
     model = make_autoencoder()
     seconds = torch.arange(9600) / 48_000
-    audio = torch.stack([torch.sin(2 * torch.pi * hertz * seconds) for hertz in (300, 900)])[:, None]
+    audio = torch.stack([torch.sin(2 * torch.pi * hertz * seconds) for hertz in (300, 900)])[
+        :, None
+    ]
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []
-    for _ in range(60):
+    for _ in range(120):
         loss, _ = train_autoencoder.training_step(model, audio, config)
         optimizer.zero_grad()
         loss.backward()
@@ -293,9 +310,14 @@ def test_packaged_model_generates_and_names_every_author(
         transformer=str(flow_run),
     )
     package_model.main(config)
-    pipeline = WooshPipeline.from_pretrained(tmp_path / "model", torch_dtype=torch.float32)
-    assert all(value.dtype == torch.float16 for value in weights(tmp_path / "model" / "transformer").values())
-    result = pipeline("a tone", seconds=0.5, num_inference_steps=2, generator=torch.Generator().manual_seed(0))
+    pipeline = WooshPipeline.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    assert all(
+        value.dtype == torch.float16
+        for value in weights(tmp_path / "model" / "transformer").values()
+    )
+    result = pipeline(
+        "a tone", seconds=0.5, num_inference_steps=2, generator=torch.Generator().manual_seed(0)
+    )
     assert result.audios.shape == (1, 1, 24_000) and np.isfinite(result.audios).all()
     text = (tmp_path / "model" / "ATTRIBUTION.md").read_text()
     assert all(f"author / {index}" in text for index in range(4)) and "author / 4" not in text
