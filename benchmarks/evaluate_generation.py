@@ -39,8 +39,8 @@ from woosh.metrics import Originality, originality, recording_distances
 SECONDS = 5.0  # of the spectra that are compared
 LONGEST = 600.0  # seconds of a training clip that are searched for copies
 AUDIBLE = -60.0  # dB, a window of a long clip below it holds nothing that could be copied
-COLLAPSED_SPREAD = 0.5
-COPIED_SHARE = 0.25
+COLLAPSED_SPREAD = 0.5  # of the held-out recordings' spread
+COPIED_EXCESS = 0.25  # over the share among held-out recordings
 
 
 class Heard(NamedTuple):
@@ -115,19 +115,22 @@ def _share(answers: Tensor) -> float:
     return answers.double().mean().item()
 
 
-def remarks(result: ClassResult) -> str:
-    """Names what is wrong with a class: too little spread or too many copies in an embedding."""
+def remarks(result: ClassResult, reference: ClassResult) -> str:
+    """Names embeddings with much less spread or many more copies than held-out recordings have."""
     found = []
-    measures = {"classifier": result.learnt, "log-mel": result.plain}
-    for name, measure in measures.items():
-        if measure.spread < COLLAPSED_SPREAD:
+    measures = {
+        "classifier": (result.learnt, reference.learnt),
+        "log-mel": (result.plain, reference.plain),
+    }
+    for name, (measure, honest) in measures.items():
+        if measure.spread < COLLAPSED_SPREAD * honest.spread:
             found.append(f"collapsed ({name})")
-        if measure.copied > COPIED_SHARE:
+        if measure.copied > COPIED_EXCESS + honest.copied:
             found.append(f"copies ({name})")
     return ", ".join(found) or "-"
 
 
-def table(results: dict[str, ClassResult]) -> str:
+def table(results: dict[str, ClassResult], held_out: dict[str, ClassResult]) -> str:
     """The results as a Markdown table with a line of means."""
     heads = ("recognised", "with other", "< typical pair", "< typical nearest", "copies", "spread")
     lines = [
@@ -137,7 +140,7 @@ def table(results: dict[str, ClassResult]) -> str:
     rows = {name: _numbers(result) for name, result in results.items()}
     weights = torch.tensor([result.clips for result in results.values()], dtype=torch.float64)
     mean = (torch.tensor(list(rows.values()), dtype=torch.float64).T @ weights) / weights.sum()
-    texts = {name: remarks(result) for name, result in results.items()}
+    texts = {name: remarks(result, held_out[name]) for name, result in results.items()}
     for name, row in {**rows, "**all**": mean.tolist()}.items():
         shares = [f"{100 * value:.0f} %" for value in row[:2]]
         shares += [f"{100 * row[i]:.0f} / {100 * row[i + 1]:.0f} %" for i in (2, 4, 6)]
@@ -216,8 +219,8 @@ def evaluate(
 
     Args:
         model: The classifier.
-        spectra: Of each class the clips' log-mel spectra; a class with less than two is left out.
-        clips: Of the data set, splits "train" and "validation".
+        spectra: Of each class the clips' log-mel spectra, none or at least two.
+        clips: Of the data set, splits "train" and "validation", at least two held out per class.
 
     Returns:
         Results of the clips and of the held-out recordings, by label.
@@ -238,12 +241,11 @@ def evaluate(
         heard = hear(model, [clip.decibels for clip in recordings])
         groups = [clip.group for clip in recordings]
         kept = [row for row, clip in enumerate(recordings) if clip.split == "validation"]
-        sets = ((held_out, Heard(*(part[kept] for part in heard)), len(kept)),)
-        if len(spectra[index]) > 1:
-            sets += ((results, hear(model, spectra[index]), len(spectra[index])),)
-        for target, outputs, count in sets:
-            if count > 1:
-                target[label] = judge(outputs, index, training, heard, groups)
+        held_out[label] = judge(
+            Heard(*(part[kept] for part in heard)), index, training, heard, groups
+        )
+        if spectra[index]:
+            results[label] = judge(hear(model, spectra[index]), index, training, heard, groups)
     return results, held_out
 
 
@@ -281,10 +283,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clips = read_recordings(options.data, model, LONGEST, ("train", "validation"))
     results, held_out = evaluate(model, spectra, clips)
     for title, part in (("Clips", results), ("Held-out recordings", held_out)):
-        if not part:
-            continue
         print(f"\n{title} (pairs of figures: classifier's embedding / log-mel statistics)\n")
-        print(table(part))
+        print(table(part, held_out))
     if options.json:
         parts = {"clips": results, "held_out": held_out}
         plain = {

@@ -43,19 +43,27 @@ def picture(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     wave_axes, spectrum_axes = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     wave_axes.plot(np.arange(sound.shape[1]) / sample_rate, sound[0], linewidth=0.5)
     wave_axes.set(ylim=(-1, 1), ylabel="amplitude")
-    window = min(1024, sound.shape[1])
-    spectrum_axes.specgram(
-        sound[0] + 1e-7,  # silence has no logarithm
-        NFFT=window,
-        Fs=sample_rate,
-        noverlap=window * 3 // 4,
-        vmin=-140,
-        vmax=-30,
+    seconds = sound.shape[1] / sample_rate
+    spectrum_axes.imshow(
+        decibels(sound[0]),
+        origin="lower",
+        aspect="auto",
+        extent=(0, seconds, 0, sample_rate / 2),
+        vmin=-100,
+        vmax=-10,
         cmap="magma",
     )
-    spectrum_axes.set(xlabel="seconds", ylabel="Hz", xlim=(0, sound.shape[1] / sample_rate))
+    spectrum_axes.set(xlabel="seconds", ylabel="Hz")
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def decibels(sound: np.ndarray, window: int = 1024, hop: int = 256) -> np.ndarray:
+    """Spectrogram (F, T) of (S,) samples in dB, 0 being a sine at full scale, silence -140."""
+    padded = np.pad(sound, (0, max(0, window - len(sound))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    spectrum = np.abs(np.fft.rfft(frames * np.hanning(window), axis=1)) * 4 / window
+    return 20 * np.log10(np.maximum(spectrum.T, 1e-7))
 
 
 def build_demo(pipeline: WooshPipeline, model_name: str = DEFAULT_MODEL) -> gr.Blocks:
@@ -138,6 +146,7 @@ def build_demo(pipeline: WooshPipeline, model_name: str = DEFAULT_MODEL) -> gr.B
                             show_label=False,
                             format="png",
                             elem_id=f"picture-{index}",
+                            buttons=["download", "fullscreen"],
                             alt_text="waveform and spectrogram",
                         ),
                     ]

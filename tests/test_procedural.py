@@ -145,7 +145,7 @@ def test_continuous_sounds_have_no_dead_part(family: str):
 def test_pause_is_silent_and_told():
     seed = next(s for s in range(200) if "second" in captions(s, "gunshot")[0])
     made = generate(seed, "gunshot")
-    pause = NUMBERS.index(made.parameters["pause"].split()[0])
+    pause = NUMBERS.index(str(made.parameters["pause"]).split()[0])
     assert all("second" in text for text in made.captions)
     assert made.events[0] > pause
     assert energy(made.audio, 0, pause) < 1e-3 * energy(made.audio, pause, made.seconds)
@@ -153,9 +153,9 @@ def test_pause_is_silent_and_told():
 
 def test_far_is_quieter_than_near():
     near, far = [], []
-    for seed in range(60):
-        words = generate(seed, "horn", 0.5).parameters.get("distance", "")
-        peak = float(np.abs(generate(seed, "horn", 0.5).audio).max())
+    for seed in range(30):
+        made = generate(seed, "horn", 0.5)
+        words, peak = made.parameters.get("distance", ""), float(np.abs(made.audio).max())
         if words in ("nearby", "close by", "up close"):
             near.append(peak)
         elif words:

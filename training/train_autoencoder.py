@@ -10,6 +10,7 @@ standard deviation), log.jsonl, config.yaml, checkpoint/.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,8 @@ from woosh.training import (
     save_checkpoint,
 )
 
+STATISTICS_BATCH = 16  # crops
+
 
 @dataclass(frozen=True)
 class Config:
@@ -43,6 +46,8 @@ class Config:
 
     output: str
     manifest: str  # JSONL, audio beside it
+    initial: str | None  # folder of an autoencoder to start from; it decides the sizes
+    freeze_encoder: bool  # train the decoder alone, so that cached latents stay valid
     procedural_clips: int  # how many sounds are rendered for training
     procedural_share: float  # of the crops, 0 to 1
     n_fft: int
@@ -124,11 +129,41 @@ def evaluate(model: WooshAutoencoder, clips: list[Clip], limit: int = 48) -> dic
 
 
 @torch.no_grad()
-def set_latent_statistics(model: WooshAutoencoder, batches: list[Tensor]) -> None:
+def set_latent_statistics(model: WooshAutoencoder, batches: Iterable[Tensor]) -> None:
     """Average the batches' channel means and standard deviations (over batch and time)."""
     latents = [model.analyse(model.stft(audio)) for audio in batches]
     model.latent_mean.copy_(torch.stack([z.mean(dim=(0, 2)) for z in latents]).mean(dim=0))
     model.latent_std.copy_(torch.stack([z.std(dim=(0, 2)) for z in latents]).mean(dim=0))
+
+
+def read_clips(manifest: str, split: str) -> list[Clip]:
+    """The usable clips of one split."""
+    return load_clips(read_manifest(manifest, split), Path(manifest).parent)
+
+
+def build_model(config: Config) -> WooshAutoencoder:
+    """A new autoencoder, or the one to start from; its encoder takes no gradient if frozen.
+
+    Raises:
+        ValueError: a frozen encoder that nobody trained.
+    """
+    if config.initial is not None:
+        model = WooshAutoencoder.from_pretrained(config.initial).train()
+    elif config.freeze_encoder:
+        raise ValueError("freeze_encoder needs a trained encoder: name its folder as initial")
+    else:
+        model = WooshAutoencoder(
+            n_fft=config.n_fft,
+            hop_length=config.hop_length,
+            latent_channels=config.latent_channels,
+            width=config.width,
+            inner_width=config.inner_width,
+            encoder_layers=config.encoder_layers,
+            decoder_layers=config.decoder_layers,
+            spectrum_exponent=config.spectrum_exponent,
+        )
+    model.encoder.requires_grad_(not config.freeze_encoder)
+    return model
 
 
 def sampling_weights(recorded: list[Clip], procedural: list[Clip], share: float) -> np.ndarray:
@@ -148,30 +183,22 @@ def main(config: Config) -> None:
     output = Path(config.output)
 
     # 2. Data
-    manifest = Path(config.manifest)
-    recorded = load_clips(read_manifest(manifest, "train"), manifest.parent)
-    held_out = load_clips(read_manifest(manifest, "validation"), manifest.parent)
+    recorded, held_out = (read_clips(config.manifest, split) for split in ("train", "validation"))
     procedural = procedural_clips(config.procedural_clips, config.seed)
     weights = sampling_weights(recorded, procedural, config.procedural_share)
     samples = round(config.crop_seconds * 48_000)
     batch_total = config.batch_size * accelerator.num_processes
 
     # 3. Model
-    model = WooshAutoencoder(
-        n_fft=config.n_fft,
-        hop_length=config.hop_length,
-        latent_channels=config.latent_channels,
-        width=config.width,
-        inner_width=config.inner_width,
-        encoder_layers=config.encoder_layers,
-        decoder_layers=config.decoder_layers,
-        spectrum_exponent=config.spectrum_exponent,
-    )
+    model = build_model(config)
     average = moving_average(model, config.ema_decay)
 
     # 4. Optimiser and schedule
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, betas=config.betas, weight_decay=0.0
+        [value for value in model.parameters() if value.requires_grad],
+        lr=config.learning_rate,
+        betas=config.betas,
+        weight_decay=0.0,
     )
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.steps)
 
@@ -219,15 +246,10 @@ def main(config: Config) -> None:
     # 7. Statistics and save
     if accelerator.is_main_process:
         best = average.module
-        statistics = CropDataset(
-            recorded,
-            weights[: len(recorded)],
-            samples,
-            config.statistics_batches * 16,
-            config.seed + 1,
-        )
-        batches = list(DataLoader(statistics, batch_size=16))
-        set_latent_statistics(best, [batch.to(accelerator.device) for batch in batches])
+        if not config.freeze_encoder:
+            count = config.statistics_batches * STATISTICS_BATCH
+            crops = CropDataset(recorded, weights[: len(recorded)], samples, count, config.seed + 1)
+            set_latent_statistics(best.cpu(), DataLoader(crops, batch_size=STATISTICS_BATCH))
         best.save_pretrained(output / "autoencoder")
 
 

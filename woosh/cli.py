@@ -290,9 +290,9 @@ def plan_output(output: str | None, file_format: str | None, clips: int) -> Targ
     if output == "":
         raise ValueError("the output's name is empty")
     if is_folder:
-        _check_writable(path if path.exists() else path.parent)
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(f"{path} exists and is not a folder")
+        _check_writable(path if path.exists() else path.parent)
         return Target(path, None, None, file_format or "wav")
     named = audio.format_of(path)
     if file_format not in (None, named):

@@ -97,9 +97,18 @@ def engine(rng: Generator, seconds: float) -> Plan:
         }[vehicle]
         rate = (idle + (full - idle) * speed) * rng.uniform(0.9, 1.1)
         audio = motor(rng, rate, cylinders, 0.35 + 0.65 * speed)
-        pipe = sum(
-            gain * resonate(audio, frequency * rng.uniform(0.85, 1.15), 0.4 * frequency)
-            for frequency, gain in ((90, 1.0), (190, 0.8), (420, 0.6), (1100, 0.45), (2600, 0.3))
+        pipe = np.sum(
+            [
+                gain * resonate(audio, frequency * rng.uniform(0.85, 1.15), 0.4 * frequency)
+                for frequency, gain in (
+                    (90, 1.0),
+                    (190, 0.8),
+                    (420, 0.6),
+                    (1100, 0.45),
+                    (2600, 0.3),
+                )
+            ],
+            axis=0,
         )
         valves = 0.05 * highpass(noise(rng, len(rate)), 2500) * (0.2 + speed)
         return where.room(rng, saturate(pipe, 1.5) + valves)
@@ -176,9 +185,18 @@ def chainsaw(rng: Generator, seconds: float) -> Plan:
             rate = rate * (0.8 + 0.18 * curve(rng, samples, 1.5))
         audio = motor(rng, rate, 2, 0.35 + 0.65 * speed, 0.35)
         harsh = highpass(saturate(audio, 4.0), 120)
-        pipe = 0.5 * harsh + sum(
-            gain * resonate(harsh, frequency * rng.uniform(0.85, 1.15), 0.35 * frequency)
-            for frequency, gain in ((320, 0.8), (900, 1.0), (1900, 1.0), (3600, 0.9), (6000, 0.6))
+        pipe = 0.5 * harsh + np.sum(
+            [
+                gain * resonate(harsh, frequency * rng.uniform(0.85, 1.15), 0.35 * frequency)
+                for frequency, gain in (
+                    (320, 0.8),
+                    (900, 1.0),
+                    (1900, 1.0),
+                    (3600, 0.9),
+                    (6000, 0.6),
+                )
+            ],
+            axis=0,
         )
         chain = bandpass(noise(rng, samples), 3000, 10_000) * (0.05 + speed)
         wood = bandpass(noise(rng, samples), 500, 3500) * curve(rng, samples, 40)

@@ -27,6 +27,7 @@ from woosh.synthesis import (
     noise,
     peaks,
     poisson,
+    resonate,
     sample_count,
     scatter,
     shape,
@@ -349,9 +350,8 @@ def drips(rng: Generator, seconds: float) -> Plan:
     events = spaced(rng, seconds, gap, 0.08)
 
     def render() -> Signal:
-        pitch = {"in a bucket": 500.0, "in a sink": 1100.0}.get(around, 800.0) * rng.uniform(
-            0.8, 1.3
-        )
+        pitch = {"in a bucket": 500.0, "in a sink": 1100.0}.get(around, 800.0)
+        pitch *= rng.uniform(0.8, 1.3)
         pieces = []
         for event in events:
             gain = rng.uniform(0.6, 1.0)
@@ -360,10 +360,8 @@ def drips(rng: Generator, seconds: float) -> Plan:
             pieces += [(event, 0.3 * gain * splash), (event + 0.004, gain * ring)]
         audio = here(rng, mix(sample_count(seconds), pieces))
         if around == "in a cave":
-            tail = noise(rng, 60_000) * decay(60_000, 1.25, 0.02)
-            onsets = np.array(events)
-            dark = lowpass(np.convolve(pieces[1][1], tail)[:60_000], 4000)
-            echo = scatter(rng, len(audio), onsets, np.ones(len(onsets)), [dark])
+            tail = resonate(noise(rng, 60_000), pitch, 400) * decay(60_000, 1.25, 0.02)
+            echo = mix(len(audio), [(event, tail) for event in events])
             audio = audio / np.abs(audio).max() + 0.25 * echo / np.abs(echo).max()
         return audio
 

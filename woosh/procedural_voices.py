@@ -1,5 +1,7 @@
 """Procedural families of people and animals: a glottal source through moving formants."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from woosh.procedural_plan import (
@@ -44,7 +46,7 @@ Generator = np.random.Generator
 def voice(
     rng: Generator,
     pitch: Signal,
-    formants: list[tuple[float, ...]],
+    formants: Sequence[tuple[float, ...]],
     tilt: float = 1.0,
     breath: float = 0.1,
     rough: float = 0.0,

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-Velocity = Callable[[Tensor, Tensor], Tensor]  # latents (B, C, T), time (B,) -> (B, C, T)
-MeanVelocity = Callable[
-    [Tensor, Tensor, Tensor], Tensor
-]  # with the time (B,) that the step leads to
+# latents (B, C, T), time (B,) -> (B, C, T)
+Velocity = Callable[[Tensor, Tensor], Tensor]
+# latents (B, C, T), time (B,), the time (B,) that the step leads to -> (B, C, T)
+MeanVelocity = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def uniform_times(steps: int) -> Tensor:

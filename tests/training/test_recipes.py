@@ -133,6 +133,26 @@ def test_a_resumed_autoencoder_equals_an_uninterrupted_one(
     assert same(weights(autoencoder_run / "autoencoder"), weights(tmp_path / "run" / "autoencoder"))
 
 
+def test_decoder_stage_keeps_encoder_and_statistics(
+    autoencoder_run: Path, manifest: Path, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(
+        autoencoder_config(manifest, tmp_path / "run"),
+        initial=str(autoencoder_run / "autoencoder"),
+        freeze_encoder=True,
+        steps=3,
+    )
+    train_autoencoder.main(config)
+    before, after = (
+        weights(autoencoder_run / "autoencoder"),
+        weights(tmp_path / "run" / "autoencoder"),
+    )
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed and all(name.startswith("decoder.") for name in changed)
+    with pytest.raises(ValueError, match="freeze_encoder needs a trained encoder"):
+        train_autoencoder.main(dataclasses.replace(config, initial=None))
+
+
 def test_latent_statistics_normalise_the_batches() -> None:
     model = make_autoencoder().eval()
     batches = [torch.randn(4, 1, 9600) for _ in range(3)]
