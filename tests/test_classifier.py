@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from tests.toys import save_pipeline
 from woosh.classifier import (
     CATEGORY_LABELS,
     FLOOR,
@@ -362,6 +363,28 @@ def test_evaluation_of_files_finds_copies_and_collapse(
     soundfile.write(audio / "violin__0.wav", copied, 48_000)
     with pytest.raises(ValueError, match=r"violin__0\.wav"):
         evaluation.main(["--classifier", str(tmp_path / "classifier"), "--audio", str(audio)])
+
+
+def test_generated_clips_are_saved_and_judged_again_alike(
+    data: Path, model: SoundClassifier, tmp_path: Path
+) -> None:
+    evaluation = script("benchmarks", "evaluate_generation")
+    model.save_pretrained(tmp_path / "classifier")
+    save_pipeline(tmp_path / "toy")
+    results = []
+    common = ["--classifier", str(tmp_path / "classifier"), "--data", str(data)]
+    generation = ["--model", str(tmp_path / "toy"), "--save", str(tmp_path / "clips"),
+                  "--clips", "2", "--seconds", "0.5", "--steps", "1"]  # fmt: skip
+    for name, source in (("a", generation), ("b", ["--audio", str(tmp_path / "clips")])):
+        evaluation.main([*common, *source, "--json", str(tmp_path / f"{name}.json")])
+        results.append(json.loads((tmp_path / f"{name}.json").read_text())["clips"])
+    assert len(list((tmp_path / "clips").iterdir())) == 2 * OTHER
+    assert set(results[0]) == set(LABELS)
+    for label, first in results[0].items():
+        assert first["taken_for"] == results[1][label]["taken_for"]
+        assert first["plain"]["spread"] == pytest.approx(
+            results[1][label]["plain"]["spread"], rel=1e-2
+        )
 
 
 def test_windows_keep_the_audible_parts_and_normalise_them() -> None:

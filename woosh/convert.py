@@ -170,10 +170,10 @@ def write_pipeline(released_dir: Path, config: Config, folder: Path, tokenizer: 
     text_tokenizer.save_pretrained(folder / "tokenizer")
     index = {
         "_class_name": "WooshPipeline",
-        "autoencoder": ["woosh", "WooshAutoencoder"],
-        "text_encoder": ["woosh", "WooshTextEncoder"],
+        "autoencoder": ["woosh.autoencoder", "WooshAutoencoder"],
+        "text_encoder": ["woosh.text", "WooshTextEncoder"],
         "tokenizer": ["transformers", type(text_tokenizer).__name__],
-        "transformer": ["woosh", "WooshTransformer"],
+        "transformer": ["woosh.transformer", "WooshTransformer"],
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
@@ -186,32 +186,18 @@ def save(module: ModelMixin, folder: Path) -> Config:
 
 def check_parts(sizes: Mapping[str, Config], vocabulary: int) -> None:
     """Refuse parts that do not belong together."""
-    transformer, text, autoencoder = (
-        sizes[n] for n in ("transformer", "text_encoder", "autoencoder")
-    )
-    for what, one, other in (
-        (
-            "latent channels of the network and the autoencoder",
-            transformer.latent_channels,
-            autoencoder.latent_channels,
-        ),
-        (
-            "text channels of the network and the text conditioner",
-            transformer.text_width,
-            text.width,
-        ),
-        (
-            "text tokens of the network and the text conditioner",
-            transformer.text_tokens,
-            text.max_tokens,
-        ),
+    for size, part, part_size in (
+        ("latent_channels", "autoencoder", "latent_channels"),
+        ("text_width", "text_encoder", "width"),
+        ("text_tokens", "text_encoder", "max_tokens"),
     ):
-        if one != other:
-            raise ValueError(f"the {what} differ: {one} and {other}")
-    if vocabulary > text.vocabulary_size:
+        ours, its = sizes["transformer"][size], sizes[part][part_size]
+        if ours != its:
+            raise ValueError(f"{size} of the generator is {ours}, but its {part} has {its}")
+    if vocabulary > sizes["text_encoder"]["vocabulary_size"]:
         raise ValueError(
-            f"the tokenizer has {vocabulary} entries, the text conditioner {text.vocabulary_size}; "
-            "use the tokenizer that belongs to it"
+            f"the tokenizer has {vocabulary} entries, but the text conditioner takes "
+            f"{sizes['text_encoder']['vocabulary_size']}; use the tokenizer that belongs to it"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +20,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.stats import pearsonr, spearmanr
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from woosh.phrase_words import PARAPHRASES
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 256  # phrases
 
@@ -60,9 +62,8 @@ def embed(teacher: nn.Module, tokenizer: PreTrainedTokenizerBase, phrases: Seque
     """Embed phrases as sentence-transformers does: mean over tokens, then unit length (N, W)."""
     order = sorted(range(len(phrases)), key=lambda index: len(phrases[index]))
     embeddings = torch.empty(len(phrases), teacher.config.hidden_size)
-    for start in tqdm(
-        range(0, len(order), BATCH_SIZE), desc="teacher", mininterval=5, disable=len(order) < 10_000
-    ):
+    for start in range(0, len(order), BATCH_SIZE):
+        logger.info("teacher: %d of %d phrases", start, len(order))
         rows = order[start : start + BATCH_SIZE]
         inputs = tokenizer(
             [phrases[row] for row in rows], return_tensors="pt", padding=True, truncation=True

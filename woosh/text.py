@@ -74,8 +74,8 @@ class WooshTextEncoder(ModelMixin, ConfigMixin):
         # Index tables, stored in no file: made here so that they hold numbers even in a module
         # that is built on the meta device to take its weights from a file.
         rows = torch.arange(config.max_position_embeddings, device="cpu")[None]
-        self.model.embeddings.position_ids = rows
-        self.model.embeddings.token_type_ids = torch.zeros_like(rows)
+        for name, table in (("position_ids", rows), ("token_type_ids", torch.zeros_like(rows))):
+            self.model.embeddings.register_buffer(name, table, persistent=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Hidden states (B, L, W) of token ids (B, L) with their mask (B, L), nonzero at real tokens."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from einops import rearrange
 from torch import Tensor, nn
 
 from woosh.layers import (
@@ -160,6 +161,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
             raise ValueError(f"released_positions goes with patch_size 1 only, not {patch_size}")
         self.patch_size = patch_size
         self.max_frames = max_frames
+        self.released_positions = released_positions
         self.rotary = (width // heads, rotary_channels, max_frames, rotary_factor)
         self.memory_token = nn.Parameter(torch.empty(1, 1, width))
         self.text_padding = nn.Parameter(torch.empty(text_tokens, text_width))
@@ -218,10 +220,10 @@ class WooshTransformer(ModelMixin, ConfigMixin):
             ValueError: a shape that does not fit, or video for a network without a video stream.
         """
         if text.shape[1:] != self.text_padding.shape or text_mask.shape != text.shape[:2]:
-            expected = f"(B, {self.config.text_tokens}, {self.config.text_width})"
+            tokens, channels = self.text_padding.shape
             raise ValueError(
-                f"text must be {expected} with a mask (B, {self.config.text_tokens}), but they are "
-                f"{tuple(text.shape)} and {tuple(text_mask.shape)}; pad and cut the tokens to that number"
+                f"text must be (B, {tokens}, {channels}) with a mask (B, {tokens}), but they are "
+                f"{tuple(text.shape)} and {tuple(text_mask.shape)}; pad or cut the texts to that number"
             )
         text = torch.where(
             text_mask[..., None].bool(), text.to(self.text_padding.dtype), self.text_padding
@@ -233,18 +235,17 @@ class WooshTransformer(ModelMixin, ConfigMixin):
             if video is not None:
                 raise ValueError("this network has no video stream; leave video out")
             return None
-        if video is None:
-            video = text.new_zeros(text.shape[0], 1, self.config.video_channels)
-        limit = 2 * self.max_frames
+        channels, limit = self.video_in.in_features, 2 * self.max_frames
+        features = text.new_zeros(text.shape[0], 1, channels) if video is None else video
         if (
-            video.ndim != 3
-            or video.shape[2] != self.config.video_channels
-            or not 0 < video.shape[1] <= limit
+            features.ndim != 3
+            or features.shape[2] != channels
+            or not 0 < features.shape[1] <= limit
         ):
             raise ValueError(
-                f"video must be (B, K, {self.config.video_channels}) with K from 1 to {limit}, not {tuple(video.shape)}"
+                f"video must be (B, K, {channels}) with K from 1 to {limit}, not {tuple(features.shape)}"
             )
-        return self.video_in(video.to(text.dtype))
+        return self.video_in(features.to(text.dtype))
 
     def forward(
         self,
@@ -291,7 +292,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         return self.from_patches(patches, frames).to(latents.dtype)
 
     def _check(self, latents: Tensor, time: Tensor, condition: Condition) -> tuple[int, int]:
-        channels, limit = self.config.latent_channels, 2 * self.max_frames
+        channels, limit = self.audio_in.in_features // self.patch_size, 2 * self.max_frames
         if latents.ndim != 3 or latents.shape[1] != channels:
             raise ValueError(f"latents must be (B, {channels}, T), not {tuple(latents.shape)}")
         batch, _, frames = latents.shape
@@ -335,12 +336,12 @@ class WooshTransformer(ModelMixin, ConfigMixin):
     def to_patches(self, latents: Tensor) -> Tensor:
         """(B, C, T) -> (B, ceil(T / p), p C), the last patch filled with zeros."""
         latents = F.pad(latents, (0, -latents.shape[-1] % self.patch_size))
-        return latents.unflatten(-1, (-1, self.patch_size)).permute(0, 2, 3, 1).flatten(2)
+        return rearrange(latents, "b c (n p) -> b n (p c)", p=self.patch_size)
 
     def from_patches(self, patches: Tensor, frames: int) -> Tensor:
         """(B, ceil(T / p), p C) -> (B, C, T)."""
-        latents = patches.unflatten(-1, (self.patch_size, -1)).flatten(1, 2)
-        return latents[:, :frames].transpose(1, 2)
+        latents = rearrange(patches, "b n (p c) -> b c (n p)", p=self.patch_size)
+        return latents[..., :frames]
 
     def positions(
         self, audio: int, text: int, video: int, device: torch.device
@@ -367,7 +368,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         moments = torch.arange(rows, device=device) * (LATENT_RATE / VIDEO_RATE)
         still = torch.zeros(text, device=device)
         joint = torch.cat((memory, frames[: audio - 1], still, moments[:video]))
-        if not self.config.released_positions:
+        if not self.released_positions:
             return joint, joint
         return joint, torch.cat((memory, frames, still, moments))[: len(joint)]
 
