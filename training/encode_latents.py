@@ -59,6 +59,7 @@ def encode_clip(autoencoder: WooshAutoencoder, audio: np.ndarray) -> torch.Tenso
 def main(config: Config) -> None:
     """Encode all clips at all speeds."""
     accelerator = Accelerator()
+    output = Path(config.output)
     autoencoder = WooshAutoencoder.from_pretrained(config.autoencoder).to(accelerator.device).eval()
     rate = autoencoder.config.sample_rate
     manifest = Path(config.manifest)
@@ -71,6 +72,7 @@ def main(config: Config) -> None:
         for start in range(0, len(clip.audio), longest)
         if np.abs(clip.audio[start : start + longest]).max() > 1e-3
     ]
+    log = Log(output, config, resume=False)
     encoded = [
         LatentClip(
             encode_clip(autoencoder, at_speed(piece.audio, speed, rate)),
@@ -84,9 +86,8 @@ def main(config: Config) -> None:
     ]
     with torch.inference_mode():
         silence = autoencoder.encode(torch.zeros(1, 1, rate, device=accelerator.device))[0].cpu()
-    output = Path(config.output)
     save_latents(output, encoded, silence)
-    Log(output, config, resume=False).write(len(encoded), {}, len(encoded), "clips")
+    log.write(len(encoded), {}, len(encoded), "clips")
 
 
 if __name__ == "__main__":

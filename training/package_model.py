@@ -32,6 +32,7 @@ class Config:
     manifest: str  # of the training data, for the attribution
     split: str
     autoencoder: str  # run folder of each recipe
+    autoencoder_first_stage: str
     latents: str
     text_encoder: str
     transformer: str
@@ -119,6 +120,7 @@ def main(config: Config) -> None:
         attribution(read_manifest(config.manifest, config.split))
     )
     runs = {
+        "autoencoder_first_stage": config.autoencoder_first_stage,
         "autoencoder": config.autoencoder,
         "latents": config.latents,
         "text_encoder": config.text_encoder,

@@ -177,7 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
 
     # Prepare
-    model, optimiser = accelerator.prepare(model.to(memory_format=torch.channels_last), optimiser)
+    # torch's annotations of `to` leave memory_format out.
+    model.networks.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model, optimiser = accelerator.prepare(model, optimiser)
     model.train()
 
     # Loop

@@ -47,6 +47,7 @@ class Config:
     text_encoder: str  # folder
     tokenizer: str  # folder
     latent_rate: float  # frames per second
+    initial: str | None  # folder of a transformer to go on from; it decides the sizes
     width: int
     inner_width: int
     joint_blocks: int
@@ -128,7 +129,9 @@ def draw_noise(latents: Tensor, config: Config, number: int) -> tuple[Tensor, Te
 def build_model(
     config: Config, latent_channels: int, text_encoder: WooshTextEncoder
 ) -> WooshTransformer:
-    """The transformer that fits these latents and this text encoder."""
+    """A new transformer that fits these latents and this text encoder, or the one to go on from."""
+    if config.initial is not None:
+        return WooshTransformer.from_pretrained(config.initial, dtype=torch.float32).train()
     return WooshTransformer(
         latent_channels=latent_channels,
         text_width=text_encoder.config.width,

@@ -7,16 +7,16 @@ imported only by then: `woosh --help` and every refusal answer at once.
 from __future__ import annotations
 
 import argparse
-import contextlib
+import dataclasses
 import math
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from woosh import __version__, audio, catalogue
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from woosh.pipeline import WooshPipeline
+    from woosh.sampling import Sampler
 
 GENERATE_EXAMPLES = """\
 examples:
@@ -354,10 +354,10 @@ def run_generate(arguments: argparse.Namespace) -> None:
     for record in records:
         audio.encode_metadata(record)
 
-    pipeline = load_pipeline(info, arguments.device, arguments.dtype)
+    sampler = load_model(info, arguments.device, arguments.dtype)
     target.folder.mkdir(exist_ok=True)
     for index, record in enumerate(records):
-        sound = _generate_one(pipeline, arguments, record["prompt"], negative, record["seed"])
+        sound = _generate_one(sampler, arguments, record["prompt"], negative, record["seed"])
         path = target.path(record["prompt"], index, clips)
         audio.write_audio(
             path,
@@ -392,7 +392,7 @@ def _check_request(
 
 
 def _generate_one(
-    pipeline: WooshPipeline,
+    sampler: Sampler,
     arguments: argparse.Namespace,
     prompt: str,
     negative: str | None,
@@ -400,7 +400,7 @@ def _generate_one(
 ) -> np.ndarray:
     import torch
 
-    return pipeline(
+    sound = sampler(
         prompt,
         negative_prompt=negative,
         seconds=arguments.seconds,
@@ -408,7 +408,8 @@ def _generate_one(
         guidance_scale=arguments.guidance,
         generator=torch.Generator().manual_seed(seed),
         solver=arguments.solver,
-    ).audios[0]
+    )
+    return sound[0].cpu().numpy()
 
 
 def _level(
@@ -448,8 +449,8 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def load_pipeline(info: catalogue.ModelInfo, device_name: str, dtype_name: str) -> WooshPipeline:
-    """Load a pipeline folder onto a device, without network and without chatter.
+def load_model(info: catalogue.ModelInfo, device_name: str, dtype_name: str) -> Sampler:
+    """Load a model folder onto a device, without network and without chatter.
 
     Raises:
         ValueError: the device is not there.
@@ -459,21 +460,21 @@ def load_pipeline(info: catalogue.ModelInfo, device_name: str, dtype_name: str) 
     device = choose_device(device_name)
     if dtype_name == "auto":
         dtype_name = "bfloat16" if device.type == "cuda" else "float32"
-    dtype = getattr(torch, dtype_name)
-    with _quiet_libraries():
-        from woosh.pipeline import WooshPipeline
+    _quiet_libraries()
+    from woosh.sampling import load_sampler
 
-        pipeline = WooshPipeline.from_pretrained(
-            info.folder,
-            dtype={"default": torch.float32, "transformer": dtype, "text_encoder": dtype},
-            local_files_only=True,
-        ).to(device)
-    pipeline.set_progress_bar_config(disable=not sys.stderr.isatty())
-    return pipeline
+    sampler = load_sampler(info.folder, device, getattr(torch, dtype_name))
+    return dataclasses.replace(sampler, progress=tqdm_on_terminals)
 
 
-@contextlib.contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def tqdm_on_terminals(steps: Iterable[Any]) -> Iterable[Any]:
+    """Show a progress bar where somebody watches."""
+    from tqdm import tqdm
+
+    return tqdm(steps, leave=False, disable=not sys.stderr.isatty())
+
+
+def _quiet_libraries() -> None:
     """Keep loading bars and advice of the libraries off the terminal."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
@@ -481,7 +482,6 @@ def _quiet_libraries() -> Iterator[None]:
     for library in (diffusers_logging, transformers_logging):
         library.set_verbosity_error()
         library.disable_progress_bar()
-    yield
 
 
 def run_models(_arguments: argparse.Namespace) -> None:
@@ -513,13 +513,12 @@ def run_reconstruct(arguments: argparse.Namespace) -> None:
     _check_writable(arguments.target.parent)
     recording = audio.read_audio(arguments.source, info.sample_rate, mono=False)
     device = choose_device(arguments.device)
-    with _quiet_libraries():
-        from woosh.autoencoder import WooshAutoencoder
-        from woosh.reconstruct import reconstruct
+    _quiet_libraries()
+    from woosh.autoencoder import WooshAutoencoder
+    from woosh.reconstruct import reconstruct
 
-        autoencoder = (
-            WooshAutoencoder.from_pretrained(info.folder / "autoencoder").float().to(device)
-        )
+    autoencoder = WooshAutoencoder.from_pretrained(info.folder / "autoencoder")
+    autoencoder = autoencoder.float().to(device)
     sound = reconstruct(autoencoder, recording)
     record = {"source": arguments.source.name, "model": info.name, "version": __version__}
     audio.write_audio(

@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 import functools
-import math
 
 import torch
 from torch import Tensor
 
 from woosh.autoencoder import Spectrum
+from woosh.metrics import mel_filters
 
 MEL_FLOOR = 1e-5  # log-mel values below this magnitude count as silence
-
-
-def mel_filters(sample_rate: int, n_fft: int, bands: int) -> Tensor:
-    """Triangular filters (bands, n_fft // 2 + 1) on Slaney's mel scale, of equal area.
-
-    The scale is linear below 1 kHz (200/3 Hz per mel) and logarithmic above (27 mels per factor
-    6.4); each triangle is divided by half its width in Hz (M. Slaney, Auditory Toolbox, 1998).
-    """
-
-    def to_mel(hertz: float) -> float:
-        if hertz < 1000.0:
-            return hertz * 3 / 200
-        return 15.0 + 27.0 * math.log(hertz / 1000.0) / math.log(6.4)
-
-    mels = torch.linspace(0.0, to_mel(sample_rate / 2), bands + 2, dtype=torch.float64)
-    above = 1000.0 * torch.exp((mels - 15.0) * math.log(6.4) / 27.0)
-    edges = torch.where(mels < 15.0, mels * 200 / 3, above)  # Hz
-    bins = torch.linspace(0.0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    triangles = torch.minimum(rising, falling).clamp_min(0.0)
-    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).float()
 
 
 @functools.lru_cache

@@ -12,6 +12,7 @@ from woosh.procedural_plan import (
     told,
 )
 from woosh.synthesis import (
+    RATE,
     Signal,
     bandpass,
     bubble,
@@ -144,16 +145,15 @@ def waves(rng: Generator, seconds: float) -> Plan:
 
     def render() -> Signal:
         samples = sample_count(seconds)
-        time = clock(samples)
-        crest = np.zeros(samples)
-        back = np.zeros(samples)
+        coarse = np.arange(0, seconds + 0.02, 0.01)  # swells are slow: 100 points per second do
+        crest, back = np.zeros(len(coarse)), np.zeros(len(coarse))
         for event in (first - period, *events):
             rise = period * rng.uniform(0.22, 0.32)
-            since = (time - event) / rise
-            bump = np.clip(since, 0, None) ** 2 * np.exp(2 * (1 - np.clip(since, 0, None)))
-            crest += rng.uniform(0.7, 1.0) * bump
+            since = np.clip((coarse - event) / rise, 0, None)
+            crest += rng.uniform(0.7, 1.0) * since**2 * np.exp(2 * (1 - since))
             late = np.clip(since - 1.2, 0, None)
             back += late * np.exp(1 - late)
+        crest, back = (np.interp(clock(samples), coarse, part) for part in (crest, back))
         depth = {"calm": 0.5, "rough": 1.3}.get(sea, 0.9)
         deep = sweep_band(noise(rng, samples, 0.9), 250 + 900 * crest, 1.5) * (0.12 + crest)
         foam = highpass(noise(rng, samples, 0.3), 1800) * (0.04 + 0.35 * crest**2 + 0.25 * back)
@@ -161,7 +161,7 @@ def waves(rng: Generator, seconds: float) -> Plan:
         audio = depth * deep / deep.std() + 0.7 * foam / foam.std()
         if shore == "a pebble beach":
             onsets = poisson(rng, seconds, 350)
-            weights = rng.exponential(1.0, len(onsets)) * np.interp(onsets, time, back)
+            weights = rng.exponential(1.0, len(onsets)) * back[(onsets * RATE).astype(int)]
             stones = [burst(rng, 0.01, rng.uniform(1500, 4000), 9000) for _ in range(10)]
             audio += 2.5 * scatter(rng, samples, onsets, weights, stones)
         return tame(here(rng, audio), 4.5)

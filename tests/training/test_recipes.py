@@ -325,6 +325,7 @@ def test_packaged_model_generates_and_names_every_author(
         output=str(tmp_path / "model"),
         manifest=str(manifest),
         autoencoder=str(autoencoder_run),
+        autoencoder_first_stage=str(autoencoder_run),
         latents=str(latents_run),
         text_encoder=str(text_run),
         transformer=str(flow_run),
