@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 
 from woosh import WooshPipeline, __version__, audio
 from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model
-from woosh.cli import load_pipeline
+from woosh.cli import choose_device
 
 VARIATIONS = 4
 MAX_SEED = 2**32 - 1  # a browser's numbers are exact up to 2^53
@@ -210,7 +210,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     info = describe_model(find_model(arguments.model))
-    pipeline = load_pipeline(info, arguments.device, "auto")
+    pipeline = WooshPipeline.from_pretrained(info.folder, dtype=torch.float32)
+    pipeline.to(choose_device(arguments.device))
     # The system's fonts: gradio's own theme fetches some from the network.
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     build_demo(pipeline, info.name).launch(

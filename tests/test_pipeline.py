@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tests.toys import CHANNELS, make_pipeline
 from woosh.flow import guide
-from woosh.pipeline import WooshPipeline, noise_streams
+from woosh.pipeline import WooshPipeline
+from woosh.sampling import noise_streams
 from woosh.solvers import euler, uniform_times
 
 RATE = 48_000
@@ -146,7 +147,7 @@ def test_result_is_the_solver_on_the_guided_velocity(pipeline: WooshPipeline) ->
     noise = torch.randn((1, CHANNELS, 21), generator=seeded(0))
 
     with torch.no_grad():
-        text, mask = pipeline.embed_text(["a dog", "rain"])
+        text, mask = pipeline.sampler.embed_text(["a dog", "rain"])
         conditional, unconditional = (
             transformer.prepare(text[row, None], mask[row, None]) for row in range(2)
         )

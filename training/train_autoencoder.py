@@ -50,6 +50,7 @@ class Config:
     freeze_encoder: bool  # train the decoder alone, so that cached latents stay valid
     procedural_clips: int  # how many sounds are rendered for training
     procedural_share: float  # of the crops, 0 to 1
+    length_exponent: float  # a clip's chance is its length to this power: 0 treats all alike
     n_fft: int
     hop_length: int
     latent_channels: int
@@ -166,12 +167,15 @@ def build_model(config: Config) -> WooshAutoencoder:
     return model
 
 
-def sampling_weights(recorded: list[Clip], procedural: list[Clip], share: float) -> np.ndarray:
-    """Longer clips are drawn more often, by the square root of at most 10 s."""
+def sampling_weights(
+    recorded: list[Clip], procedural: list[Clip], share: float, exponent: float
+) -> np.ndarray:
+    """Chance of each clip: `share` for the procedural ones, within a kind by its length (10 s at most)."""
     parts = []
     for clips, part in ((recorded, 1.0 - share), (procedural, share)):
         lengths = np.array([min(len(clip.audio), 480_000) for clip in clips], dtype=np.float64)
-        parts.append(part * np.sqrt(lengths) / max(1.0, np.sqrt(lengths).sum()))
+        chances = lengths**exponent
+        parts.append(part * chances / max(1.0, chances.sum()))
     return np.concatenate(parts)
 
 
@@ -185,7 +189,9 @@ def main(config: Config) -> None:
     # 2. Data
     recorded, held_out = (read_clips(config.manifest, split) for split in ("train", "validation"))
     procedural = procedural_clips(config.procedural_clips, config.seed)
-    weights = sampling_weights(recorded, procedural, config.procedural_share)
+    weights = sampling_weights(
+        recorded, procedural, config.procedural_share, config.length_exponent
+    )
     samples = round(config.crop_seconds * 48_000)
     batch_total = config.batch_size * accelerator.num_processes
 

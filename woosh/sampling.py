@@ -1,7 +1,7 @@
 """Text -> audio: the way through tokenizer, text encoder, transformer, solver and decoder.
 
 `woosh.pipeline` gives it the interface of diffusers. It stands apart because importing a diffusers
-pipeline brings every model of that library along, which costs the command line two seconds.
+pipeline brings every model of that library along, which the command line would wait for.
 """
 
 from __future__ import annotations
