@@ -22,6 +22,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 import numpy as np
 import torch
+from gradio.themes import Default
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -213,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     pipeline = WooshPipeline.from_pretrained(info.folder, dtype=torch.float32)
     pipeline.to(choose_device(arguments.device))
     # The system's fonts: gradio's own theme fetches some from the network.
-    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    theme = Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     build_demo(pipeline, info.name).launch(
         server_name="127.0.0.1", server_port=arguments.port, share=arguments.share, theme=theme
     )

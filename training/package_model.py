@@ -95,16 +95,17 @@ def main(config: Config) -> None:
     """Write the folder anew."""
     output = Path(config.output)
     text_run = Path(config.text_encoder)
-    parts = {
-        "autoencoder": WooshAutoencoder.from_pretrained(Path(config.autoencoder) / "autoencoder"),
-        "transformer": WooshTransformer.from_pretrained(Path(config.transformer) / "transformer"),
-        "text_encoder": WooshTextEncoder.from_pretrained(text_run / "text_encoder"),
-    }
+    autoencoder = WooshAutoencoder.from_pretrained(Path(config.autoencoder) / "autoencoder")
+    transformer = WooshTransformer.from_pretrained(Path(config.transformer) / "transformer")
+    text_encoder = WooshTextEncoder.from_pretrained(text_run / "text_encoder")
+    parts = {"autoencoder": autoencoder, "transformer": transformer, "text_encoder": text_encoder}
     parameters = {
         name: sum(value.numel() for value in part.parameters()) for name, part in parts.items()
     }
     pipeline = WooshPipeline(
-        **{name: half(part) for name, part in parts.items()},
+        autoencoder=half(autoencoder),
+        transformer=half(transformer),
+        text_encoder=half(text_encoder),
         tokenizer=load_tokenizer(text_run / "tokenizer"),
         default_steps=config.default_steps,
         default_guidance_scale=config.default_guidance_scale,

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -198,12 +199,13 @@ def main(config: Config) -> None:
     # 3. Model
     model = build_model(config)
     average = moving_average(model, config.ema_decay)
+    averaged = cast(WooshAutoencoder, average.module)
 
     # 4. Optimiser and schedule
     optimizer = torch.optim.AdamW(
         [value for value in model.parameters() if value.requires_grad],
         lr=config.learning_rate,
-        betas=config.betas,
+        betas=(config.betas[0], config.betas[1]),
         weight_decay=0.0,
     )
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.steps)
@@ -245,18 +247,17 @@ def main(config: Config) -> None:
             bar.set_postfix(loss=round(scalars["loss"], 3))
         if log is not None and progress.step % config.evaluate_every == 0:
             with accelerator.autocast():
-                log.write(progress.step, evaluate(average.module, held_out), 0, "crops")
+                log.write(progress.step, evaluate(averaged, held_out), 0, "crops")
         if progress.step % config.save_every == 0 or progress.step == config.steps:
             save_checkpoint(accelerator, output / "checkpoint")
 
     # 7. Statistics and save
     if accelerator.is_main_process:
-        best = average.module
         if not config.freeze_encoder:
             count = config.statistics_batches * STATISTICS_BATCH
             crops = CropDataset(recorded, weights[: len(recorded)], samples, count, config.seed + 1)
-            set_latent_statistics(best.cpu(), DataLoader(crops, batch_size=STATISTICS_BATCH))
-        best.save_pretrained(output / "autoencoder")
+            set_latent_statistics(averaged.cpu(), DataLoader(crops, batch_size=STATISTICS_BATCH))
+        averaged.save_pretrained(output / "autoencoder")
 
 
 if __name__ == "__main__":

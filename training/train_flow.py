@@ -13,10 +13,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
@@ -94,7 +95,12 @@ class Batches(Dataset):
 
 
 def training_step(
-    model: nn.Module, latents: Tensor, text: Tensor, mask: Tensor, noise: Tensor, time: Tensor
+    model: WooshTransformer,
+    latents: Tensor,
+    text: Tensor,
+    mask: Tensor,
+    noise: Tensor,
+    time: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Velocity loss of latents (B, C, T) at times (B,), weighted by the learned log-variance."""
     noisy = interpolate(latents, noise, time)
@@ -247,7 +253,7 @@ def main(config: Config) -> None:
         if progress.step % config.save_every == 0 or progress.step == config.steps:
             save_checkpoint(accelerator, output / "checkpoint")
             if accelerator.is_main_process:
-                average.module.save_pretrained(output / "transformer")
+                cast(WooshTransformer, average.module).save_pretrained(output / "transformer")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,7 @@ from tqdm.auto import tqdm
 from transformers import (
     AutoModel,
     AutoTokenizer,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -225,7 +227,7 @@ def evaluate(
 
 
 def embedded_corpus(
-    config: Config, teacher: nn.Module, tokenizer: PreTrainedTokenizerBase, cache: Path
+    config: Config, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cache: Path
 ) -> Corpus:
     """Build the phrases, let the teacher embed them, and set the evaluation's aside."""
     manifest = Path(config.manifest)
@@ -329,7 +331,7 @@ def main(config: Config) -> None:
             save_checkpoint(accelerator, output / "checkpoint")
 
     # 7. Save
-    averaged = average.module
+    averaged = cast(Student, average.module)
     averaged.encoder.save_pretrained(output / "text_encoder")
 
     # 8. Evaluate

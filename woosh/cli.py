@@ -518,7 +518,8 @@ def run_reconstruct(arguments: argparse.Namespace) -> None:
     from woosh.reconstruct import reconstruct
 
     autoencoder = WooshAutoencoder.from_pretrained(info.folder / "autoencoder")
-    autoencoder = autoencoder.float().to(device)
+    autoencoder = autoencoder.float()
+    autoencoder.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
     sound = reconstruct(autoencoder, recording)
     record = {"source": arguments.source.name, "model": info.name, "version": __version__}
     audio.write_audio(

@@ -67,7 +67,7 @@ def _checked(path: Path, name: str, value: Any, annotation: Any) -> Any:
         if isinstance(value, list):
             inner = typing.get_args(annotation)[0]
             return tuple(_checked(path, name, item, inner) for item in value)
-    elif annotation is float and type(value) in (int, float):
+    elif annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     elif type(value) is annotation:
         return value

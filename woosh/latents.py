@@ -104,7 +104,7 @@ def fit_length(
         places = (start + torch.arange(frames)) % count
         return latents[:, places]
     rest = frames - count
-    before = int(generator.integers(0, min(rest, latent_rate // 5) + 1))
+    before = int(generator.integers(0, min(rest, round(latent_rate / 5)) + 1))
     quiet = silence[:, torch.arange(rest) % silence.shape[1]]
     return torch.cat([quiet[:, :before], latents, quiet[:, before:]], dim=1)
 

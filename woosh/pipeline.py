@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from diffusers.pipelines.pipeline_utils import AudioPipelineOutput, DiffusionPipeline
@@ -10,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.sampling import Sampler
+from woosh.sampling import Progress, Sampler
 from woosh.text import WooshTextEncoder
 from woosh.transformer import WooshTransformer
 
@@ -60,7 +61,7 @@ class WooshPipeline(DiffusionPipeline):
             self.tokenizer,
             self.config.default_steps,
             self.config.default_guidance_scale,
-            self.progress_bar,
+            cast(Progress, self.progress_bar),
         )
 
     @property

@@ -249,7 +249,10 @@ class Sampler:
                 if guided:
                     clips, moments = torch.cat([clips, clips]), torch.cat([moments, moments])
                 evaluated = self.transformer(clips, moments, group.condition)
-                parts.append(guide(*evaluated.chunk(2), guidance) if guided else evaluated)
+                if guided:
+                    conditional, unconditional = evaluated.chunk(2)
+                    evaluated = guide(conditional, unconditional, guidance)
+                parts.append(evaluated)
             return torch.cat(parts)
 
         return velocity

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.stats import pearsonr, spearmanr
-from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from woosh.phrase_words import PARAPHRASES
 
@@ -58,7 +58,9 @@ def teacher_words(tokenizer: PreTrainedTokenizerBase, count: int) -> list[str]:
 
 
 @torch.inference_mode()
-def embed(teacher: nn.Module, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]) -> Tensor:
+def embed(
+    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]
+) -> Tensor:
     """Embed phrases as sentence-transformers does: mean over tokens, then unit length (N, W)."""
     order = sorted(range(len(phrases)), key=lambda index: len(phrases[index]))
     embeddings = torch.empty(len(phrases), teacher.config.hidden_size)
@@ -74,7 +76,7 @@ def embed(teacher: nn.Module, tokenizer: PreTrainedTokenizerBase, phrases: Seque
 
 
 def cached_embeddings(
-    path: Path, teacher: nn.Module, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]
+    path: Path, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]
 ) -> Tensor:
     """Return the phrases' embeddings, computing only those that the file of an earlier run lacks.
 
@@ -98,7 +100,7 @@ def cached_embeddings(
     save_file(
         {"embeddings": embeddings.half()},
         path,
-        metadata={"teacher": name, "phrases": "\n".join(phrases)},
+        metadata={"teacher": str(name), "phrases": "\n".join(phrases)},
     )
     return embeddings
 
@@ -118,7 +120,8 @@ def retrieval(
     captions: Sequence[str], caption_vectors: Tensor, vectors: Tensor
 ) -> dict[str, list[str]]:
     """Return, per class, the paraphrases whose nearest caption is of another class, with that caption."""
-    nearest = iter([captions[row] for row in (vectors @ caption_vectors.T).argmax(1).tolist()])
+    rows = (vectors @ caption_vectors.T).argmax(1).tolist()
+    nearest = iter([captions[int(row)] for row in rows])
     wrong: dict[str, list[str]] = {}
     for name, (pattern, paraphrases) in PARAPHRASES.items():
         found = [(paraphrase, next(nearest)) for paraphrase in paraphrases]

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import yaml
@@ -37,6 +37,9 @@ def cosine_schedule(
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
     """Exponential moving average of a model's parameters; the average is its `.module`."""
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Objective(nn.Module):
@@ -148,7 +151,7 @@ class Log:
             file.write(json.dumps({"step": step, **rounded, **speed}) + "\n")
 
 
-def half(model: nn.Module) -> nn.Module:
+def half(model: Model) -> Model:
     """A model's weights in half precision, the form in which built-in models are shipped.
 
     Raises:
