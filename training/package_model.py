@@ -3,8 +3,8 @@
     python training/package_model.py configs/package_tiny.yaml [name=value ...]
 
 Output folder: model_index.json, autoencoder/, transformer/, text_encoder/, tokenizer/, README.md (the
-model card), ATTRIBUTION.md (author, licence and address of every training clip) and training/ with
-each part's configuration and loss curve.
+model card), ATTRIBUTION.md (author, licence and address of every training clip). Each part's configuration
+and loss curve go to the folder of records, which is no part of the wheel.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Config:
     """Settings of one packaging; see `configs/package_tiny.yaml`."""
 
     output: str
+    records: str  # folder for the configuration, log and evaluation of each run
     manifest: str  # of the training data, for the attribution
     split: str
     autoencoder: str  # run folder of each recipe
@@ -77,9 +78,9 @@ def model_card(config: Config, parameters: dict[str, int]) -> str:
         "Text to sound effects, 48 kHz mono, 0.3 to 10 seconds, on an ordinary processor. Parameters: "
         f"{counts}.\n\n"
         f"The weights are released under {config.licence.upper()}; ATTRIBUTION.md names the authors of the "
-        "recordings that they were trained on. `training/` holds the configuration, seed and loss curve of "
-        "each part. The figures that this model reaches stand in the project's README with the commands "
-        "that give them.\n"
+        "recordings that they were trained on. How each part was made, with seeds and loss curves, stands "
+        f"in the project's {config.records}; the figures that this model reaches stand in its README with "
+        "the commands that give them.\n"
     )
 
 
@@ -128,7 +129,7 @@ def main(config: Config) -> None:
         "transformer": config.transformer,
     }
     for name, run in runs.items():
-        copy_records(Path(run), name, output / "training")
+        copy_records(Path(run), name, Path(config.records))
     print(f"{output}: {size:,} bytes; {parameters}")
 
 

@@ -323,6 +323,7 @@ def test_packaged_model_generates_and_names_every_author(
     config = dataclasses.replace(
         load_config(package_model.Config, CONFIGS / "package_tiny.yaml"),
         output=str(tmp_path / "model"),
+        records=str(tmp_path / "records"),
         manifest=str(manifest),
         autoencoder=str(autoencoder_run),
         autoencoder_first_stage=str(autoencoder_run),
@@ -342,6 +343,6 @@ def test_packaged_model_generates_and_names_every_author(
     assert result.audios.shape == (1, 1, 24_000) and np.isfinite(result.audios).all()
     text = (tmp_path / "model" / "ATTRIBUTION.md").read_text()
     assert all(f"author / {index}" in text for index in range(4)) and "author / 4" not in text
-    assert (tmp_path / "model" / "training" / "transformer_log.jsonl").is_file()
+    assert (tmp_path / "records" / "transformer_log.jsonl").is_file()
     with pytest.raises(ValueError, match="more than 10"):
         package_model.main(dataclasses.replace(config, size_limit=10))
