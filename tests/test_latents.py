@@ -73,6 +73,16 @@ def test_fit_length_cuts_repeats_or_ends_in_silence(count: int) -> None:
         assert int((~quiet).int().argmax()) <= 20
 
 
+def test_a_sound_as_long_as_asked_begins_anywhere_half_of_the_times() -> None:
+    latents = torch.arange(500, dtype=torch.float32).expand(4, -1)
+    generator = np.random.default_rng(0)
+    fitted = [fit_length(latents, SILENCE, 500, 100.0, generator) for _ in range(200)]
+    assert all(sorted(part[0].tolist()) == list(range(500)) for part in fitted)
+    assert 70 < sum(part[0, 0].item() == 0.0 for part in fitted) < 130
+    cut = fit_length(latents, SILENCE, 300, 100.0, generator)
+    assert (cut[0].diff() == 1.0).all()
+
+
 def test_a_batch_follows_from_seed_and_number(clips: list[LatentClip]) -> None:
     source = batches(clips)
     first, again = source.batch(3), batches(clips).batch(3)

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import Spectrum, WooshAutoencoder
 from woosh.config import load_config
 from woosh.datasets import Clip, CropDataset, load_clips, procedural_clips, read_manifest
 from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phase_loss
@@ -74,6 +74,9 @@ class Config:
     mel_weight: float
     mel_windows: tuple[int, ...]
     mel_bands: tuple[int, ...]
+    nested_share: float  # of a batch's crops that keep only the first channels of their latents
+    nested_channels: int  # least number that such a crop keeps
+    latent_noise: float  # standard deviation relative to each channel's own
     statistics_batches: int  # from which the latents' mean and standard deviation are taken
     precision: str  # "no", "bf16" or "fp16"
     seed: int
@@ -84,19 +87,33 @@ class Config:
 
 
 def training_step(
-    model: WooshAutoencoder, audio: Tensor, config: Config
+    model: WooshAutoencoder, audio: Tensor, kept: Tensor, noise: Tensor, config: Config
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of a batch of audio (B, 1, S), and its parts."""
+    """Loss of a batch of audio, and its parts.
+
+    Crops that lose channels are judged by magnitude and mel spectrum alone, so that the first
+    channels come to hold the spectrum's envelope and the last ones the phases.
+
+    Args:
+        model: in training.
+        audio: (B, 1, S), those that keep all channels first.
+        kept: latent channels (B,) that a crop keeps.
+        noise: standard normal (B, C, T).
+        config: weights of the losses.
+    """
     target = model.stft(audio)
-    estimate = model.synthesise(model.analyse(target))
+    latents = model.analyse(target)
+    estimate = model.synthesise(disturbed(latents, kept, noise, config.latent_noise))
     waveform = model.istft(
         torch.complex(estimate.magnitude * estimate.real, estimate.magnitude * estimate.imaginary)
     )
     length = waveform.shape[-1]
+    whole = int((kept == latents.shape[1]).sum())
+    entire = Spectrum(*(part[:whole] for part in estimate))
     parts = {
         "magnitude": magnitude_loss(target, estimate),
-        "phase": phase_loss(target, estimate),
-        "complex": complex_loss(target, estimate),
+        "phase": phase_loss(target[:whole], entire),
+        "complex": complex_loss(target[:whole], entire),
         "mel": multiscale_mel_loss(
             audio[..., :length],
             waveform,
@@ -113,6 +130,29 @@ def training_step(
     }
     loss = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
     return loss, {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
+
+
+def disturbed(latents: Tensor, kept: Tensor, noise: Tensor, scale: float) -> Tensor:
+    """Latents (B, C, T) with noise relative to each channel's spread, zero from channel `kept` (B,) on."""
+    channels = torch.arange(latents.shape[1], device=latents.device)
+    keep = (channels < kept[:, None]).to(latents.dtype)[..., None]  # (B, C, 1)
+    spread = latents.detach().std(dim=(0, 2), keepdim=True)  # (1, C, 1)
+    return keep * (latents + scale * spread * noise)
+
+
+def draw_disturbance(
+    model: WooshAutoencoder, audio: Tensor, config: Config, number: int
+) -> tuple[Tensor, Tensor]:
+    """Kept channels (B,), entire crops first, and noise (B, C, T) for audio (B, 1, S), batch `number`."""
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
+    batch, channels = len(audio), len(model.latent_mean)
+    kept = torch.full((batch,), channels)
+    cut = round(config.nested_share * batch)
+    least = config.nested_channels
+    kept[batch - cut :] = torch.randint(least, channels, (cut,), generator=generator)
+    frames = 1 + audio.shape[-1] // model.hop_length
+    noise = torch.randn(batch, channels, frames, generator=generator)
+    return kept.to(audio.device), noise.to(audio.device)
 
 
 @torch.no_grad()
@@ -212,8 +252,8 @@ def main(config: Config) -> None:
 
     # 5. Prepare and resume
     progress = Progress()
-    step = partial(training_step, config=config)
-    objective, optimizer = accelerator.prepare(Objective(model, step), optimizer)
+    objective = Objective(model, partial(training_step, config=config))
+    objective, optimizer = accelerator.prepare(objective, optimizer)
     average.to(accelerator.device)
     accelerator.register_for_checkpointing(schedule, average, progress)
     if config.resume:
@@ -232,8 +272,9 @@ def main(config: Config) -> None:
     log = Log(output, config, config.resume) if accelerator.is_main_process else None
     bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
     for audio in bar:
+        number = progress.step * accelerator.num_processes + accelerator.process_index
         with accelerator.autocast():
-            loss, logs = objective(audio)
+            loss, logs = objective(audio, *draw_disturbance(model, audio, config, number))
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(objective.parameters(), config.clip_norm)
         optimizer.step()

@@ -75,6 +75,7 @@ class Config:
     ema_decay: float
     clip_norm: float
     precision: str  # "no", "bf16" or "fp16"
+    compile: bool  # each block, anew for every length in `lengths`: slow to start, then faster
     seed: int
     log_every: int
     save_every: int
@@ -207,6 +208,10 @@ def main(config: Config) -> None:
     # 3. Model
     model = build_model(config, silence.shape[0], text_encoder)
     average = moving_average(model, config.ema_decay)
+
+    if config.compile:
+        for block in (*model.joint, *model.fused):
+            block.compile(dynamic=False)
 
     # 4. Optimisers and schedules
     optimizers = build_optimizers(model, config)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
-import os
 import secrets
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from woosh import __version__, audio, catalogue
+from woosh.arguments import MAX_CLIPS, count_up_to, number, seed_number
+from woosh.outputs import check_writable, plan_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,9 +42,6 @@ examples:
 
 `woosh COMMAND --help` tells the options of a command.
 """
-
-MAX_CLIPS = 10_000
-MAX_SEED = 2**63 - 1 - MAX_CLIPS  # torch takes 63 bits, and clip i uses seed + i
 
 
 class Parser(argparse.ArgumentParser):
@@ -141,27 +136,35 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--seconds",
-        type=_number(0, open_low=True),
+        type=number(0, open_low=True),
         default=5.0,
         metavar="S",
         help="length (default 5)",
     )
     add(
-        "--steps", type=_count(1000), metavar="N", help="steps of the solver (default: the model's)"
+        "--steps",
+        type=count_up_to(1000),
+        metavar="N",
+        help="steps of the solver (default: the model's)",
     )
     add(
         "--guidance",
-        type=_number(0),
+        type=number(0),
         metavar="G",
         help="how closely to follow the prompt, 1 = no guidance (default: the model's)",
     )
     add("--negative", metavar="TEXT", help="what not to hear (not with few-step models)")
     add("--solver", choices=("euler", "dopri5"), default="euler", help="default euler")
-    add("--seed", type=_seed, metavar="N", help="number that decides the noise (default: random)")
+    add(
+        "--seed",
+        type=seed_number,
+        metavar="N",
+        help="number that decides the noise (default: random)",
+    )
     add(
         "-n",
         "--count",
-        type=_count(MAX_CLIPS),
+        type=count_up_to(MAX_CLIPS),
         default=1,
         metavar="COUNT",
         help="sounds for each prompt, with seeds N, N + 1, ... (default 1)",
@@ -169,7 +172,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=tuple(audio.SUBTYPES), help="file format (default wav)")
     add(
         "--loudness",
-        type=_number(-70, 0),
+        type=number(-70, 0),
         metavar="LUFS",
         help="integrated loudness to reach, from -70 to 0; peaks are never clipped",
     )
@@ -216,102 +219,6 @@ def _add_reconstruct(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=Path, metavar="OUT", help="file to write: .wav, .flac, .ogg")
     _add_model_options(parser)
     parser.set_defaults(run=run_reconstruct)
-
-
-def _number(low: float, high: float = math.inf, open_low: bool = False) -> Callable[[str], float]:
-    """Return the argument type of finite numbers in [low, high], or (low, high] if `open_low`."""
-
-    def parse(text: str) -> float:
-        bounds = f"above {low:g}" if open_low else f"at least {low:g}"
-        if high < math.inf:
-            bounds = f"between {low:g} and {high:g}"
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        inside = low < value <= high if open_low else low <= value <= high
-        if not (math.isfinite(value) and inside):
-            raise argparse.ArgumentTypeError(f"must be a number {bounds}, not {text!r}")
-        return value
-
-    return parse
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    value = int(text) if text.strip().lstrip("+-").isdecimal() else low - 1
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number from {low} to {high}, not {text!r}"
-        )
-    return value
-
-
-def _count(high: int) -> Callable[[str], int]:
-    return lambda text: _whole(text, 1, high)
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0, MAX_SEED)
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where sounds go."""
-
-    folder: Path
-    file: Path | None  # the very file, if the user named one for a single sound
-    stem: str | None  # stem of the names in `folder`; None names them after the prompts
-    file_format: str
-
-    def path(self, prompt: str, index: int, clips: int) -> Path:
-        """Return the path of clip `index` of `clips`; unless the user named it, a free one."""
-        if self.file is not None:
-            return self.file
-        stem = self.stem or audio.file_stem(prompt)
-        if clips > 1:
-            stem = f"{stem}-{index + 1:0{len(str(clips))}d}"
-        path = self.folder / f"{stem}.{self.file_format}"
-        take = 2
-        while path.exists():
-            path = self.folder / f"{stem}-{take}.{self.file_format}"
-            take += 1
-        return path
-
-
-def plan_output(output: str | None, file_format: str | None, clips: int) -> Target:
-    """Decide where `clips` sounds go and check that they can be written there.
-
-    Raises:
-        ValueError: an unknown extension, or one that contradicts `file_format`.
-        OSError: a folder that does not exist or cannot be written to.
-    """
-    path = Path(output or ".").expanduser()
-    is_folder = path.is_dir() or (output or "").endswith(("/", os.sep)) or not path.suffix
-    if output == "":
-        raise ValueError("the output's name is empty")
-    if is_folder:
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(f"{path} exists and is not a folder")
-        _check_writable(path if path.exists() else path.parent)
-        return Target(path, None, None, file_format or "wav")
-    named = audio.format_of(path)
-    if file_format not in (None, named):
-        raise ValueError(f"{path.name} asks for {named} and --format for {file_format}: choose one")
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} exists and is not a file")
-    _check_writable(path.parent)
-    return Target(path.parent, path if clips == 1 else None, path.stem, named)
-
-
-def _check_writable(folder: Path) -> None:
-    """Raise OSError unless a file can be created in `folder`: permissions alone do not tell."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"cannot write to {folder}: there is no such folder")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(f"cannot write to {folder}: {error.strerror}") from error
 
 
 def _clean_text(text: str, name: str) -> str:
@@ -510,7 +417,7 @@ def run_reconstruct(arguments: argparse.Namespace) -> None:
     """`woosh reconstruct`: audio file -> autoencoder -> audio file."""
     info = catalogue.describe_model(catalogue.find_model(arguments.model))
     file_format = audio.format_of(arguments.target)
-    _check_writable(arguments.target.parent)
+    check_writable(arguments.target.parent)
     recording = audio.read_audio(arguments.source, info.sample_rate, mono=False)
     device = choose_device(arguments.device)
     _quiet_libraries()

@@ -94,9 +94,12 @@ def fit_length(
 
     A longer sound is cut at random. A shorter one that lasts 4.5 s or more is taken for continuous
     and repeated from a random place on; anything else is a single event that silence may follow.
+    A sound hardly longer than asked, which the cut would leave as it is every time, is half of the
+    times repeated from a random place too.
     """
     count = latents.shape[1]
-    if count >= frames:
+    hardly_longer = TILED_FROM * latent_rate <= count < 1.2 * frames
+    if count >= frames and not (hardly_longer and generator.random() < 0.5):
         start = int(generator.integers(0, count - frames + 1))
         return latents[:, start : start + frames]
     if count >= TILED_FROM * latent_rate:

@@ -84,6 +84,7 @@ def autoencoder_config(manifest: Path, output: Path) -> train_autoencoder.Config
         batch_size=2,
         steps=6,
         warmup_steps=2,
+        nested_channels=2,
         statistics_batches=2,
         precision="no",
         log_every=2,
@@ -172,13 +173,40 @@ def test_autoencoder_overfits_one_batch(manifest: Path, tmp_path: Path) -> None:
     ]
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []
+    kept, noise = torch.full((2,), 8), torch.zeros(2, 8, 21)
     for _ in range(120):
-        loss, _ = train_autoencoder.training_step(model, audio, config)
+        loss, _ = train_autoencoder.training_step(model, audio, kept, noise, config)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_disturbed_latents_keep_the_first_channels_and_get_noise() -> None:
+    latents = 5.0 * torch.randn(3, 8, 400)
+    kept = torch.tensor([8, 8, 3])
+    clean = train_autoencoder.disturbed(latents, kept, torch.zeros(3, 8, 400), 0.1)
+    assert torch.equal(clean[:2], latents[:2]) and torch.equal(clean[2, :3], latents[2, :3])
+    assert not clean[2, 3:].any()
+    noisy = train_autoencoder.disturbed(latents, kept, torch.randn(3, 8, 400), 0.1)
+    assert (noisy - clean)[:2].std().item() == pytest.approx(0.5, rel=0.05)
+    assert not noisy[2, 3:].any()
+
+
+def test_disturbance_follows_from_seed_and_number(manifest: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        autoencoder_config(manifest, tmp_path), nested_share=0.25, nested_channels=3
+    )
+    model, audio = make_autoencoder(), torch.zeros(8, 1, 1920)
+    draws = [
+        train_autoencoder.draw_disturbance(model, audio, config, number) for number in (7, 7, 8)
+    ]
+    for kept, noise in draws:
+        assert kept[:6].tolist() == [8] * 6 and min(kept[6:]) >= 3 and max(kept[6:]) < 8
+        assert noise.shape == (8, 8, 5)
+    assert torch.equal(draws[0][1], draws[1][1]) and torch.equal(draws[0][0], draws[1][0])
+    assert not torch.equal(draws[0][1], draws[2][1])
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +277,7 @@ def flow_config(latents: Path, text: Path, output: Path) -> train_flow.Config:
         warmup_steps=2,
         ema_decay=0.5,
         precision="no",
+        compile=False,
         log_every=2,
         save_every=3,
     )
@@ -267,6 +296,19 @@ def test_flow_recipe_writes_the_average_and_a_log(flow_run: Path) -> None:
     rows = [json.loads(line) for line in (flow_run / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 4, 6]
     assert all(np.isfinite(row["error"]) and row["clips_per_second"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_same_training(
+    flow_run: Path, latents_run: Path, text_run: Path, tmp_path: Path
+) -> None:
+    config = flow_config(latents_run, text_run, tmp_path / "run")
+    train_flow.main(dataclasses.replace(config, compile=True))
+    plain, compiled = (
+        [json.loads(line)["error"] for line in (run / "log.jsonl").read_text().splitlines()]
+        for run in (flow_run, tmp_path / "run")
+    )
+    assert compiled == pytest.approx(plain, rel=1e-3)
 
 
 def test_a_resumed_flow_equals_an_uninterrupted_one(

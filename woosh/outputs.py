@@ -1,0 +1,70 @@
+"""Where sounds go: a file that the user named, or free names in a folder, checked before the work."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from woosh import audio
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where sounds go."""
+
+    folder: Path
+    file: Path | None  # the very file, if the user named one for a single sound
+    stem: str | None  # stem of the names in `folder`; None names them after the prompts
+    file_format: str
+
+    def path(self, prompt: str, index: int, clips: int) -> Path:
+        """Return the path of clip `index` of `clips`; unless the user named it, a free one."""
+        if self.file is not None:
+            return self.file
+        stem = self.stem or audio.file_stem(prompt)
+        if clips > 1:
+            stem = f"{stem}-{index + 1:0{len(str(clips))}d}"
+        path = self.folder / f"{stem}.{self.file_format}"
+        take = 2
+        while path.exists():
+            path = self.folder / f"{stem}-{take}.{self.file_format}"
+            take += 1
+        return path
+
+
+def plan_output(output: str | None, file_format: str | None, clips: int) -> Target:
+    """Decide where `clips` sounds go and check that they can be written there.
+
+    Raises:
+        ValueError: an unknown extension, or one that contradicts `file_format`.
+        OSError: a folder that does not exist or cannot be written to.
+    """
+    path = Path(output or ".").expanduser()
+    is_folder = path.is_dir() or (output or "").endswith(("/", os.sep)) or not path.suffix
+    if output == "":
+        raise ValueError("the output's name is empty")
+    if is_folder:
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} exists and is not a folder")
+        check_writable(path if path.exists() else path.parent)
+        return Target(path, None, None, file_format or "wav")
+    named = audio.format_of(path)
+    if file_format not in (None, named):
+        raise ValueError(f"{path.name} asks for {named} and --format for {file_format}: choose one")
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} exists and is not a file")
+    check_writable(path.parent)
+    return Target(path.parent, path if clips == 1 else None, path.stem, named)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError unless a file can be created in `folder`: permissions alone do not tell."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"cannot write to {folder}: there is no such folder")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write to {folder}: {error.strerror}") from error
