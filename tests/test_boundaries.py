@@ -21,7 +21,8 @@ ALLOWED = {
     "config": set(),
     "layers": set(),
     "autoencoder": {"layers"},
-    "transformer": {"layers"},
+    "flow": set(),
+    "transformer": {"layers", "flow"},
     "text": set(),
 }
 MODELS = {"autoencoder", "transformer", "text", "clap"}

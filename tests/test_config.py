@@ -12,7 +12,7 @@ from woosh.config import load_config
 ROOT = Path(__file__).parents[1]
 RECIPES = {
     "autoencoder_tiny": "train_autoencoder",
-    "autoencoder_tiny_decoder": "train_autoencoder",
+    "autoencoder_tiny_fine": "train_autoencoder",
     "latents_tiny": "encode_latents",
     "flow_tiny": "train_flow",
     "text_encoder_tiny": "train_text_encoder",

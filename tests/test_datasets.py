@@ -105,9 +105,21 @@ def test_crops_have_the_asked_length_and_hold_the_sound(
     audio = np.arange(1, length + 1, dtype=np.float32)
     piece = crop(audio, samples, np.random.default_rng(seed))
     assert piece.shape == (samples,)
-    inside = piece[piece > 0]
-    assert len(inside) == min(length, samples)
-    assert np.array_equal(np.diff(inside), np.ones(len(inside) - 1))
+    if (piece == 0).any() or length >= samples:  # a stretch, or the whole in zeros
+        inside = piece[piece > 0]
+        assert len(inside) == min(length, samples)
+        assert np.array_equal(np.diff(inside), np.ones(len(inside) - 1))
+    else:  # the whole between its mirror images
+        assert set(piece) == set(audio)
+        assert np.array_equal(np.abs(np.diff(piece)), np.ones(samples - 1))
+
+
+def test_short_sounds_are_mirrored_half_of_the_times_and_ends_are_frequent() -> None:
+    draws = [crop(np.ones(100), 300, np.random.default_rng(seed)) for seed in range(400)]
+    assert 160 < sum(draw.min() == 1 for draw in draws) < 240
+    starts = [crop(np.arange(8000), 1600, np.random.default_rng(seed))[0] for seed in range(400)]
+    assert min(starts) == 0 and max(starts) == 6400
+    assert all(5 < starts.count(end) < 30 for end in (0, 6400))  # 200 of 6,801 places each
 
 
 def test_silent_stretches_are_drawn_again() -> None:

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from woosh.flow import flow_loss, guide, interpolate, sample_times, target_velocity
+from woosh.flow import (
+    flow_loss,
+    guide,
+    interpolate,
+    linear_velocity,
+    sample_times,
+    target_velocity,
+)
 
 
 def draw(*shape: int) -> torch.Tensor:
@@ -22,6 +29,19 @@ def test_velocity_is_the_derivative_of_the_path() -> None:
         lambda time: interpolate(data, noise, time), (torch.tensor([0.2, 0.7]),), (torch.ones(2),)
     )
     torch.testing.assert_close(target_velocity(data, noise), derivative)
+
+
+@pytest.mark.parametrize("time", [0.05, 0.4, 0.5, 0.95])
+def test_linear_velocity_is_the_regression_of_the_velocity_on_the_noisy_data(time: float) -> None:
+    data, noise = draw(2, 200_000)
+    times = torch.full((1,), time)
+    noisy, target = interpolate(data, noise, times), target_velocity(data, noise)
+    slope = (noisy * target).mean() / noisy.square().mean()
+    torch.testing.assert_close(
+        linear_velocity(noisy[None], times), slope * noisy[None], atol=0.05, rtol=0
+    )
+    rest = (target - linear_velocity(noisy[None], times)).var()
+    assert abs(rest - 1 / (time**2 + (1 - time) ** 2)) < 0.02
 
 
 def test_guidance_scale_is_the_usual_one() -> None:
@@ -82,3 +102,13 @@ def test_best_log_variance_is_the_logarithm_of_the_error() -> None:
     assert best.grad is not None and best.grad.abs().max() < 1e-6
     loss = flow_loss(velocity, target, log_variance=log_variance)
     torch.testing.assert_close(loss, flow_loss(velocity, target))
+
+
+def test_channel_weight_counts_channels() -> None:
+    velocity, target = draw(2, 2, 3, 5)
+    weight = torch.tensor([2.0, 1.0, 0.0])
+    expected = (weight * (velocity - target).square().mean(dim=(0, 2))).mean()
+    torch.testing.assert_close(flow_loss(velocity, target, channel_weight=weight), expected)
+    torch.testing.assert_close(
+        flow_loss(velocity, target, channel_weight=torch.ones(3)), flow_loss(velocity, target)
+    )

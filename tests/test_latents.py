@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from woosh.latents import LatentBatches, LatentClip, fit_length, load_latents, save_latents
+from woosh.latents import (
+    LatentBatches,
+    LatentCache,
+    LatentClip,
+    fit_length,
+    load_latents,
+    save_latents,
+)
 
 SILENCE = torch.full((4, 10), -9.0)
+WEIGHT = torch.tensor([2.0, 1.0, 0.7, 0.3])
 
 
 def clip(frames: int, label: str = "", value: float = 1.0, name: str = "a") -> LatentClip:
@@ -37,9 +45,9 @@ def clips() -> list[LatentClip]:
 
 
 def test_save_and_load(tmp_path: Path, clips: list[LatentClip]) -> None:
-    save_latents(tmp_path, clips, SILENCE)
-    loaded, silence = load_latents(tmp_path)
-    assert torch.equal(silence.float(), SILENCE)
+    save_latents(tmp_path, LatentCache(clips, SILENCE, WEIGHT))
+    loaded, silence, weight = load_latents(tmp_path)
+    assert torch.equal(silence.float(), SILENCE) and torch.equal(weight, WEIGHT)
     for before, after in zip(clips, loaded, strict=True):
         assert torch.equal(before.latents, after.latents.float())
         assert (before.captions, before.label, before.name) == (
@@ -52,7 +60,7 @@ def test_save_and_load(tmp_path: Path, clips: list[LatentClip]) -> None:
 def test_a_missing_or_torn_cache_is_an_error(tmp_path: Path, clips: list[LatentClip]) -> None:
     with pytest.raises(FileNotFoundError, match="encode_latents"):
         load_latents(tmp_path)
-    save_latents(tmp_path, clips, SILENCE)
+    save_latents(tmp_path, LatentCache(clips, SILENCE, WEIGHT))
     (tmp_path / "index.json").write_text("[]")
     with pytest.raises(ValueError, match="encode again"):
         load_latents(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from woosh.flow import flow_loss
+from woosh.flow import flow_loss, linear_velocity
 from woosh.layers import ROTARY_BASE, attend, rotary_frequencies, rotary_table, rotate
 from woosh.transformer import Condition, WooshTransformer
 
@@ -27,8 +27,9 @@ TOY = {
 }
 FLOW_MAP = {"flow_map": True}
 VIDEO = {"video_channels": 7}
+SKIP = {"linear_skip": True}
 RELEASED = {"released_positions": True, "patch_size": 1, "rotary_factor": 40.0}
-KINDS = [{}, FLOW_MAP, VIDEO, FLOW_MAP | VIDEO, RELEASED, RELEASED | VIDEO]
+KINDS = [{}, SKIP, FLOW_MAP, VIDEO, FLOW_MAP | VIDEO, RELEASED, RELEASED | VIDEO]
 
 
 def build(**options: object) -> WooshTransformer:
@@ -95,6 +96,19 @@ def test_every_parameter_gets_a_gradient(options: dict) -> None:
     for name, parameter in model.named_parameters():
         learns = parameter.grad is not None and parameter.grad.abs().sum() > 0
         assert learns != name.startswith(unused), name
+
+
+def test_the_skip_adds_the_linear_guess() -> None:
+    torch.manual_seed(0)
+    plain = build()
+    skipping = WooshTransformer(**TOY | SKIP).eval()
+    skipping.load_state_dict(plain.state_dict())
+    latents, time = inputs()
+    condition = prepare(plain)
+    torch.testing.assert_close(
+        run(skipping, latents, time, condition),
+        run(plain, latents, time, condition) + linear_velocity(latents, time),
+    )
 
 
 def test_training_starts_at_velocity_zero_and_moves() -> None:

@@ -3,12 +3,14 @@
     accelerate launch training/encode_latents.py configs/latents_tiny.yaml [name=value ...]
 
 Output folder: latents.safetensors (half precision), index.json, config.yaml, log.jsonl. Every clip is also encoded at other
-speeds (pitch and length change together), which costs one encoding each and varies the data.
+speeds (pitch and length change together), each through a smooth random filter, which costs one encoding each and varies
+the data. How much the ear notices of each latent channel is measured and stored beside them, for the flow's loss.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +23,11 @@ from tqdm.auto import tqdm
 from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config
 from woosh.datasets import Clip, load_clips, procedural_clips, read_manifest
-from woosh.latents import LatentClip, save_latents
+from woosh.latents import LatentCache, LatentClip, save_latents
+from woosh.losses import log_mel
 from woosh.training import Log
+
+DISTURBANCE = 0.3  # standard deviation of the noise that measures a channel's weight
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,32 @@ class Config:
     autoencoder: str  # folder
     procedural_clips: int
     speeds: tuple[float, ...]  # 1.0 is the clip itself
+    colour_decibels: float  # deviation of the filter that colours the other speeds
     longest_seconds: float  # of a clip that is encoded in one piece
+    weighed_clips: int  # from which the channels' weights are measured
     seed: int
 
 
 def at_speed(audio: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:
     """Play audio (S,) faster (speed over 1) or slower: (round(S / speed),) about."""
     return audio if speed == 1.0 else soxr.resample(audio, sample_rate * speed, sample_rate)
+
+
+def coloured(audio: np.ndarray, decibels: float, generator: np.random.Generator) -> np.ndarray:
+    """Filter audio (S,) by a smooth random response over log frequency, `decibels` its standard deviation."""
+    spectrum = np.fft.rfft(audio)
+    octaves = np.log2(1.0 + np.arange(len(spectrum)) / len(spectrum) * 1023.0) / 10.0  # 0 to 1
+    waves = np.cos(np.pi * octaves[:, None] * np.arange(1, 6))  # (F, 5)
+    response = waves @ generator.normal(0.0, decibels * np.sqrt(2.0 / 5.0), 5)
+    return np.fft.irfft(spectrum * 10.0 ** (response / 20.0), len(audio))
+
+
+def versions(clip: Clip, config: Config, sample_rate: int) -> Iterator[np.ndarray]:
+    """Yield a recording at every speed; procedural sounds vary enough and come as they are."""
+    generator = np.random.default_rng((config.seed, *clip.name.encode()))
+    for speed in (1.0,) if clip.name.startswith("procedural/") else config.speeds:
+        audio = at_speed(clip.audio, speed, sample_rate)
+        yield audio if speed == 1.0 else coloured(audio, config.colour_decibels, generator)
 
 
 @torch.inference_mode()
@@ -54,6 +78,39 @@ def encode_clip(autoencoder: WooshAutoencoder, audio: np.ndarray) -> torch.Tenso
     audio = np.pad(audio, (0, max(0, autoencoder.n_fft - len(audio))))
     waveform = torch.from_numpy(audio.astype(np.float32)).to(autoencoder.device)
     return autoencoder.encode(waveform[None, None])[0].cpu()
+
+
+@torch.inference_mode()
+def channel_weight(
+    autoencoder: WooshAutoencoder, clips: Sequence[torch.Tensor], generator: torch.Generator
+) -> torch.Tensor:
+    """How much noise in each channel alone changes what is heard, (C,) with mean 1.
+
+    Noise of the same size goes into one channel of a clip's first two seconds after the other. The root mean square
+    of the change of the log-mel spectrum is the channel's weight: its square would leave most channels none.
+
+    Args:
+        autoencoder: decodes; its mel spectra have 128 bands of windows of 2048.
+        clips: normalised latents (C, T).
+        generator: of the noise, on the CPU.
+    """
+    rate, channels = autoencoder.config.sample_rate, len(autoencoder.latent_mean)
+
+    def heard(latents: torch.Tensor) -> torch.Tensor:
+        audio = autoencoder.decode(latents.to(autoencoder.device))
+        return log_mel(audio[:, 0], rate, 2048, 128).cpu()
+
+    total = torch.zeros(channels)
+    for clip in clips:
+        latents = clip[None, :, : round(2 * autoencoder.latent_rate)]
+        noise = DISTURBANCE * torch.randn(channels, latents.shape[2], generator=generator)
+        clean = heard(latents)
+        for channel in range(channels):
+            disturbed = latents.clone()
+            disturbed[0, channel] += noise[channel]
+            total[channel] += (heard(disturbed) - clean).square().mean()
+    weight = total.sqrt()
+    return weight / weight.mean()
 
 
 def main(config: Config) -> None:
@@ -75,18 +132,22 @@ def main(config: Config) -> None:
     log = Log(output, config, resume=False)
     encoded = [
         LatentClip(
-            encode_clip(autoencoder, at_speed(piece.audio, speed, rate)),
+            encode_clip(autoencoder, audio),
             piece.captions,
             piece.name,
             piece.label,
             piece.group,
         )
         for piece in tqdm(pieces)
-        for speed in (config.speeds if not piece.name.startswith("procedural/") else (1.0,))
+        for audio in versions(piece, config, rate)
     ]
     with torch.inference_mode():
         silence = autoencoder.encode(torch.zeros(1, 1, rate, device=accelerator.device))[0].cpu()
-    save_latents(output, encoded, silence)
+    step = max(1, len(encoded) // config.weighed_clips)
+    long = [clip.latents for clip in encoded[::step] if clip.latents.shape[1] >= 10]
+    generator = torch.Generator().manual_seed(config.seed)
+    weight = channel_weight(autoencoder, long, generator)
+    save_latents(output, LatentCache(encoded, silence, weight))
     log.write(len(encoded), {}, len(encoded), "clips")
 
 

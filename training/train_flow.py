@@ -58,6 +58,7 @@ class Config:
     rotary_factor: float
     time_features: int
     patch_size: int
+    linear_skip: bool
     max_frames: int
     lengths: tuple[int, ...]  # latent frames of a batch, one is drawn
     length_chances: tuple[float, ...]
@@ -102,13 +103,24 @@ def training_step(
     mask: Tensor,
     noise: Tensor,
     time: Tensor,
+    channel_weight: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Velocity loss of latents (B, C, T) at times (B,), weighted by the learned log-variance."""
+    """Velocity loss of latents (B, C, T) at times (B,), weighted by the learned log-variance and by channel (C,)."""
     noisy = interpolate(latents, noise, time)
     velocity = model(noisy, time, model.prepare(text, mask))
     target = target_velocity(latents, noise)
-    loss = flow_loss(velocity, target, log_variance=model.log_variance(time))
-    return loss, {"loss": loss.detach(), "error": flow_loss(velocity.detach(), target)}
+    loss = flow_loss(
+        velocity,
+        target,
+        log_variance=model.log_variance(time),
+        channel_weight=channel_weight,
+    )
+    velocity = velocity.detach()
+    return loss, {
+        "loss": loss.detach(),
+        "error": flow_loss(velocity, target),
+        "weighted_error": flow_loss(velocity, target, channel_weight=channel_weight),
+    }
 
 
 @torch.no_grad()
@@ -153,6 +165,7 @@ def build_model(
         time_features=config.time_features,
         rotary_factor=config.rotary_factor,
         patch_size=config.patch_size,
+        linear_skip=config.linear_skip,
     )
 
 
@@ -187,10 +200,10 @@ def main(config: Config) -> None:
     output = Path(config.output)
 
     # 2. Data
-    clips, silence = load_latents(Path(config.latents))
+    cache = load_latents(Path(config.latents))
     source = LatentBatches(
-        clips,
-        silence,
+        cache.clips,
+        cache.silence,
         lengths=config.lengths,
         chances=config.length_chances,
         frames_per_batch=config.frames_per_batch,
@@ -206,12 +219,10 @@ def main(config: Config) -> None:
     text_encoder.to(accelerator.device).eval().requires_grad_(False)
 
     # 3. Model
-    model = build_model(config, silence.shape[0], text_encoder)
+    model = build_model(config, len(cache.channel_weight), text_encoder)
     average = moving_average(model, config.ema_decay)
-
-    if config.compile:
-        for block in (*model.joint, *model.fused):
-            block.compile(dynamic=False)
+    for block in (*model.joint, *model.fused) if config.compile else ():
+        block.compile(dynamic=False)
 
     # 4. Optimisers and schedules
     optimizers = build_optimizers(model, config)
@@ -233,13 +244,14 @@ def main(config: Config) -> None:
     # 6. Loop
     log = Log(output, config, config.resume) if accelerator.is_main_process else None
     bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
-    total, clips_seen = {"loss": 0.0, "error": 0.0}, 0
+    total, clips_seen = dict.fromkeys(("loss", "error", "weighted_error"), 0.0), 0
     for number, batch in bar:
         latents = batch.latents.to(accelerator.device)
         noise, time = draw_noise(latents, config, number)
         with accelerator.autocast():
             text, mask = embed(text_encoder, tokenizer, batch.captions, number)
-            loss, logs = objective(latents, text, mask, noise, time)
+            weight = cache.channel_weight.to(accelerator.device)
+            loss, logs = objective(latents, text, mask, noise, time, weight)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(objective.parameters(), config.clip_norm)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):

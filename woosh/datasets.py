@@ -158,16 +158,21 @@ def procedural_clips(count: int, seed: int) -> list[Clip]:
 def crop(
     audio: np.ndarray, samples: int, generator: np.random.Generator, tries: int = 4
 ) -> np.ndarray:
-    """A random stretch (samples,) of audio (S,); a shorter sound lands somewhere in zeros.
+    """A random stretch (samples,) of audio (S,), its first and last one more often than others.
 
-    A silent stretch is drawn again, up to `tries` times: recordings often end in digital zeros.
+    A shorter sound lands somewhere in zeros or, half of the times, between its own mirror images: that is how a
+    spectrogram with reflected ends sees a short file. A silent stretch is drawn again, up to `tries` times:
+    recordings often end in digital zeros.
     """
-    if len(audio) <= samples:
-        start = generator.integers(0, samples - len(audio) + 1)
-        return np.pad(audio, (start, samples - len(audio) - start))
+    spare = len(audio) - samples
+    if spare <= 0:
+        before = int(generator.integers(0, 1 - spare))
+        mirrored = len(audio) > 1 and generator.random() < 0.5
+        return np.pad(audio, (before, -spare - before), "reflect" if mirrored else "constant")
     stretch = audio[:samples]
     for _ in range(tries):
-        start = generator.integers(0, len(audio) - samples + 1)
+        start = int(generator.integers(-(samples // 8), spare + samples // 8 + 1))
+        start = min(max(start, 0), spare)
         stretch = audio[start : start + samples]
         if np.abs(stretch).max() >= SILENCE:
             break

@@ -21,6 +21,17 @@ def target_velocity(data: Tensor, noise: Tensor) -> Tensor:
     return noise - data
 
 
+def linear_velocity(noisy: Tensor, time: Tensor) -> Tensor:
+    """Best linear guess of the velocity from x_t (B, ...) at times (B,), data and noise of unit variance.
+
+    Cov(velocity, x_t) / Var(x_t) x_t = (2 t - 1) / (t^2 + (1 - t)^2) x_t: the skip of EDM's preconditioning
+    (arXiv 2206.00364, section 5) for this path. The rest that a network has to give has the variance
+    1 / (t^2 + (1 - t)^2), from 1 to 2.
+    """
+    time = expand_like(time, noisy)
+    return (2 * time - 1) / (time.square() + (1 - time).square()) * noisy
+
+
 def guide(conditional: Tensor, unconditional: Tensor, guidance_scale: float | Tensor) -> Tensor:
     """Classifier-free guidance (arXiv 2207.12598) in the usual scale: v_u + g (v_c - v_u)."""
     return unconditional + guidance_scale * (conditional - unconditional)
@@ -60,6 +71,7 @@ def flow_loss(
     target: Tensor,
     frame_mask: Tensor | None = None,
     log_variance: Tensor | None = None,
+    channel_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error of the velocity, a scalar in float32.
 
@@ -72,11 +84,16 @@ def flow_loss(
         frame_mask: (B, T), nonzero at the frames that count; None counts all. Every counted frame of the batch
             weighs the same, so that short clips do not dominate.
         log_variance: (B,) from `WooshTransformer.log_variance`.
+        channel_weight: (C,) with mean 1, how much each latent channel counts. The velocity that minimises the loss
+            stays the same; what a network too small for all of it learns first does not.
 
     Raises:
         ValueError: no frame counts.
     """
-    error = (velocity.float() - target.float()).square().mean(dim=1)  # (B, T)
+    error = (velocity.float() - target.float()).square()  # (B, C, T)
+    if channel_weight is not None:
+        error = channel_weight[:, None] * error
+    error = error.mean(dim=1)  # (B, T)
     mask = torch.ones_like(error) if frame_mask is None else frame_mask.to(error)
     total = mask.sum()
     if total == 0:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +27,14 @@ class LatentClip:
     group: str
 
 
+class LatentCache(NamedTuple):
+    """All encoded sounds, and what belongs to the autoencoder that encoded them."""
+
+    clips: Sequence[LatentClip]
+    silence: Tensor  # (C, T)
+    channel_weight: Tensor  # (C,) with mean 1, how much the ear notices of each channel
+
+
 @dataclass(frozen=True)
 class LatentBatch:
     """Latents (B, C, T) and one caption per clip; an empty caption trains the unconditional branch."""
@@ -34,26 +43,30 @@ class LatentBatch:
     captions: tuple[str, ...]
 
 
-def save_latents(folder: Path, clips: Sequence[LatentClip], silence: Tensor) -> None:
-    """Write latents in half precision with their index, and the latents (C, T) of silence."""
+def save_latents(folder: Path, cache: LatentCache) -> None:
+    """Write latents in half precision, and their index."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {str(number): clip.latents.half().contiguous() for number, clip in enumerate(clips)}
-    save_file({**tensors, "silence": silence.half().contiguous()}, folder / "latents.safetensors")
+    tensors = {str(i): clip.latents.half().contiguous() for i, clip in enumerate(cache.clips)}
+    common = {
+        "silence": cache.silence.half().contiguous(),
+        "channel_weight": cache.channel_weight,
+    }
+    save_file({**tensors, **common}, folder / "latents.safetensors")
     rows = [
         {
             field.name: getattr(clip, field.name)
             for field in dataclasses.fields(clip)
             if field.name != "latents"
         }
-        for clip in clips
+        for clip in cache.clips
     ]
     (folder / "index.json").write_text(json.dumps(rows, indent=0))
 
 
-def load_latents(folder: Path) -> tuple[list[LatentClip], Tensor]:
-    """Read what `save_latents` wrote: the clips, and the latents of silence (C, T).
+def load_latents(folder: Path) -> LatentCache:
+    """Read what `save_latents` wrote.
 
     Raises:
         FileNotFoundError: the folder holds no cache; `training/encode_latents.py` makes one.
@@ -67,8 +80,13 @@ def load_latents(folder: Path) -> tuple[list[LatentClip], Tensor]:
         )
     rows = json.loads((folder / "index.json").read_text())
     tensors = load_file(folder / "latents.safetensors")
-    silence = tensors.pop("silence")
-    if set(tensors) != {str(number) for number in range(len(rows))}:
+    common = [tensors.pop(name, None) for name in ("silence", "channel_weight")]
+    silence, channel_weight = common
+    if (
+        silence is None
+        or channel_weight is None
+        or set(tensors) != {str(number) for number in range(len(rows))}
+    ):
         raise ValueError(f"{folder}: {len(rows)} rows but {len(tensors)} tensors; encode again")
     clips = [
         LatentClip(
@@ -80,7 +98,7 @@ def load_latents(folder: Path) -> tuple[list[LatentClip], Tensor]:
         )
         for number, row in enumerate(rows)
     ]
-    return clips, silence
+    return LatentCache(clips, silence, channel_weight)
 
 
 def fit_length(

@@ -13,6 +13,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
 
+from woosh.flow import linear_velocity
 from woosh.layers import (
     EPSILON,
     FusedBlock,
@@ -124,6 +125,8 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         flow_map: whether this is a few-step student, asked with `next_time` and `guidance`.
         video_channels: channels of the video features, or None for a network without a video stream.
         released_positions: the fused blocks number the tokens as the released networks do, see `positions`.
+        linear_skip: add the best linear guess of the velocity (`woosh.flow.linear_velocity`), so that a narrow network
+            need not carry the noise through its blocks. The released networks do without.
     """
 
     UNUSED_IN_FLOW_MAP = ("time_embedding.", "log_variance_head.")
@@ -147,6 +150,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         flow_map: bool = False,
         video_channels: int | None = None,
         released_positions: bool = False,
+        linear_skip: bool = False,
     ) -> None:
         super().__init__()
         if width % heads or (width // heads) % 2:
@@ -162,6 +166,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         self.patch_size = patch_size
         self.max_frames = max_frames
         self.released_positions = released_positions
+        self.linear_skip = linear_skip
         self.rotary = (width // heads, rotary_channels, max_frames, rotary_factor)
         self.memory_token = nn.Parameter(torch.empty(1, 1, width))
         self.text_padding = nn.Parameter(torch.empty(text_tokens, text_width))
@@ -289,7 +294,8 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         for block in self.fused:
             sequence = block(sequence, embedding, fused_table)
         patches = self.final(sequence[:, 1 : audio.shape[1]], embedding)  # (B, N, p C)
-        return self.from_patches(patches, frames).to(latents.dtype)
+        velocity = self.from_patches(patches, frames).to(latents.dtype)  # (B, C, T)
+        return velocity + linear_velocity(latents, time) if self.linear_skip else velocity
 
     def _check(self, latents: Tensor, time: Tensor, condition: Condition) -> tuple[int, int]:
         channels, limit = self.audio_in.in_features // self.patch_size, 2 * self.max_frames

@@ -220,7 +220,9 @@ def latents_run(autoencoder_run: Path, manifest: Path) -> Path:
             autoencoder=str(autoencoder_run / "autoencoder"),
             procedural_clips=2,
             speeds=(1.0, 1.25),
+            colour_decibels=3.0,
             longest_seconds=0.5,
+            weighed_clips=2,
             seed=1,
         )
     )
@@ -230,7 +232,7 @@ def latents_run(autoencoder_run: Path, manifest: Path) -> Path:
 def test_cached_latents_are_what_the_autoencoder_says(
     latents_run: Path, autoencoder_run: Path, manifest: Path
 ) -> None:
-    clips, silence = load_latents(latents_run)
+    clips, silence, _ = load_latents(latents_run)
     recorded = [clip for clip in clips if not clip.name.startswith("procedural/")]
     assert len(recorded) == 4 * 2 * 2  # files, pieces of 0.5 s, speeds
     assert {clip.latents.shape[1] for clip in recorded} == {51, 41}
@@ -242,6 +244,38 @@ def test_cached_latents_are_what_the_autoencoder_says(
     scale = expected.abs().max()
     assert (recorded[0].latents.float() - expected).abs().max() < 2e-3 * scale
     assert silence.shape == (8, 101)
+
+
+def test_the_weight_of_a_channel_is_what_the_ear_notices_of_it(latents_run: Path) -> None:
+    weight = load_latents(latents_run).channel_weight
+    assert weight.shape == (8,) and weight.min() > 0 and abs(weight.mean().item() - 1) < 1e-5
+
+    model = make_autoencoder().eval()
+    with torch.no_grad():
+        model.decoder.backbone.embed.weight[:, 2] = 0.0  # the decoder is deaf to this channel
+        model.decoder.backbone.embed.weight[:, 5] *= 20.0
+    latents = torch.randn(8, 60, generator=torch.Generator().manual_seed(0))
+    measured = [
+        encode_latents.channel_weight(model, [latents], torch.Generator().manual_seed(seed))
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(measured[0], measured[1]) and not torch.equal(measured[0], measured[2])
+    assert measured[0][2] == 0 and measured[0].argmax() == 5
+
+
+def test_colour_changes_the_spectrum_smoothly_and_by_the_decibels_asked() -> None:
+    click = np.zeros(48_000)
+    click[100] = 1.0
+    generator = np.random.default_rng(0)
+    responses = np.stack(
+        [
+            20 * np.log10(np.abs(np.fft.rfft(encode_latents.coloured(click, 3.0, generator))))
+            for _ in range(200)
+        ]
+    )
+    assert 2.5 < responses.std() < 3.5
+    assert np.abs(np.diff(responses[:, 100:], axis=1)).max() < 0.2  # dB from one hertz to the next
+    assert np.allclose(encode_latents.coloured(click, 0.0, generator), click)
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +371,9 @@ def test_flow_overfits_one_batch() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     errors = []
     for _ in range(80):
-        loss, logs = train_flow.training_step(model, latents, text, mask, noise, time)
+        loss, logs = train_flow.training_step(
+            model, latents, text, mask, noise, time, torch.ones(8)
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -350,7 +386,12 @@ def test_training_step_starts_at_the_variance_of_the_target() -> None:
     model = make_transformer()
     latents, noise = torch.randn(2, 8, 20), torch.randn(2, 8, 20)
     text, mask = torch.randn(2, 12, TEXT_WIDTH), torch.ones(2, 12)
-    _, logs = train_flow.training_step(model, latents, text, mask, noise, torch.tensor([0.3, 0.8]))
+    weight = torch.arange(8) / 3.5
+    _, logs = train_flow.training_step(
+        model, latents, text, mask, noise, torch.tensor([0.3, 0.8]), weight
+    )
+    power = (noise - latents).square().mean(dim=(0, 2))
+    assert torch.allclose(logs["weighted_error"], (weight * power).mean())
     assert torch.allclose(logs["error"], flow_loss(torch.zeros_like(noise), noise - latents))
 
 
