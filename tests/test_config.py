@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 RECIPES = {
     "autoencoder_tiny": "train_autoencoder",
     "autoencoder_tiny_fine": "train_autoencoder",
+    "autoencoder_tiny_decoder": "train_autoencoder",
     "latents_tiny": "encode_latents",
     "flow_tiny": "train_flow",
     "text_encoder_tiny": "train_text_encoder",

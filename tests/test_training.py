@@ -74,15 +74,19 @@ class Config:
     sizes: tuple[int, ...] = (1, 2)
 
 
-def test_log_starts_anew_or_goes_on(tmp_path: Path) -> None:
-    Log(tmp_path, Config(), resume=False).write(1, {"loss": 0.123456789}, 8, "clips")
-    Log(tmp_path, Config(), resume=True).write(2, {"loss": 0.1}, 8, "clips")
+def test_log_starts_anew_or_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    log = Log(tmp_path, Config())
+    for step in (1, 2, 3):
+        log.write(step, {"loss": 0.123456789}, 8, "clips")
+    with log.path.open("a") as file:
+        file.write('{"step": 4, "lo')
+    Log(tmp_path, Config(), start=2).write(3, {"loss": 0.1}, 8, "clips")
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [1, 2]
+    assert [row["step"] for row in rows] == [1, 2, 3] and rows[2]["loss"] == 0.1
     assert rows[0]["loss"] == 0.12346 and rows[0]["clips_per_second"] > 0
     assert (tmp_path / "config.yaml").read_text() == "rate: 0.1\nsizes:\n- 1\n- 2\n"
-    Log(tmp_path, Config(), resume=False)
-    assert not (tmp_path / "log.jsonl").exists()
+    Log(tmp_path, Config())
+    assert (tmp_path / "log.jsonl").read_text() == ""
 
 
 def test_half_refuses_what_it_cannot_hold() -> None:

@@ -129,7 +129,7 @@ def main(config: Config) -> None:
         for start in range(0, len(clip.audio), longest)
         if np.abs(clip.audio[start : start + longest]).max() > 1e-3
     ]
-    log = Log(output, config, resume=False)
+    log = Log(output, config)
     encoded = [
         LatentClip(
             encode_clip(autoencoder, audio),

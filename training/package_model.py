@@ -33,7 +33,7 @@ class Config:
     manifest: str  # of the training data, for the attribution
     split: str
     autoencoder: str  # run folder of each recipe
-    autoencoder_first_stage: str
+    autoencoder_stages: tuple[str, ...]  # the runs that it went on from, first to last
     latents: str
     text_encoder: str
     transformer: str
@@ -122,7 +122,10 @@ def main(config: Config) -> None:
         attribution(read_manifest(config.manifest, config.split))
     )
     runs = {
-        "autoencoder_first_stage": config.autoencoder_first_stage,
+        **{
+            f"autoencoder_stage_{number}": run
+            for number, run in enumerate(config.autoencoder_stages, start=1)
+        },
         "autoencoder": config.autoencoder,
         "latents": config.latents,
         "text_encoder": config.text_encoder,

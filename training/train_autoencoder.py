@@ -269,7 +269,7 @@ def main(config: Config) -> None:
     loader = accelerator.prepare(DataLoader(crops, batch_size=config.batch_size))
 
     # 6. Loop
-    log = Log(output, config, config.resume) if accelerator.is_main_process else None
+    log = Log(output, config, progress.step) if accelerator.is_main_process else None
     bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
     for audio in bar:
         number = progress.step * accelerator.num_processes + accelerator.process_index

@@ -242,7 +242,7 @@ def main(config: Config) -> None:
     loader = DataLoader(remaining, batch_size=None, sampler=range(rank, len(remaining), processes))
 
     # 6. Loop
-    log = Log(output, config, config.resume) if accelerator.is_main_process else None
+    log = Log(output, config, progress.step) if accelerator.is_main_process else None
     bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
     total, clips_seen = dict.fromkeys(("loss", "error", "weighted_error"), 0.0), 0
     for number, batch in bar:

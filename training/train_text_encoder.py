@@ -263,7 +263,7 @@ def main(config: Config) -> None:
     set_seed(config.seed)
     accelerator = Accelerator(cpu=True, mixed_precision=config.precision)
     output = Path(config.output)
-    log = Log(output, config, config.resume)
+    output.mkdir(parents=True, exist_ok=True)
 
     # 2. Data: phrases with the teacher's embeddings, tokenizer
     source = teacher_source(config.teacher)
@@ -312,6 +312,7 @@ def main(config: Config) -> None:
         resume_checkpoint(accelerator, output / "checkpoint")
 
     # 6. Loop
+    log = Log(output, config, progress.step)
     bar = tqdm(range(progress.step, config.steps), initial=progress.step, total=config.steps)
     for step in bar:
         batch = draw_batch(tokenizer, corpus.train, config, step)

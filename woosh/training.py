@@ -119,10 +119,11 @@ class Log:
     Args:
         output: folder of the run; the configuration is written there too.
         config: the recipe's dataclass.
-        resume: go on with an earlier log instead of starting a new one.
+        start: steps that a resumed run had done at its checkpoint: an earlier log is kept up to there, since a
+            killed run may have written rows that are done again. 0 starts a new one.
     """
 
-    def __init__(self, output: Path, config: Any, resume: bool) -> None:
+    def __init__(self, output: Path, config: Any, start: int = 0) -> None:
         output.mkdir(parents=True, exist_ok=True)
         values = {
             name: list(value) if isinstance(value, tuple) else value
@@ -130,8 +131,9 @@ class Log:
         }
         (output / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
         self.path = output / "log.jsonl"
-        if not resume:
-            self.path.unlink(missing_ok=True)
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
+        whole = [line for line in lines if line.endswith("\n")]  # a kill may tear the last one
+        self.path.write_text("".join(line for line in whole if json.loads(line)["step"] <= start))
         self.begun = time.perf_counter()
 
     def write(self, step: int, scalars: dict[str, float], amount: float, unit: str) -> None:

@@ -409,7 +409,7 @@ def test_packaged_model_generates_and_names_every_author(
         records=str(tmp_path / "records"),
         manifest=str(manifest),
         autoencoder=str(autoencoder_run),
-        autoencoder_first_stage=str(autoencoder_run),
+        autoencoder_stages=(str(autoencoder_run),),
         latents=str(latents_run),
         text_encoder=str(text_run),
         transformer=str(flow_run),
@@ -426,6 +426,7 @@ def test_packaged_model_generates_and_names_every_author(
     assert result.audios.shape == (1, 1, 24_000) and np.isfinite(result.audios).all()
     text = (tmp_path / "model" / "ATTRIBUTION.md").read_text()
     assert all(f"author / {index}" in text for index in range(4)) and "author / 4" not in text
-    assert (tmp_path / "records" / "transformer_log.jsonl").is_file()
+    for name in ("autoencoder_stage_1", "autoencoder", "transformer"):
+        assert (tmp_path / "records" / f"{name}_log.jsonl").is_file()
     with pytest.raises(ValueError, match="more than 10"):
         package_model.main(dataclasses.replace(config, size_limit=10))
