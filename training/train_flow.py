@@ -39,6 +39,9 @@ from woosh.training import (
 from woosh.transformer import WooshTransformer
 
 
+SCALARS: tuple[str, ...] = ("loss", "error", "weighted_error")  # averaged in the log
+
+
 @dataclass(frozen=True)
 class Config:
     """Settings of one training; see `configs/flow_tiny.yaml`."""
@@ -244,7 +247,7 @@ def main(config: Config) -> None:
     # 6. Loop
     log = Log(output, config, progress.step) if accelerator.is_main_process else None
     bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
-    total, clips_seen = dict.fromkeys(("loss", "error", "weighted_error"), 0.0), 0
+    total, clips_seen = dict.fromkeys(SCALARS, 0.0), 0
     for number, batch in bar:
         latents = batch.latents.to(accelerator.device)
         noise, time = draw_noise(latents, config, number)
@@ -266,7 +269,7 @@ def main(config: Config) -> None:
             means = {name: value / config.log_every for name, value in total.items()}
             log.write(progress.step, means, clips_seen, "clips")
             bar.set_postfix(error=round(means["error"], 4))
-            total, clips_seen = dict.fromkeys(total, 0.0), 0
+            total, clips_seen = dict.fromkeys(SCALARS, 0.0), 0
         if progress.step % config.save_every == 0 or progress.step == config.steps:
             save_checkpoint(accelerator, output / "checkpoint")
             if accelerator.is_main_process:
