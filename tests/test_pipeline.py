@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.toys import CHANNELS, make_pipeline
 from woosh.flow import guide
 from woosh.pipeline import WooshPipeline
-from woosh.sampling import noise_streams
+from woosh.sampling import load_sampler, noise_streams
 from woosh.solvers import euler, uniform_times
 
 RATE = 48_000
@@ -142,7 +142,10 @@ def test_streams_of_several_sounds_do_not_overlap() -> None:
     assert (correlation - torch.eye(3)).abs().max() < 0.15
 
 
-def test_result_is_the_solver_on_the_guided_velocity(pipeline: WooshPipeline) -> None:
+@pytest.mark.parametrize("start", [1.0, 0.6])
+def test_result_is_the_solver_on_the_guided_velocity(start: float) -> None:
+    pipeline = make_pipeline()
+    pipeline.register_to_config(guidance_start=start)
     transformer = pipeline.transformer
     noise = torch.randn((1, CHANNELS, 21), generator=seeded(0))
 
@@ -156,7 +159,7 @@ def test_result_is_the_solver_on_the_guided_velocity(pipeline: WooshPipeline) ->
             return guide(
                 transformer(latents, time, conditional),
                 transformer(latents, time, unconditional),
-                3.0,
+                3.0 if time.item() <= start else 1.0,
             )
 
         expected = euler(velocity, noise, uniform_times(4))
@@ -304,10 +307,12 @@ def test_audio_that_is_not_finite_is_an_error() -> None:
 @pytest.mark.parametrize("flow_map", [False, True])
 def test_saved_and_loaded_pipeline_gives_the_same_bits(tmp_path: Path, flow_map: bool) -> None:
     pipeline = make_pipeline(flow_map)
+    pipeline.register_to_config(guidance_start=0.7)
     pipeline.save_pretrained(tmp_path)
     loaded = WooshPipeline.from_pretrained(tmp_path, local_files_only=True)
     loaded.set_progress_bar_config(disable=True)
     assert loaded.config.default_steps == pipeline.config.default_steps
+    assert loaded.config.guidance_start == load_sampler(tmp_path).guidance_start == 0.7
     assert np.array_equal(generate(loaded, "犬 barking"), generate(pipeline, "犬 barking"))
 
 

@@ -39,6 +39,7 @@ class Config:
     transformer: str
     default_steps: int
     default_guidance_scale: float
+    guidance_start: float
     licence: str  # of the weights, SPDX
     size_limit: int  # bytes of all weights and the tokenizer
 
@@ -110,6 +111,7 @@ def main(config: Config) -> None:
         tokenizer=load_tokenizer(text_run / "tokenizer"),
         default_steps=config.default_steps,
         default_guidance_scale=config.default_guidance_scale,
+        guidance_start=config.guidance_start,
     )
     if output.exists():
         shutil.rmtree(output)

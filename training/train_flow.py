@@ -38,7 +38,6 @@ from woosh.training import (
 )
 from woosh.transformer import WooshTransformer
 
-
 SCALARS: tuple[str, ...] = ("loss", "error", "weighted_error")  # averaged in the log
 
 

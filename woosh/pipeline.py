@@ -29,6 +29,7 @@ class WooshPipeline(DiffusionPipeline):
         default_steps: steps of a call that names none; None is 25, or 4 for few-step models.
         default_guidance_scale: guidance of a call that names none; None is 5.5, or 4.5 for
             few-step models.
+        guidance_start: largest time at which guidance acts, see `woosh.sampling.Sampler`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class WooshPipeline(DiffusionPipeline):
         tokenizer: PreTrainedTokenizerBase,
         default_steps: int | None = None,
         default_guidance_scale: float | None = None,
+        guidance_start: float = 1.0,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -48,7 +50,9 @@ class WooshPipeline(DiffusionPipeline):
             tokenizer=tokenizer,
         )
         self.register_to_config(
-            default_steps=default_steps, default_guidance_scale=default_guidance_scale
+            default_steps=default_steps,
+            default_guidance_scale=default_guidance_scale,
+            guidance_start=guidance_start,
         )
 
     @property
@@ -61,6 +65,7 @@ class WooshPipeline(DiffusionPipeline):
             self.tokenizer,
             self.config.default_steps,
             self.config.default_guidance_scale,
+            self.config.guidance_start,
             cast(Progress, self.progress_bar),
         )
 

@@ -60,6 +60,8 @@ class Sampler:
         default_steps: steps of a call that names none; None is 25, or 4 for few-step models.
         default_guidance_scale: guidance of a call that names none; None is 5.5, or 4.5 for
             few-step models.
+        guidance_start: largest time at which guidance acts (arXiv 2404.07724). Guidance near time 1
+            drives sparse sounds into silence. Not for few-step models.
         progress: wraps the steps, to show a progress bar.
     """
 
@@ -69,6 +71,7 @@ class Sampler:
     tokenizer: PreTrainedTokenizerBase
     default_steps: int | None = None
     default_guidance_scale: float | None = None
+    guidance_start: float = 1.0
     progress: Progress = iter
 
     @property
@@ -251,7 +254,9 @@ class Sampler:
                 evaluated = self.transformer(clips, moments, group.condition)
                 if guided:
                     conditional, unconditional = evaluated.chunk(2)
-                    evaluated = guide(conditional, unconditional, guidance)
+                    acts = time[group.clips, None, None] <= self.guidance_start
+                    scale = torch.where(acts, guidance, 1.0)  # (B, 1, 1)
+                    evaluated = guide(conditional, unconditional, scale)
                 parts.append(evaluated)
             return torch.cat(parts)
 
@@ -368,4 +373,5 @@ def load_sampler(
         ),
         default_steps=index.get("default_steps"),
         default_guidance_scale=index.get("default_guidance_scale"),
+        guidance_start=index.get("guidance_start", 1.0),
     )
