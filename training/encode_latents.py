@@ -93,7 +93,12 @@ def channel_weight(
         autoencoder: decodes; its mel spectra have 128 bands of windows of 2048.
         clips: normalised latents (C, T).
         generator: of the noise, on the CPU.
+
+    Raises:
+        ValueError: no clip.
     """
+    if not clips:
+        raise ValueError("no clip of 10 latent frames or more, by which channels could be weighed")
     rate, channels = autoencoder.config.sample_rate, len(autoencoder.latent_mean)
 
     def heard(latents: torch.Tensor) -> torch.Tensor:

@@ -261,6 +261,8 @@ def test_the_weight_of_a_channel_is_what_the_ear_notices_of_it(latents_run: Path
     ]
     assert torch.equal(measured[0], measured[1]) and not torch.equal(measured[0], measured[2])
     assert measured[0][2] == 0 and measured[0].argmax() == 5
+    with pytest.raises(ValueError, match="no clip of 10 latent frames"):
+        encode_latents.channel_weight(model, [], torch.Generator())
 
 
 def test_colour_changes_the_spectrum_smoothly_and_by_the_decibels_asked() -> None:
