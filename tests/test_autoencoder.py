@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.toys import make_autoencoder
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import WooshAutoencoder, add_magnitude_channels, levels
 from woosh.losses import complex_loss, magnitude_loss, phase_loss
 
 
@@ -65,6 +65,92 @@ def test_every_parameter_gets_a_gradient() -> None:
     (loss + complex_loss(target, estimate)).backward()
     without = [name for name, value in model.named_parameters() if not value.grad.abs().sum() > 0]
     assert without == []
+
+
+def make_magnitude_autoencoder() -> WooshAutoencoder:
+    clips = 0.1 * torch.randn(3, 9600, generator=torch.Generator().manual_seed(1))
+    return add_magnitude_channels(make_autoencoder(), 3, clips)
+
+
+def test_magnitude_channels_are_the_principal_components_of_the_levels() -> None:
+    mixing = torch.randn(481, 5, generator=torch.Generator().manual_seed(2))
+    clips = torch.randn(4, 24_000, generator=torch.Generator().manual_seed(3))
+    old = make_autoencoder()
+    spectrum = torch.fft.rfft(clips)
+    gains = torch.nn.functional.interpolate(0.3 * mixing.T[None, :4], spectrum.shape[1])[0]
+    clips = torch.fft.irfft(spectrum * gains.exp())
+    model = add_magnitude_channels(old, 6, clips)
+    with torch.no_grad():
+        frames = torch.cat([levels(old.stft(clip[None, None]))[0] for clip in clips], dim=1)
+        latents = model.encode_generated(clips[:, None])  # (4, 6, T)
+    flat = latents.transpose(0, 1).flatten(1)
+    assert torch.allclose(torch.cov(flat), torch.eye(6), atol=1e-3)
+    assert flat.mean(dim=1).abs().max() < 1e-3
+    _, singular, directions = torch.linalg.svd(
+        (frames - frames.mean(dim=1, keepdim=True)).T, full_matrices=False
+    )
+    weight = model.get_parameter("components.weight")[..., 0]
+    cosine = torch.nn.functional.cosine_similarity(weight, directions[:6])
+    assert torch.allclose(cosine.abs(), torch.ones(6), atol=1e-3)
+    assert torch.allclose(
+        weight.norm(dim=1) * singular[:6] / frames.shape[1] ** 0.5, torch.ones(6), rtol=1e-2
+    )
+
+
+def test_magnitude_channels_do_not_see_phases() -> None:
+    model, audio = make_magnitude_autoencoder().eval(), torch.randn(1, 1, 9600)
+    spectrum = model.stft(audio)
+    turned = spectrum * torch.exp(1j * torch.randn(spectrum.shape))
+    with torch.no_grad():
+        latents, others = model.analyse(spectrum), model.analyse(turned)
+    assert torch.allclose(latents[:, :3], others[:, :3], atol=1e-3)
+    assert not torch.allclose(latents[:, 3:], others[:, 3:], atol=1e-2)
+
+
+def test_magnitude_channels_are_decoded_alone() -> None:
+    model, audio = make_magnitude_autoencoder().eval(), torch.randn(2, 1, 9600)
+    model.latent_mean.fill_(0.5)
+    model.latent_std.fill_(2.0)
+    assert (model.generated_channels, make_autoencoder().generated_channels) == (3, 8)
+    with torch.no_grad():
+        latents = model.encode(audio)
+        alone = model.decode(latents[:, :3])
+        assert latents.shape == (2, 11, 21) and alone.shape == (2, 1, 9600)
+        assert torch.allclose(model.encode_generated(audio), latents[:, :3], atol=1e-6)
+        assert torch.equal(alone, model.decode(latents[:, :3]))
+        single = torch.cat([model.spectrum(clip[None, :3]).magnitude for clip in latents])
+        assert torch.allclose(single, model.spectrum(latents[:, :3]).magnitude, atol=1e-5)
+        with pytest.raises(ValueError, match=r"\(batch, 3, frames\)"):
+            model.decode(latents[:, :8])
+
+
+def test_new_magnitude_channels_leave_the_others_as_they_are(tmp_path: Path) -> None:
+    old, audio = make_autoencoder().eval(), torch.randn(1, 1, 9600)
+    old.latent_std.fill_(2.0)
+    new = add_magnitude_channels(old, 3, torch.randn(2, 4800)).eval()
+    new.save_pretrained(tmp_path)
+    again = WooshAutoencoder.from_pretrained(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(new.encode(audio)[:, 3:], old.encode(audio))
+        assert torch.equal(new.encode(audio), again.encode(audio))
+        assert torch.allclose(new(audio), old(audio), atol=1e-5)
+        assert torch.equal(old.encode_generated(audio), old.encode(audio))
+    with pytest.raises(ValueError, match="3 magnitude channels already"):
+        add_magnitude_channels(new, 2, [])
+
+
+@pytest.mark.parametrize(("channels", "hop"), [(4, 480), (5, 480), (-1, 480), (2, 475)])
+def test_impossible_magnitude_channels_are_refused(channels: int, hop: int) -> None:
+    with pytest.raises(ValueError, match="magnitude channels need"):
+        WooshAutoencoder(
+            latent_channels=4,
+            hop_length=hop,
+            width=8,
+            inner_width=12,
+            encoder_layers=1,
+            decoder_layers=1,
+            magnitude_channels=channels,
+        )
 
 
 def test_phase_vectors_have_unit_length() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.toys import CHANNELS, make_pipeline
+from tests.toys import CHANNELS, make_autoencoder, make_pipeline
+from woosh.autoencoder import add_magnitude_channels
 from woosh.flow import guide
 from woosh.pipeline import WooshPipeline
 from woosh.sampling import load_sampler, noise_streams
@@ -56,6 +57,31 @@ def test_any_length_gives_that_many_samples(seconds: float) -> None:
 
 
 SHARED_TOY = make_pipeline()
+
+
+def with_magnitude_channels(channels: int) -> WooshPipeline:
+    pipeline, clips = make_pipeline(), torch.randn(2, 4800, generator=seeded(7))
+    autoencoder = add_magnitude_channels(make_autoencoder(), channels, clips)
+    torch.nn.init.normal_(autoencoder.decoder.backbone.embed.weight, std=0.02)
+    pipeline.register_modules(autoencoder=autoencoder)
+    return pipeline
+
+
+def test_magnitude_channels_are_generated_and_decoded_alone(tmp_path: Path) -> None:
+    pipeline = with_magnitude_channels(CHANNELS)
+    sound = generate(pipeline, ["a dog", "rain"], seconds=0.205)
+    assert sound.shape == (2, 1, round(0.205 * RATE)) and sound.std() > 0
+    latents = pipeline(["a dog"], seconds=0.205, generator=seeded(0), output_type="latent").audios
+    assert latents.shape == (1, CHANNELS, 22)
+    assert np.array_equal(sound[:1], generate(pipeline, seconds=0.205))
+    pipeline.save_pretrained(tmp_path)
+    again = WooshPipeline.from_pretrained(tmp_path)
+    assert np.array_equal(sound, generate(again, ["a dog", "rain"], seconds=0.205))
+
+
+def test_parts_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="makes 8 latent channels, the autoencoder decodes 3"):
+        generate(with_magnitude_channels(3))
 
 
 def test_latents_follow_the_length(pipeline: WooshPipeline) -> None:

@@ -2,9 +2,9 @@
 
     accelerate launch training/encode_latents.py configs/latents_tiny.yaml [name=value ...]
 
-Output folder: latents.safetensors (half precision), index.json, config.yaml, log.jsonl. Every clip is also encoded at other
-speeds (pitch and length change together), each through a smooth random filter, which costs one encoding each and varies
-the data. How much the ear notices of each latent channel is measured and stored beside them, for the flow's loss.
+Output folder: latents.safetensors (half precision), index.json, config.yaml, log.jsonl. Every recording is also encoded at
+other speeds (pitch and length change together), each through a smooth random filter and some of them over another recording
+of the same kind, which varies the data. How much the ear notices of each latent channel is measured and stored beside them, for the flow's loss.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config
 from woosh.datasets import Clip, load_clips, procedural_clips, read_manifest
 from woosh.latents import LatentCache, LatentClip, save_latents
-from woosh.losses import log_mel
+from woosh.losses import MEL_FLOOR
+from woosh.metrics import mel_filters
 from woosh.training import Log
 
 DISTURBANCE = 0.3  # standard deviation of the noise that measures a channel's weight
+MEL_BANDS = 64
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,14 @@ class Config:
     manifest: str  # JSONL, audio beside it
     split: str
     autoencoder: str  # folder
-    procedural_clips: int
+    procedural_clips: int  # of any family
+    twins: tuple[
+        str, ...
+    ]  # "label=family": recorded labels that procedural sounds belong to as well
+    twin_clips: int  # procedural sounds for each of these labels
     speeds: tuple[float, ...]  # 1.0 is the clip itself
     colour_decibels: float  # deviation of the filter that colours the other speeds
+    mixed_share: float  # of these, with another recording of the same label under them
     longest_seconds: float  # of a clip that is encoded in one piece
     weighed_clips: int  # from which the channels' weights are measured
     seed: int
@@ -60,24 +67,42 @@ def coloured(audio: np.ndarray, decibels: float, generator: np.random.Generator)
     return np.fft.irfft(spectrum * 10.0 ** (response / 20.0), len(audio))
 
 
-def versions(clip: Clip, config: Config, sample_rate: int) -> Iterator[np.ndarray]:
-    """Yield a recording at every speed; procedural sounds vary enough and come as they are."""
+def mixed(audio: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Audio (S,) with another sound under it, 3 to 12 dB weaker, from a random place of it on or in it."""
+    level = np.sqrt(np.mean(np.square(audio)) / np.mean(np.square(other)))
+    place = int(generator.integers(-len(other) // 2, max(1, len(audio) // 2)))
+    other = other[max(0, -place) :][: len(audio) - max(0, place)]
+    under = np.zeros_like(audio)
+    under[max(0, place) : max(0, place) + len(other)] = other
+    return audio + level * 10.0 ** (generator.uniform(-12.0, -3.0) / 20.0) * under
+
+
+def versions(
+    clip: Clip, companions: Sequence[Clip], config: Config, sample_rate: int
+) -> Iterator[np.ndarray]:
+    """Yield a recording at every speed, some with one of its companions; procedural sounds come as they are."""
     generator = np.random.default_rng((config.seed, *clip.name.encode()))
     for speed in (1.0,) if clip.name.startswith("procedural/") else config.speeds:
         audio = at_speed(clip.audio, speed, sample_rate)
-        yield audio if speed == 1.0 else coloured(audio, config.colour_decibels, generator)
+        if speed == 1.0:
+            yield audio
+            continue
+        if companions and generator.random() < config.mixed_share:
+            other = companions[int(generator.integers(len(companions)))]
+            audio = mixed(audio, other.audio, generator)
+        yield coloured(audio, config.colour_decibels, generator)
 
 
 @torch.inference_mode()
 def encode_clip(autoencoder: WooshAutoencoder, audio: np.ndarray) -> torch.Tensor:
-    """Audio (S,), scaled to a peak of 0.8, -> normalised latents (C, T).
+    """Audio (S,), scaled to a peak of 0.8, -> normalised latents (C, T) of the channels to generate.
 
     The peak is fixed since the loudness of a recording says nothing about its caption.
     """
     audio = 0.8 * audio / np.abs(audio).max()
     audio = np.pad(audio, (0, max(0, autoencoder.n_fft - len(audio))))
     waveform = torch.from_numpy(audio.astype(np.float32)).to(autoencoder.device)
-    return autoencoder.encode(waveform[None, None])[0].cpu()
+    return autoencoder.encode_generated(waveform[None, None])[0].cpu()
 
 
 @torch.inference_mode()
@@ -87,10 +112,11 @@ def channel_weight(
     """How much noise in each channel alone changes what is heard, (C,) with mean 1.
 
     Noise of the same size goes into one channel of a clip's first two seconds after the other. The root mean square
-    of the change of the log-mel spectrum is the channel's weight: its square would leave most channels none.
+    of the change of the head's magnitudes in mel bands, in decades, is the channel's weight: its square would leave
+    most channels none.
 
     Args:
-        autoencoder: decodes; its mel spectra have 128 bands of windows of 2048.
+        autoencoder: whose head is asked.
         clips: normalised latents (C, T).
         generator: of the noise, on the CPU.
 
@@ -99,11 +125,12 @@ def channel_weight(
     """
     if not clips:
         raise ValueError("no clip of 10 latent frames or more, by which channels could be weighed")
-    rate, channels = autoencoder.config.sample_rate, len(autoencoder.latent_mean)
+    channels = autoencoder.generated_channels
+    filters = mel_filters(autoencoder.config.sample_rate, autoencoder.n_fft, MEL_BANDS)
 
     def heard(latents: torch.Tensor) -> torch.Tensor:
-        audio = autoencoder.decode(latents.to(autoencoder.device))
-        return log_mel(audio[:, 0], rate, 2048, 128).cpu()
+        magnitude = autoencoder.spectrum(latents.to(autoencoder.device)).magnitude.cpu()
+        return torch.log10((filters @ magnitude).clamp_min(MEL_FLOOR))
 
     total = torch.zeros(channels)
     for clip in clips:
@@ -127,6 +154,10 @@ def main(config: Config) -> None:
     manifest = Path(config.manifest)
     clips = load_clips(read_manifest(manifest, config.split), manifest.parent, rate)
     clips += procedural_clips(config.procedural_clips, config.seed)
+    for number, twin in enumerate(config.twins, start=1):
+        label, family = twin.split("=")
+        seed = config.seed + config.procedural_clips + number * config.twin_clips
+        clips += procedural_clips(config.twin_clips, seed, family, label)
     longest = round(config.longest_seconds * rate)
     pieces = [
         Clip(clip.audio[start : start + longest], clip.captions, clip.name, clip.label, clip.group)
@@ -134,6 +165,11 @@ def main(config: Config) -> None:
         for start in range(0, len(clip.audio), longest)
         if np.abs(clip.audio[start : start + longest]).max() > 1e-3
     ]
+    companions = {
+        piece.label: [other for other in pieces if other.label == piece.label]
+        for piece in pieces
+        if piece.label and not piece.name.startswith("procedural/")
+    }
     log = Log(output, config)
     encoded = [
         LatentClip(
@@ -144,10 +180,11 @@ def main(config: Config) -> None:
             piece.group,
         )
         for piece in tqdm(pieces)
-        for audio in versions(piece, config, rate)
+        for audio in versions(piece, companions.get(piece.label, ()), config, rate)
     ]
+    zeros = torch.zeros(1, 1, rate, device=accelerator.device)
     with torch.inference_mode():
-        silence = autoencoder.encode(torch.zeros(1, 1, rate, device=accelerator.device))[0].cpu()
+        silence = autoencoder.encode_generated(zeros)[0].cpu()
     step = max(1, len(encoded) // config.weighed_clips)
     long = [clip.latents for clip in encoded[::step] if clip.latents.shape[1] >= 10]
     generator = torch.Generator().manual_seed(config.seed)

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from woosh.autoencoder import Spectrum, WooshAutoencoder
+from woosh.autoencoder import Spectrum, WooshAutoencoder, add_magnitude_channels
 from woosh.config import load_config
 from woosh.datasets import Clip, CropDataset, load_clips, procedural_clips, read_manifest
 from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phase_loss
@@ -49,6 +49,7 @@ class Config:
     manifest: str  # JSONL, audio beside it
     initial: str | None  # folder of an autoencoder to start from; it decides the sizes
     freeze_encoder: bool  # train the decoder alone, so that cached latents stay valid
+    new_magnitude_channels: int  # to put in front of the initial autoencoder's channels
     procedural_clips: int  # how many sounds are rendered for training
     procedural_share: float  # of the crops, 0 to 1
     length_exponent: float  # a clip's chance is its length to this power: 0 treats all alike
@@ -75,7 +76,7 @@ class Config:
     mel_windows: tuple[int, ...]
     mel_bands: tuple[int, ...]
     nested_share: float  # of a batch's crops that keep only the first channels of their latents
-    nested_channels: int  # least number that such a crop keeps
+    nested_channels: tuple[int, ...]  # least and largest number that such a crop keeps
     latent_noise: float  # standard deviation relative to each channel's own
     statistics_batches: int  # from which the latents' mean and standard deviation are taken
     precision: str  # "no", "bf16" or "fp16"
@@ -91,8 +92,8 @@ def training_step(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of a batch of audio, and its parts.
 
-    Crops that lose channels are judged by magnitude and mel spectrum alone, so that the first
-    channels come to hold the spectrum's envelope and the last ones the phases.
+    Crops that lose channels are judged by the magnitudes alone, and by the mel spectrum that these have under
+    the true phases: the first channels come to hold the spectrum's envelope, the last ones the phases.
 
     Args:
         model: in training.
@@ -104,12 +105,12 @@ def training_step(
     target = model.stft(audio)
     latents = model.analyse(target)
     estimate = model.synthesise(disturbed(latents, kept, noise, config.latent_noise))
-    waveform = model.istft(
-        torch.complex(estimate.magnitude * estimate.real, estimate.magnitude * estimate.imaginary)
-    )
-    length = waveform.shape[-1]
     whole = int((kept == latents.shape[1]).sum())
     entire = Spectrum(*(part[:whole] for part in estimate))
+    true_phase = target[whole:] / target[whole:].abs().clamp_min(1e-9)
+    phase = torch.cat([torch.complex(entire.real, entire.imaginary), true_phase])
+    waveform = model.istft(estimate.magnitude * phase)
+    length = waveform.shape[-1]
     parts = {
         "magnitude": magnitude_loss(target, estimate),
         "phase": phase_loss(target[:whole], entire),
@@ -148,8 +149,8 @@ def draw_disturbance(
     batch, channels = len(audio), len(model.latent_mean)
     kept = torch.full((batch,), channels)
     cut = round(config.nested_share * batch)
-    least = config.nested_channels
-    kept[batch - cut :] = torch.randint(least, channels, (cut,), generator=generator)
+    least, most = config.nested_channels
+    kept[batch - cut :] = torch.randint(least, most + 1, (cut,), generator=generator)
     frames = 1 + audio.shape[-1] // model.hop_length
     noise = torch.randn(batch, channels, frames, generator=generator)
     return kept.to(audio.device), noise.to(audio.device)
@@ -183,14 +184,22 @@ def read_clips(manifest: str, split: str) -> list[Clip]:
     return load_clips(read_manifest(manifest, split), Path(manifest).parent)
 
 
-def build_model(config: Config) -> WooshAutoencoder:
+def build_model(config: Config, recorded: list[Clip]) -> WooshAutoencoder:
     """A new autoencoder, or the one to start from; its encoder takes no gradient if frozen.
+
+    New magnitude channels are the principal components of the recordings, and stay that.
 
     Raises:
         ValueError: a frozen encoder that nobody trained.
     """
     if config.initial is not None:
         model = WooshAutoencoder.from_pretrained(config.initial).train()
+        if config.new_magnitude_channels:
+            clips = (0.8 * clip.audio / np.abs(clip.audio).max() for clip in recorded)
+            padded = (np.pad(clip, (0, max(0, model.n_fft - len(clip)))) for clip in clips)
+            model = add_magnitude_channels(
+                model, config.new_magnitude_channels, map(torch.from_numpy, padded)
+            )
     elif config.freeze_encoder:
         raise ValueError("freeze_encoder needs a trained encoder: name its folder as initial")
     else:
@@ -205,6 +214,8 @@ def build_model(config: Config) -> WooshAutoencoder:
             spectrum_exponent=config.spectrum_exponent,
         )
     model.encoder.requires_grad_(not config.freeze_encoder)
+    if model.components is not None:
+        model.components.requires_grad_(False)
     return model
 
 
@@ -237,7 +248,7 @@ def main(config: Config) -> None:
     batch_total = config.batch_size * accelerator.num_processes
 
     # 3. Model
-    model = build_model(config)
+    model = build_model(config, recorded)
     average = moving_average(model, config.ema_decay)
     averaged = cast(WooshAutoencoder, average.module)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -10,7 +12,11 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-MAGNITUDE_FLOOR = 1e-7  # keeps powers and logarithms of silent bins finite
+from woosh.phases import REFINEMENT, retrieve_phases
+
+MAGNITUDE_FLOOR = 1e-7  # keeps powers of silent bins finite
+EMBEDDING = "decoder.backbone.embed.weight"  # (D, C, 7)
+AUDIBLE_MAGNITUDE = 1e-4  # what the magnitude channels take for silence
 
 
 class Spectrum(NamedTuple):
@@ -111,6 +117,9 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         spectrum_exponent: magnitudes are raised to this power before the encoder, and the head's
             to its inverse. 1 in the released weights; about 0.3 lets a small network see quiet
             partials beside loud ones.
+        magnitude_channels: so many of the latent channels, the first ones, are principal components of
+            a frame's log-magnitudes. They can be decoded without the others, which hold the phases: a
+            small generator need not learn these. 0 in the released weights.
     """
 
     @register_to_config
@@ -125,6 +134,7 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         encoder_layers: int = 8,
         decoder_layers: int = 8,
         spectrum_exponent: float = 1.0,
+        magnitude_channels: int = 0,
     ) -> None:
         super().__init__()
         if sample_rate <= 0 or n_fft % 2 or not 0 < hop_length <= n_fft // 2:
@@ -132,8 +142,20 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
                 f"no spectrum of {sample_rate} Hz audio with windows of {n_fft} and hops of "
                 f"{hop_length} samples: the window must be even and at least two hops long"
             )
+        if not 0 <= magnitude_channels < latent_channels or (
+            magnitude_channels and hop_length % REFINEMENT
+        ):
+            raise ValueError(
+                f"{magnitude_channels} magnitude channels need more than as many latent channels, got "
+                f"{latent_channels}, and a hop that {REFINEMENT} divides, got {hop_length}"
+            )
         bins = n_fft // 2 + 1
-        self.encoder = Encoder(2 * bins, latent_channels, width, inner_width, encoder_layers)
+        self.encoder = Encoder(
+            2 * bins, latent_channels - magnitude_channels, width, inner_width, encoder_layers
+        )
+        self.components = (
+            nn.Conv1d(bins, magnitude_channels, kernel_size=1) if magnitude_channels else None
+        )
         self.decoder = Decoder(latent_channels, bins, width, inner_width, decoder_layers)
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
         self.register_buffer("latent_std", torch.ones(latent_channels))
@@ -145,6 +167,11 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
     def latent_rate(self) -> float:
         """Latent frames per second."""
         return self.config.sample_rate / self.hop_length  # type: ignore[attr-defined]
+
+    @property
+    def generated_channels(self) -> int:
+        """Latent channels that a generator makes: those of the magnitudes, or all."""
+        return self.config.magnitude_channels or len(self.latent_mean)  # type: ignore[attr-defined]
 
     def stft(self, audio: Tensor) -> Tensor:
         """(B, 1, S) -> complex spectrum (B, F, 1 + S // hop), float32 arithmetic."""
@@ -169,10 +196,14 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
 
     def analyse(self, spectrum: Tensor) -> Tensor:
         """Complex spectrum (B, F, T) -> latents (B, C, T) before normalisation."""
+        shaped = spectrum
         if self.exponent != 1.0:
             magnitude = spectrum.abs().clamp_min(MAGNITUDE_FLOOR)
-            spectrum = spectrum * magnitude ** (self.exponent - 1.0)
-        return self.encoder(torch.cat([spectrum.real, spectrum.imag], dim=1))
+            shaped = spectrum * magnitude ** (self.exponent - 1.0)
+        latents = self.encoder(torch.cat([shaped.real, shaped.imag], dim=1))
+        if self.components is None:
+            return latents
+        return torch.cat([self.components(levels(spectrum)), latents], dim=1)
 
     def synthesise(self, latents: Tensor) -> Spectrum:
         """Latents (B, C, T) before normalisation -> magnitude and unit phase vector per bin."""
@@ -193,21 +224,92 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         latents = self.analyse(self.stft(audio))
         return (latents - self.latent_mean[:, None]) / self.latent_std[:, None]
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Normalised latents (B, C, T) -> audio (B, 1, hop (T - 1)), float32.
+    def encode_generated(self, audio: Tensor) -> Tensor:
+        """Audio (B, 1, S) -> the part of `encode` that a generator makes: (B, G, 1 + S // hop).
+
+        Raises:
+            ValueError: audio that is not (B, 1, S) or not longer than half a window.
+        """
+        if self.components is None:
+            return self.encode(audio)
+        latents = self.components(levels(self.stft(audio)))
+        count = self.generated_channels
+        return (latents - self.latent_mean[:count, None]) / self.latent_std[:count, None]
+
+    def spectrum(self, latents: Tensor) -> Spectrum:
+        """Normalised latents (B, C, T), all or those of the magnitudes -> what the head says (B, F, T).
 
         Raises:
             ValueError: latents of another channel count, or fewer than two frames.
         """
-        if latents.ndim != 3 or latents.shape[1] != len(self.latent_mean) or latents.shape[2] < 2:
+        channels = len(self.latent_mean)
+        if (
+            latents.ndim != 3
+            or latents.shape[1] not in (channels, self.generated_channels)
+            or latents.shape[2] < 2
+        ):
             raise ValueError(
-                f"latents must be (batch, {len(self.latent_mean)}, frames) with two frames or more, "
+                f"latents must be (batch, {self.generated_channels}, frames) with two frames or more, "
                 f"got {tuple(latents.shape)}"
             )
-        latents = latents * self.latent_std[:, None] + self.latent_mean[:, None]
-        magnitude, real, imaginary = self.synthesise(latents)
+        given = latents.shape[1]
+        latents = latents * self.latent_std[:given, None] + self.latent_mean[:given, None]
+        return self.synthesise(functional.pad(latents, (0, 0, 0, channels - given)))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents (B, C, T) -> audio (B, 1, hop (T - 1)), float32.
+
+        Latents of the magnitude channels alone are decoded with phases that fit the magnitudes.
+
+        Raises:
+            ValueError: latents of another channel count, or fewer than two frames.
+        """
+        magnitude, real, imaginary = self.spectrum(latents)
+        if latents.shape[1] < len(self.latent_mean):
+            return retrieve_phases(magnitude, self.hop_length).unsqueeze(1)
         return self.istft(torch.complex(magnitude * real, magnitude * imaginary))
 
     def forward(self, audio: Tensor) -> Tensor:
         """Audio (B, 1, S) -> its reconstruction (B, 1, hop (S // hop))."""
         return self.decode(self.encode(audio))
+
+
+def levels(spectrum: Tensor) -> Tensor:
+    """Complex spectrum (B, F, T) -> decades of magnitude above silence, not negative."""
+    return torch.log10(spectrum.abs().clamp_min(AUDIBLE_MAGNITUDE) / AUDIBLE_MAGNITUDE)
+
+
+def add_magnitude_channels(
+    autoencoder: WooshAutoencoder, channels: int, clips: Iterable[Tensor]
+) -> WooshAutoencoder:
+    """A new autoencoder with magnitude channels in front of the given one's, which the decoder does not hear yet.
+
+    Args:
+        autoencoder: without magnitude channels.
+        channels: how many, at most bins of the spectrum.
+        clips: audio (S,) whose levels decide the components, scaled to unit variance over all frames.
+
+    Raises:
+        ValueError: it has magnitude channels already.
+    """
+    config = dict(autoencoder.config)
+    if config["magnitude_channels"]:
+        raise ValueError(f"it has {config['magnitude_channels']} magnitude channels already")
+    names = inspect.signature(WooshAutoencoder.__init__).parameters
+    sizes = {name: value for name, value in config.items() if name in names}
+    sizes["latent_channels"] += channels
+    extended = WooshAutoencoder(**{**sizes, "magnitude_channels": channels})
+    weights = {
+        name: functional.pad(value, (0, 0, channels, 0)) if name == EMBEDDING else value
+        for name, value in autoencoder.state_dict().items()
+    }
+    weights["latent_mean"] = functional.pad(weights["latent_mean"], (channels, 0))
+    weights["latent_std"] = functional.pad(weights["latent_std"], (channels, 0), value=1.0)
+    frames = torch.cat([levels(autoencoder.stft(clip[None, None]))[0] for clip in clips], dim=1)
+    mean = frames.mean(dim=1)  # (F,)
+    variance, directions = torch.linalg.eigh(torch.cov(frames.double()))  # ascending
+    largest = (directions / variance.clamp_min(1e-9).sqrt()).float().T.flip(0)[:channels]  # (C, F)
+    weights["components.weight"] = largest[..., None]
+    weights["components.bias"] = -largest @ mean
+    extended.load_state_dict(weights)
+    return extended

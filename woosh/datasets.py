@@ -140,15 +140,24 @@ def load_clips(
     return clips
 
 
-def procedural_clips(count: int, seed: int) -> list[Clip]:
-    """Render `count` procedural sounds of the seeds seed, seed + 1, ..."""
-    sounds = (generate(seed + index) for index in range(count))
+def procedural_clips(
+    count: int, seed: int, family: str | None = None, label: str | None = None
+) -> list[Clip]:
+    """Render `count` procedural sounds of the seeds seed, seed + 1, ...
+
+    Args:
+        count: how many.
+        seed: of the first.
+        family: of all; None draws one for each.
+        label: of all; None takes each one's family.
+    """
+    sounds = (generate(seed + index, family) for index in range(count))
     return [
         Clip(
             sound.audio,
             sound.captions,
             f"procedural/{seed + index}",
-            sound.family,
+            sound.family if label is None else label,
             str(seed + index),
         )
         for index, sound in enumerate(sounds)

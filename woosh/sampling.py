@@ -74,6 +74,15 @@ class Sampler:
     guidance_start: float = 1.0
     progress: Progress = iter
 
+    def __post_init__(self) -> None:
+        made = self.transformer.config.latent_channels
+        wanted = self.autoencoder.generated_channels
+        if made != wanted:
+            raise ValueError(
+                f"the transformer makes {made} latent channels, the autoencoder decodes {wanted}: "
+                "they do not belong together"
+            )
+
     @property
     def device(self) -> torch.device:
         """Where the network computes."""

@@ -84,7 +84,7 @@ def autoencoder_config(manifest: Path, output: Path) -> train_autoencoder.Config
         batch_size=2,
         steps=6,
         warmup_steps=2,
-        nested_channels=2,
+        nested_channels=(2, 7),
         statistics_batches=2,
         precision="no",
         log_every=2,
@@ -132,6 +132,36 @@ def test_a_resumed_autoencoder_equals_an_uninterrupted_one(
             train_autoencoder.main(config)
     train_autoencoder.main(dataclasses.replace(config, resume=True))
     assert same(weights(autoencoder_run / "autoencoder"), weights(tmp_path / "run" / "autoencoder"))
+
+
+@pytest.fixture(scope="module")
+def magnitude_run(autoencoder_run: Path, manifest: Path) -> Path:
+    output = autoencoder_run.parent / "magnitude"
+    config = dataclasses.replace(
+        autoencoder_config(manifest, output),
+        initial=str(autoencoder_run / "autoencoder"),
+        freeze_encoder=True,
+        new_magnitude_channels=4,
+        nested_share=0.5,
+        nested_channels=(4, 4),
+        steps=4,
+    )
+    train_autoencoder.main(config)
+    return output
+
+
+def test_magnitude_stage_teaches_the_decoder_alone(
+    magnitude_run: Path, autoencoder_run: Path
+) -> None:
+    model = WooshAutoencoder.from_pretrained(magnitude_run / "autoencoder")
+    assert model.generated_channels == 4
+    before = weights(autoencoder_run / "autoencoder")
+    after = weights(magnitude_run / "autoencoder")
+    kept = [name for name in before if name.startswith("encoder.")]
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+    assert torch.equal(before["latent_std"], after["latent_std"][4:])
+    embedding = after["decoder.backbone.embed.weight"]
+    assert (embedding[:, :4] != 0).all() and (after["components.weight"] != 0).all()
 
 
 def test_decoder_stage_keeps_encoder_and_statistics(
@@ -196,7 +226,7 @@ def test_disturbed_latents_keep_the_first_channels_and_get_noise() -> None:
 
 def test_disturbance_follows_from_seed_and_number(manifest: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(
-        autoencoder_config(manifest, tmp_path), nested_share=0.25, nested_channels=3
+        autoencoder_config(manifest, tmp_path), nested_share=0.25, nested_channels=(3, 7)
     )
     model, audio = make_autoencoder(), torch.zeros(8, 1, 1920)
     draws = [
@@ -210,17 +240,20 @@ def test_disturbance_follows_from_seed_and_number(manifest: Path, tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def latents_run(autoencoder_run: Path, manifest: Path) -> Path:
-    output = autoencoder_run.parent / "latents"
+def latents_run(magnitude_run: Path, manifest: Path) -> Path:
+    output = magnitude_run.parent / "latents"
     encode_latents.main(
         encode_latents.Config(
             output=str(output),
             manifest=str(manifest),
             split="train",
-            autoencoder=str(autoencoder_run / "autoencoder"),
+            autoencoder=str(magnitude_run / "autoencoder"),
             procedural_clips=2,
+            twins=("dog bark=dog", "engine=engine"),
+            twin_clips=3,
             speeds=(1.0, 1.25),
             colour_decibels=3.0,
+            mixed_share=0.5,
             longest_seconds=0.5,
             weighed_clips=2,
             seed=1,
@@ -230,25 +263,41 @@ def latents_run(autoencoder_run: Path, manifest: Path) -> Path:
 
 
 def test_cached_latents_are_what_the_autoencoder_says(
-    latents_run: Path, autoencoder_run: Path, manifest: Path
+    latents_run: Path, magnitude_run: Path, manifest: Path
 ) -> None:
     clips, silence, _ = load_latents(latents_run)
     recorded = [clip for clip in clips if not clip.name.startswith("procedural/")]
     assert len(recorded) == 4 * 2 * 2  # files, pieces of 0.5 s, speeds
     assert {clip.latents.shape[1] for clip in recorded} == {51, 41}
-    model = WooshAutoencoder.from_pretrained(autoencoder_run / "autoencoder").eval()
+    model = WooshAutoencoder.from_pretrained(magnitude_run / "autoencoder").eval()
     audio, _ = soundfile.read(manifest.parent / recorded[0].name, dtype="float32")
     piece = torch.from_numpy(audio[:24_000])
     with torch.no_grad():
-        expected = model.encode((0.8 * piece / piece.abs().max())[None, None])[0]
+        expected = model.encode((0.8 * piece / piece.abs().max())[None, None])[0, :4]
     scale = expected.abs().max()
     assert (recorded[0].latents.float() - expected).abs().max() < 2e-3 * scale
-    assert silence.shape == (8, 101)
+    assert silence.shape == (4, 101)
+    twins = {clip.name: clip.label for clip in clips if clip.name.startswith("procedural/")}
+    assert list(twins.values())[2:] == ["dog bark"] * 3 + ["engine"] * 3
+
+
+def test_a_mix_keeps_length_and_lets_the_first_sound_lead() -> None:
+    first, second = np.zeros(1000), np.zeros(700)
+    first[::10], second[5::10] = 1.0, 1.0
+    places = set()
+    for seed in range(30):
+        mix = encode_latents.mixed(first, second, np.random.default_rng(seed))
+        under = mix - first
+        assert len(mix) == 1000 and np.square(under).sum() > 0
+        peak = 20 * np.log10(under.max())
+        assert -12 <= peak <= -3  # both have the same crest
+        places.add(int(np.flatnonzero(under)[0]))
+    assert len(places) > 5
 
 
 def test_the_weight_of_a_channel_is_what_the_ear_notices_of_it(latents_run: Path) -> None:
     weight = load_latents(latents_run).channel_weight
-    assert weight.shape == (8,) and weight.min() > 0 and abs(weight.mean().item() - 1) < 1e-5
+    assert weight.shape == (4,) and weight.min() > 0 and abs(weight.mean().item() - 1) < 1e-5
 
     model = make_autoencoder().eval()
     with torch.no_grad():
@@ -399,6 +448,7 @@ def test_training_step_starts_at_the_variance_of_the_target() -> None:
 
 def test_packaged_model_generates_and_names_every_author(
     autoencoder_run: Path,
+    magnitude_run: Path,
     latents_run: Path,
     text_run: Path,
     flow_run: Path,
@@ -410,7 +460,7 @@ def test_packaged_model_generates_and_names_every_author(
         output=str(tmp_path / "model"),
         records=str(tmp_path / "records"),
         manifest=str(manifest),
-        autoencoder=str(autoencoder_run),
+        autoencoder=str(magnitude_run),
         autoencoder_stages=(str(autoencoder_run),),
         latents=str(latents_run),
         text_encoder=str(text_run),
