@@ -14,6 +14,7 @@ RECIPES = {
     "autoencoder_tiny": "train_autoencoder",
     "autoencoder_tiny_fine": "train_autoencoder",
     "autoencoder_tiny_decoder": "train_autoencoder",
+    "autoencoder_tiny_magnitude": "train_autoencoder",
     "latents_tiny": "encode_latents",
     "flow_tiny": "train_flow",
     "text_encoder_tiny": "train_text_encoder",
