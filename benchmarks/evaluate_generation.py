@@ -259,7 +259,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=20, help="per class; seeds 0, 1, ...")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, help="default: the model's own")
     parser.add_argument("--prompts", nargs=len(LABELS), default=PROMPTS, metavar="PROMPT")
     parser.add_argument("--save", type=Path, help="write the generated clips into this folder")
     parser.add_argument("--json", type=Path, help="write all results here")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TILED_FROM = 4.5  # seconds: longer sounds go on by repetition, shorter ones end in silence
+TILED_FROM = 4.0  # seconds: longer sounds go on by repetition (5 s at speed 1.2 too), shorter ones end in silence
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def fit_length(
 ) -> Tensor:
     """Latents (C, T) of any length -> (C, frames): cut, repeated or followed by silence.
 
-    A longer sound is cut at random. A shorter one that lasts 4.5 s or more is taken for continuous
+    A longer sound is cut at random. A shorter one that lasts 4 s or more is taken for continuous
     and repeated from a random place on; anything else is a single event that silence may follow.
     A sound hardly longer than asked, which the cut would leave as it is every time, is half of the
     times repeated from a random place too.
