@@ -59,6 +59,11 @@ def test_equal_magnitudes_give_equal_audio_alone_or_in_a_batch() -> None:
     assert torch.allclose(together, alone, atol=1e-4)
 
 
+def test_an_odd_hop_is_refused() -> None:
+    with pytest.raises(ValueError, match="divisible by 2, got 481"):
+        retrieve_phases(torch.rand(1, 482, 4), 481)
+
+
 @settings(max_examples=10, deadline=None)
 @given(frames=st.integers(2, 40))
 def test_lengths(frames: int) -> None:

@@ -2,9 +2,10 @@
 
     accelerate launch training/encode_latents.py configs/latents_tiny.yaml [name=value ...]
 
-Output folder: latents.safetensors (half precision), index.json, config.yaml, log.jsonl. Every recording is also encoded at
-other speeds (pitch and length change together), each through a smooth random filter and some of them over another recording
-of the same kind, which varies the data. How much the ear notices of each latent channel is measured and stored beside them, for the flow's loss.
+Output folder: latents.safetensors (half precision), index.json, config.yaml, log.jsonl. Every recording is
+also encoded at other speeds (pitch and length change together), each through a smooth random filter and some of them over
+another sound of the same label, which varies the data. How much the ear notices of each latent channel is measured and
+stored beside them, for the flow's loss.
 """
 
 from __future__ import annotations
@@ -41,13 +42,11 @@ class Config:
     split: str
     autoencoder: str  # folder
     procedural_clips: int  # of any family
-    twins: tuple[
-        str, ...
-    ]  # "label=family": recorded labels that procedural sounds belong to as well
+    twins: tuple[str, ...]  # "label=family": procedural sounds that get a recorded label
     twin_clips: int  # procedural sounds for each of these labels
     speeds: tuple[float, ...]  # 1.0 is the clip itself
     colour_decibels: float  # deviation of the filter that colours the other speeds
-    mixed_share: float  # of these, with another recording of the same label under them
+    mixed_share: float  # of these, with another sound of the same label under them
     longest_seconds: float  # of a clip that is encoded in one piece
     weighed_clips: int  # from which the channels' weights are measured
     seed: int
@@ -155,7 +154,9 @@ def main(config: Config) -> None:
     clips = load_clips(read_manifest(manifest, config.split), manifest.parent, rate)
     clips += procedural_clips(config.procedural_clips, config.seed)
     for number, twin in enumerate(config.twins, start=1):
-        label, family = twin.split("=")
+        label, separator, family = twin.partition("=")
+        if not separator:
+            raise ValueError(f"{twin!r} in twins is not of the form label=family")
         seed = config.seed + config.procedural_clips + number * config.twin_clips
         clips += procedural_clips(config.twin_clips, seed, family, label)
     longest = round(config.longest_seconds * rate)

@@ -190,7 +190,7 @@ def build_model(config: Config, recorded: list[Clip]) -> WooshAutoencoder:
     New magnitude channels are the principal components of the recordings, and stay that.
 
     Raises:
-        ValueError: a frozen encoder that nobody trained.
+        ValueError: a frozen encoder that nobody trained, or new channels in front of none.
     """
     if config.initial is not None:
         model = WooshAutoencoder.from_pretrained(config.initial).train()
@@ -200,8 +200,9 @@ def build_model(config: Config, recorded: list[Clip]) -> WooshAutoencoder:
             model = add_magnitude_channels(
                 model, config.new_magnitude_channels, map(torch.from_numpy, padded)
             )
-    elif config.freeze_encoder:
-        raise ValueError("freeze_encoder needs a trained encoder: name its folder as initial")
+    elif config.freeze_encoder or config.new_magnitude_channels:
+        name = "freeze_encoder" if config.freeze_encoder else "new_magnitude_channels"
+        raise ValueError(f"{name} needs a trained encoder: name its folder as initial")
     else:
         model = WooshAutoencoder(
             n_fft=config.n_fft,

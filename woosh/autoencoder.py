@@ -162,16 +162,13 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         # Computed, not stored: a buffer would be left empty by construction on the meta device.
         self.n_fft, self.hop_length = n_fft, hop_length
         self.exponent = spectrum_exponent
+        # What a generator makes: the channels of the magnitudes, or all.
+        self.generated_channels = magnitude_channels or latent_channels
 
     @property
     def latent_rate(self) -> float:
         """Latent frames per second."""
         return self.config.sample_rate / self.hop_length  # type: ignore[attr-defined]
-
-    @property
-    def generated_channels(self) -> int:
-        """Latent channels that a generator makes: those of the magnitudes, or all."""
-        return self.config.magnitude_channels or len(self.latent_mean)  # type: ignore[attr-defined]
 
     def stft(self, audio: Tensor) -> Tensor:
         """(B, 1, S) -> complex spectrum (B, F, 1 + S // hop), float32 arithmetic."""

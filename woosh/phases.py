@@ -23,7 +23,12 @@ def retrieve_phases(magnitude: Tensor, hop_length: int) -> Tensor:
     Args:
         magnitude: not negative, of windows of 2 (F - 1) samples (periodic Hann, centred by reflection).
         hop_length: samples per frame, divisible by 2.
+
+    Raises:
+        ValueError: an odd hop.
     """
+    if hop_length % REFINEMENT:
+        raise ValueError(f"hop_length must be divisible by {REFINEMENT}, got {hop_length}")
     # Clip by clip: the search amplifies the rounding by which a batch differs from a single clip.
     return torch.stack([_retrieve(clip, hop_length) for clip in magnitude])
 

@@ -63,6 +63,9 @@ class Sampler:
         guidance_start: largest time at which guidance acts (arXiv 2404.07724). Guidance near time 1
             drives sparse sounds into silence. Not for few-step models.
         progress: wraps the steps, to show a progress bar.
+
+    Raises:
+        ValueError: the transformer makes other channels than the autoencoder decodes.
     """
 
     autoencoder: WooshAutoencoder

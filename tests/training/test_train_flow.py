@@ -1,0 +1,95 @@
+"""The flow's recipe at toy size: it runs, learns, resumes exactly."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.toys import (
+    TEXT_WIDTH,
+    make_transformer,
+)
+from tests.training.toy_recipes import (
+    Killed,
+    flow_config,
+    killed_after,
+    same,
+    weights,
+)
+from training import train_flow
+from woosh.flow import flow_loss
+from woosh.transformer import WooshTransformer
+
+
+def test_flow_recipe_writes_the_average_and_a_log(flow_run: Path) -> None:
+    model = WooshTransformer.from_pretrained(flow_run / "transformer")
+    assert model.config.text_width == TEXT_WIDTH and model.final.linear.weight.abs().sum() > 0
+    rows = [json.loads(line) for line in (flow_run / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert all(np.isfinite(row["error"]) and row["clips_per_second"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_same_training(
+    flow_run: Path, latents_run: Path, text_run: Path, tmp_path: Path
+) -> None:
+    config = flow_config(latents_run, text_run, tmp_path / "run")
+    train_flow.main(dataclasses.replace(config, compile=True))
+    plain, compiled = (
+        [json.loads(line)["error"] for line in (run / "log.jsonl").read_text().splitlines()]
+        for run in (flow_run, tmp_path / "run")
+    )
+    assert compiled == pytest.approx(plain, rel=1e-3)
+
+
+def test_a_resumed_flow_equals_an_uninterrupted_one(
+    flow_run: Path,
+    latents_run: Path,
+    text_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = flow_config(latents_run, text_run, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        killed_after(train_flow.save_checkpoint, patch, train_flow)
+        with pytest.raises(Killed):
+            train_flow.main(config)
+    train_flow.main(dataclasses.replace(config, resume=True))
+    assert same(weights(flow_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+
+
+def test_flow_overfits_one_batch() -> None:
+    model = make_transformer()
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(2, 8, 20, generator=generator)
+    noise = torch.randn(2, 8, 20, generator=generator)
+    text, mask = torch.randn(2, 12, TEXT_WIDTH, generator=generator), torch.ones(2, 12)
+    time = torch.tensor([0.3, 0.8])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    errors = []
+    for _ in range(80):
+        loss, logs = train_flow.training_step(
+            model, latents, text, mask, noise, time, torch.ones(8)
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        errors.append(logs["error"].item())
+    assert errors[-1] < 0.3 * errors[0]
+
+
+def test_training_step_starts_at_the_variance_of_the_target() -> None:
+    """The network starts with velocity zero, so the first error is the target's power."""
+    model = make_transformer()
+    latents, noise = torch.randn(2, 8, 20), torch.randn(2, 8, 20)
+    text, mask = torch.randn(2, 12, TEXT_WIDTH), torch.ones(2, 12)
+    weight = torch.arange(8) / 3.5
+    _, logs = train_flow.training_step(
+        model, latents, text, mask, noise, torch.tensor([0.3, 0.8]), weight
+    )
+    power = (noise - latents).square().mean(dim=(0, 2))
+    assert torch.allclose(logs["weighted_error"], (weight * power).mean())
+    assert torch.allclose(logs["error"], flow_loss(torch.zeros_like(noise), noise - latents))
