@@ -23,7 +23,7 @@ from woosh.audio import read_audio
 from woosh.autoencoder import WooshAutoencoder
 from woosh.catalogue import find_model
 from woosh.datasets import read_manifest
-from woosh.metrics import mel_distance, scale_peak, si_sdr, stft_distance
+from woosh.metrics.reconstruction import mel_distance, scale_peak, si_sdr, stft_distance
 
 NAMES = ("MelDist", "STFTDist", "SI-SDR")
 

@@ -34,7 +34,7 @@ from woosh.classifier import (
     read_recordings,
     statistics,
 )
-from woosh.metrics import Originality, originality, recording_distances
+from woosh.metrics.originality import Originality, originality, recording_distances
 
 SECONDS = 5.0  # of the spectra that are compared
 LONGEST = 600.0  # seconds of a training clip that are searched for copies

@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from woosh import WooshPipeline, __version__, audio
 from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model
-from woosh.cli import choose_device
+from woosh.commands.common import choose_device
 
 VARIATIONS = 4
 MAX_SEED = 2**32 - 1  # a browser's numbers are exact up to 2^53

@@ -40,7 +40,7 @@ from woosh.classifier import (
     warp,
 )
 from woosh.config import load_config
-from woosh.metrics import originality, recording_distances
+from woosh.metrics.originality import originality, recording_distances
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.toys import save_pipeline
 from woosh import __version__, audio, catalogue, cli
+from woosh.commands import generate as commands_generate
 
 
 @pytest.fixture(scope="session")
@@ -319,7 +320,7 @@ def test_other_failures_and_interruption_have_their_own_codes(
         def run(*_arguments: object) -> None:
             raise error
 
-        monkeypatch.setattr(cli, "_generate_one", run)
+        monkeypatch.setattr(commands_generate, "_generate_one", run)
 
     fail(RuntimeError("out of memory\nsecond line"))
     assert generate(model, "rain", "--seconds", 1) == 1

@@ -1,5 +1,6 @@
 """The latent cache, and batches that follow from their number alone."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,14 @@ WEIGHT = torch.tensor([2.0, 1.0, 0.7, 0.3])
 
 
 def clip(frames: int, label: str = "", value: float = 1.0, name: str = "a") -> LatentClip:
-    return LatentClip(torch.full((4, frames), value), (f"{label} sound",), name, label, name)
+    latents = torch.full((4, frames), value)
+    return LatentClip(latents, (f"{label} sound",), name, label, name, continuous=frames >= 400)
+
+
+def ramp(frames: int, continuous: bool) -> LatentClip:
+    """A clip whose latents are their own places."""
+    places = torch.arange(frames, dtype=torch.float32).expand(4, -1)
+    return dataclasses.replace(clip(frames), latents=places, continuous=continuous)
 
 
 def batches(clips: list[LatentClip], **changes: object) -> LatentBatches:
@@ -50,10 +58,8 @@ def test_save_and_load(tmp_path: Path, clips: list[LatentClip]) -> None:
     assert torch.equal(silence.float(), SILENCE) and torch.equal(weight, WEIGHT)
     for before, after in zip(clips, loaded, strict=True):
         assert torch.equal(before.latents, after.latents.float())
-        assert (before.captions, before.label, before.name) == (
-            after.captions,
-            after.label,
-            after.name,
+        assert dataclasses.replace(before, latents=SILENCE) == dataclasses.replace(
+            after, latents=SILENCE
         )
 
 
@@ -66,13 +72,13 @@ def test_a_missing_or_torn_cache_is_an_error(tmp_path: Path, clips: list[LatentC
         load_latents(tmp_path)
 
 
-@pytest.mark.parametrize("count", [10, 30, 399, 400, 800])
-def test_fit_length_cuts_repeats_or_ends_in_silence(count: int) -> None:
-    latents = torch.arange(count, dtype=torch.float32).expand(4, -1)
-    fitted = fit_length(latents, SILENCE, 600, 100.0, np.random.default_rng(0))
+@pytest.mark.parametrize("count", [10, 300, 599, 600, 800])
+@pytest.mark.parametrize("continuous", [False, True])
+def test_fit_length_cuts_repeats_or_ends_in_silence(count: int, continuous: bool) -> None:
+    fitted = fit_length(ramp(count, continuous), SILENCE, 600, 100.0, np.random.default_rng(0))
     assert fitted.shape == (4, 600)
     quiet = (fitted == -9.0).all(dim=0)
-    if count >= 400:  # cut or repeated: no silence at all
+    if count >= 600 or continuous:  # cut or repeated: no silence at all
         assert not quiet.any()
         steps = fitted[0].diff()
         assert set(steps.tolist()) <= {1.0, float(1 - count)}
@@ -81,14 +87,16 @@ def test_fit_length_cuts_repeats_or_ends_in_silence(count: int) -> None:
         assert int((~quiet).int().argmax()) <= 20
 
 
-def test_a_sound_as_long_as_asked_begins_anywhere_half_of_the_times() -> None:
-    latents = torch.arange(500, dtype=torch.float32).expand(4, -1)
+def test_a_continuous_sound_as_long_as_asked_begins_anywhere_half_of_the_times() -> None:
     generator = np.random.default_rng(0)
-    fitted = [fit_length(latents, SILENCE, 500, 100.0, generator) for _ in range(200)]
+    steady, event = ramp(500, continuous=True), ramp(500, continuous=False)
+    fitted = [fit_length(steady, SILENCE, 500, 100.0, generator) for _ in range(200)]
     assert all(sorted(part[0].tolist()) == list(range(500)) for part in fitted)
     assert 70 < sum(part[0, 0].item() == 0.0 for part in fitted) < 130
-    cut = fit_length(latents, SILENCE, 300, 100.0, generator)
+    cut = fit_length(steady, SILENCE, 300, 100.0, generator)
     assert (cut[0].diff() == 1.0).all()
+    for _ in range(20):
+        assert torch.equal(fit_length(event, SILENCE, 500, 100.0, generator), event.latents)
 
 
 def test_a_batch_follows_from_seed_and_number(clips: list[LatentClip]) -> None:

@@ -11,6 +11,7 @@ stored beside them, for the flow's loss.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import soxr
 import torch
 from accelerate import Accelerator
+from scipy.fft import next_fast_len
 from tqdm.auto import tqdm
 
 from woosh.autoencoder import WooshAutoencoder
@@ -26,9 +28,15 @@ from woosh.config import load_config
 from woosh.datasets import Clip, load_clips, procedural_clips, read_manifest
 from woosh.latents import LatentCache, LatentClip, save_latents
 from woosh.losses import MEL_FLOOR
-from woosh.metrics import mel_filters
+from woosh.spectra import mel_filters
 from woosh.training import Log
 
+CONTINUOUS_SECONDS = 2.5  # a shorter sound counts as one event, however it ends
+QUIETEST_PEAK = 1e-3
+INAUDIBLE = 0.01  # of the loudest moment
+AT_THE_END = (
+    0.18  # of the root mean square of the whole: what is not much quieter at its end, goes on
+)
 DISTURBANCE = 0.3  # standard deviation of the noise that measures a channel's weight
 MEL_BANDS = 64
 
@@ -52,6 +60,38 @@ class Config:
     seed: int
 
 
+def continuous_part(audio: np.ndarray, sample_rate: int) -> np.ndarray | None:
+    """Audio (S,) without the silence after it, if it would go on where it ends; None for an event that is over.
+
+    Steady sounds such as rain or an engine are cut somewhere, and some recordings of them are filled up by
+    silence. A model that saw silence follow them would let a sound of any length end early.
+    """
+    moments = np.array_split(audio, max(1, len(audio) * 20 // sample_rate))  # of 50 ms
+    levels = np.array([np.sqrt(np.mean(np.square(moment))) for moment in moments])
+    last = int(np.flatnonzero(levels > INAUDIBLE * levels.max())[-1])
+    heard = audio[: sum(len(moment) for moment in moments[: last + 1])]
+    end = heard[-round(0.3 * sample_rate) :]
+    if len(heard) < CONTINUOUS_SECONDS * sample_rate:
+        return None
+    goes_on = np.mean(np.square(end)) >= AT_THE_END**2 * np.mean(np.square(heard))
+    return heard if goes_on else None
+
+
+def pieces_of(clip: Clip, longest: float, sample_rate: int) -> Iterator[tuple[Clip, bool]]:
+    """Cut a clip into pieces of `longest` seconds at most, the audible ones, and say which are continuous.
+
+    What remains of a long recording is left out where it is too short to tell.
+    """
+    size = round(longest * sample_rate)
+    rest = round(min(CONTINUOUS_SECONDS, longest / 2) * sample_rate)
+    for start in range(0, max(1, len(clip.audio) - rest), size):
+        audio = clip.audio[start : start + size]
+        if np.abs(audio).max() > QUIETEST_PEAK:
+            steady = continuous_part(audio, sample_rate)
+            audio = audio if steady is None else steady
+            yield dataclasses.replace(clip, audio=audio), steady is not None
+
+
 def at_speed(audio: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:
     """Play audio (S,) faster (speed over 1) or slower: (round(S / speed),) about."""
     return audio if speed == 1.0 else soxr.resample(audio, sample_rate * speed, sample_rate)
@@ -59,11 +99,12 @@ def at_speed(audio: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:
 
 def coloured(audio: np.ndarray, decibels: float, generator: np.random.Generator) -> np.ndarray:
     """Filter audio (S,) by a smooth random response over log frequency, `decibels` its standard deviation."""
-    spectrum = np.fft.rfft(audio)
+    length = next_fast_len(len(audio), real=True)
+    spectrum = np.fft.rfft(audio, length)
     octaves = np.log2(1.0 + np.arange(len(spectrum)) / len(spectrum) * 1023.0) / 10.0  # 0 to 1
     waves = np.cos(np.pi * octaves[:, None] * np.arange(1, 6))  # (F, 5)
     response = waves @ generator.normal(0.0, decibels * np.sqrt(2.0 / 5.0), 5)
-    return np.fft.irfft(spectrum * 10.0 ** (response / 20.0), len(audio))
+    return np.fft.irfft(spectrum * 10.0 ** (response / 20.0), length)[: len(audio)]
 
 
 def mixed(audio: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -81,13 +122,14 @@ def versions(
 ) -> Iterator[np.ndarray]:
     """Yield a recording at every speed, some with one of its companions; procedural sounds come as they are."""
     generator = np.random.default_rng((config.seed, *clip.name.encode()))
+    others = [companion for companion in companions if companion.name != clip.name]
     for speed in (1.0,) if clip.name.startswith("procedural/") else config.speeds:
         audio = at_speed(clip.audio, speed, sample_rate)
         if speed == 1.0:
             yield audio
             continue
-        if companions and generator.random() < config.mixed_share:
-            other = companions[int(generator.integers(len(companions)))]
+        if others and generator.random() < config.mixed_share:
+            other = others[int(generator.integers(len(others)))]
             audio = mixed(audio, other.audio, generator)
         yield coloured(audio, config.colour_decibels, generator)
 
@@ -159,16 +201,10 @@ def main(config: Config) -> None:
             raise ValueError(f"{twin!r} in twins is not of the form label=family")
         seed = config.seed + config.procedural_clips + number * config.twin_clips
         clips += procedural_clips(config.twin_clips, seed, family, label)
-    longest = round(config.longest_seconds * rate)
-    pieces = [
-        Clip(clip.audio[start : start + longest], clip.captions, clip.name, clip.label, clip.group)
-        for clip in clips
-        for start in range(0, len(clip.audio), longest)
-        if np.abs(clip.audio[start : start + longest]).max() > 1e-3
-    ]
+    pieces = [piece for clip in clips for piece in pieces_of(clip, config.longest_seconds, rate)]
     companions = {
-        piece.label: [other for other in pieces if other.label == piece.label]
-        for piece in pieces
+        piece.label: [other for other, _ in pieces if other.label == piece.label]
+        for piece, _ in pieces
         if piece.label and not piece.name.startswith("procedural/")
     }
     log = Log(output, config)
@@ -179,8 +215,9 @@ def main(config: Config) -> None:
             piece.name,
             piece.label,
             piece.group,
+            continuous,
         )
-        for piece in tqdm(pieces)
+        for piece, continuous in tqdm(pieces)
         for audio in versions(piece, companions.get(piece.label, ()), config, rate)
     ]
     zeros = torch.zeros(1, 1, rate, device=accelerator.device)

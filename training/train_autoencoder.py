@@ -27,7 +27,7 @@ from woosh.autoencoder import Spectrum, WooshAutoencoder, add_magnitude_channels
 from woosh.config import load_config
 from woosh.datasets import Clip, CropDataset, load_clips, procedural_clips, read_manifest
 from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phase_loss
-from woosh.metrics import mel_distance, si_sdr
+from woosh.metrics.reconstruction import mel_distance, si_sdr
 from woosh.training import (
     Log,
     Objective,

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from woosh.audio import read_audio
-from woosh.metrics import hertz_to_mel, magnitudes, mel_filters, mel_to_hertz
+from woosh.spectra import hertz_to_mel, magnitudes, mel_filters, mel_to_hertz
 
 LABELS = (
     "dog bark",

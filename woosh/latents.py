@@ -13,18 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TILED_FROM = 4.0  # seconds: longer sounds go on by repetition (5 s at speed 1.2 too), shorter ones end in silence
-
 
 @dataclass(frozen=True)
 class LatentClip:
-    """One encoded sound: normalised latents (C, T), captions, label and the recording's name."""
+    """One encoded sound: normalised latents (C, T), captions, label and the recording's name.
+
+    A continuous sound goes on by repetition where it is too short; anything else is an event, after
+    which there is silence.
+    """
 
     latents: Tensor
     captions: tuple[str, ...]
     name: str
     label: str
     group: str
+    continuous: bool
 
 
 class LatentCache(NamedTuple):
@@ -95,6 +98,7 @@ def load_latents(folder: Path) -> LatentCache:
             name=row["name"],
             label=row["label"],
             group=row["group"],
+            continuous=row["continuous"],
         )
         for number, row in enumerate(rows)
     ]
@@ -102,25 +106,24 @@ def load_latents(folder: Path) -> LatentCache:
 
 
 def fit_length(
-    latents: Tensor,
+    clip: LatentClip,
     silence: Tensor,
     frames: int,
     latent_rate: float,
     generator: np.random.Generator,
 ) -> Tensor:
-    """Latents (C, T) of any length -> (C, frames): cut, repeated or followed by silence.
+    """Latents (C, frames) of a clip of any length: cut, repeated or followed by silence.
 
-    A longer sound is cut at random. A shorter one that lasts 4 s or more is taken for continuous
-    and repeated from a random place on; anything else is a single event that silence may follow.
-    A sound hardly longer than asked, which the cut would leave as it is every time, is half of the
-    times repeated from a random place too.
+    A longer sound is cut at random. A shorter one is repeated from a random place on if it is
+    continuous; otherwise silence follows, and a little may come before. A continuous sound hardly
+    longer than asked, which the cut would leave as it is every time, is half of the times repeated too.
     """
-    count = latents.shape[1]
-    hardly_longer = TILED_FROM * latent_rate <= count < 1.2 * frames
+    latents, count = clip.latents, clip.latents.shape[1]
+    hardly_longer = clip.continuous and count < 1.2 * frames
     if count >= frames and not (hardly_longer and generator.random() < 0.5):
         start = int(generator.integers(0, count - frames + 1))
         return latents[:, start : start + frames]
-    if count >= TILED_FROM * latent_rate:
+    if clip.continuous:
         start = int(generator.integers(0, count))
         places = (start + torch.arange(frames)) % count
         return latents[:, places]
@@ -194,8 +197,7 @@ class LatentBatches:
         size = max(1, self.frames_per_batch // frames)
         drawn = [self._draw(frames, generator) for _ in range(size)]
         latents = [
-            fit_length(clip.latents, self.silence, frames, self.latent_rate, generator)
-            for clip in drawn
+            fit_length(clip, self.silence, frames, self.latent_rate, generator) for clip in drawn
         ]
         captions = tuple(
             ""

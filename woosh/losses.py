@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from woosh.autoencoder import Spectrum
-from woosh.metrics import mel_filters
+from woosh.spectra import mel_filters
 
 MEL_FLOOR = 1e-5  # log-mel values below this magnitude count as silence
 

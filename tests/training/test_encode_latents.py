@@ -15,6 +15,7 @@ from tests.training.toy_recipes import CONFIGS
 from training import encode_latents
 from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config
+from woosh.datasets import Clip
 from woosh.latents import load_latents
 
 
@@ -64,6 +65,49 @@ def test_a_mix_keeps_length_and_lets_the_first_sound_lead() -> None:
         assert -12 <= peak <= -3  # both have the same crest
         places.add(int(np.flatnonzero(under)[0]))
     assert len(places) > 5
+
+
+def test_a_recording_is_not_mixed_with_itself() -> None:
+    config = dataclasses.replace(
+        load_config(encode_latents.Config, CONFIGS / "latents_tiny.yaml"),
+        mixed_share=1.0,
+        colour_decibels=0.0,
+        speeds=(0.5,),
+    )
+    click, other = np.zeros(4800), np.zeros(4800)
+    click[2000], other[1000] = 0.5, 0.5
+    first, second = Clip(click, ("click",), "first"), Clip(other, ("click",), "second")
+    (alone,) = encode_latents.versions(first, [first], config, 48_000)
+    (unmixed,) = encode_latents.versions(first, [], config, 48_000)
+    (with_other,) = encode_latents.versions(first, [first, second], config, 48_000)
+    assert np.array_equal(alone, unmixed) and not np.allclose(alone, with_other)
+
+
+def test_what_still_sounds_at_its_end_is_continuous_and_loses_the_silence_after_it() -> None:
+    rate = 8_000
+    noise = np.random.default_rng(0).normal(0.0, 0.1, 5 * rate)
+    silence = np.zeros(2 * rate)
+    fading = noise * np.exp(-np.arange(5 * rate) / rate)
+    steady = encode_latents.continuous_part(np.concatenate([noise, silence]), rate)
+    assert steady is not None and abs(len(steady) / rate - 5) <= 0.05
+    for event in (fading, noise[: 2 * rate], np.concatenate([noise[:rate], silence, silence])):
+        assert encode_latents.continuous_part(event, rate) is None
+
+
+def test_a_long_recording_is_cut_into_pieces_and_silent_or_tiny_ones_are_left_out() -> None:
+    rate = 8_000
+    noise = np.random.default_rng(0).normal(0.0, 0.1, 14 * rate)
+    noise[5 * rate : 10 * rate] = 0.0
+    clip = Clip(noise, ("rain",), "rain.wav", "rain", "rain")
+    pieces = list(encode_latents.pieces_of(clip, 5.0, rate))
+    assert [(len(piece.audio) / rate, steady) for piece, steady in pieces] == [(5, True), (4, True)]
+    assert np.array_equal(pieces[1][0].audio, noise[10 * rate :])
+    (short,) = encode_latents.pieces_of(dataclasses.replace(clip, audio=noise[:400]), 5.0, rate)
+    assert len(short[0].audio) == 400 and not short[1]
+    shorter = dataclasses.replace(clip, audio=noise[: 12 * rate])
+    assert [
+        piece.audio.size / rate for piece, _ in encode_latents.pieces_of(shorter, 5.0, rate)
+    ] == [5]
 
 
 def test_the_weight_of_a_channel_is_what_the_ear_notices_of_it(latents_run: Path) -> None:

@@ -8,17 +8,10 @@ import torch
 from scipy.linalg import sqrtm
 from scipy.signal import stft
 
-from woosh.metrics import (
-    frechet_distance,
-    magnitudes,
-    mean_pairwise_distance,
-    mel_distance,
-    mel_filters,
-    pairwise_distances,
-    scale_peak,
-    si_sdr,
-    stft_distance,
-)
+from woosh.metrics.distributions import frechet_distance
+from woosh.metrics.originality import mean_pairwise_distance, pairwise_distances
+from woosh.metrics.reconstruction import mel_distance, scale_peak, si_sdr, stft_distance
+from woosh.spectra import magnitudes, mel_filters
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Sound effects made by rule, with captions that are exactly true: data that needs no download.
 
-Each family is one function in a `procedural_*` module of its theme. It draws the parameters of a
+Each family is one function in the module of its theme. It draws the parameters of a
 sound and returns a `Plan`; only the plan's `render` makes samples, so captions alone cost next to
 nothing.
 """
@@ -10,15 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from woosh import procedural_creatures as creatures
-from woosh import procedural_impacts as impacts
-from woosh import procedural_machines as machines
-from woosh import procedural_nature as nature
-from woosh import procedural_objects as objects
-from woosh import procedural_signals as signals
-from woosh import procedural_voices as voices
-from woosh.procedural_plan import Plan, choose, counted
-from woosh.synthesis import Signal, gate, sample_count
+from woosh.procedural import creatures, impacts, machines, nature, objects, signals, voices
+from woosh.procedural.plan import Plan, choose, counted
+from woosh.procedural.synthesis import Signal, gate, sample_count
 
 SHORTEST, LONGEST = 0.3, 10.0  # seconds
 

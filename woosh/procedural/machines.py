@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from woosh.procedural_plan import (
+from woosh.procedural.plan import (
     Plan,
     choose,
     here,
@@ -11,7 +11,7 @@ from woosh.procedural_plan import (
     spaced,
     told,
 )
-from woosh.synthesis import (
+from woosh.procedural.synthesis import (
     Signal,
     bandpass,
     clock,

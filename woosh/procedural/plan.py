@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from woosh.synthesis import Signal, room
+from woosh.procedural.synthesis import Signal, room
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from woosh.procedural_plan import (
+from woosh.procedural.plan import (
     Plan,
     choose,
     counted,
@@ -16,7 +16,7 @@ from woosh.procedural_plan import (
     times,
     told,
 )
-from woosh.synthesis import (
+from woosh.procedural.synthesis import (
     Signal,
     bandpass,
     bubble,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from woosh.procedural_impacts import Body, hit, make_body
-from woosh.procedural_plan import (
+from woosh.procedural.impacts import Body, hit, make_body
+from woosh.procedural.plan import (
     Plan,
     choose,
     counted,
@@ -15,7 +15,7 @@ from woosh.procedural_plan import (
     times,
     told,
 )
-from woosh.synthesis import (
+from woosh.procedural.synthesis import (
     RATE,
     Signal,
     bandpass,

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from woosh.procedural import FAMILIES, ProceduralSound, captions, generate
-from woosh.procedural_plan import NUMBERS, phrases
-from woosh.synthesis import RATE, modes, oscillate, room, shape
+from woosh.procedural.plan import NUMBERS, phrases
+from woosh.procedural.synthesis import RATE, modes, oscillate, room, shape
 
 STRUCK = (
     "impact",

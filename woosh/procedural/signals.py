@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from woosh.procedural_plan import (
+from woosh.procedural.plan import (
     Plan,
     choose,
     counted,
@@ -14,7 +14,7 @@ from woosh.procedural_plan import (
     times,
     told,
 )
-from woosh.synthesis import (
+from woosh.procedural.synthesis import (
     RATE,
     Signal,
     bandpass,

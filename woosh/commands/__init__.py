@@ -1,0 +1,1 @@
+"""The commands of `woosh`, one file each; importing them needs no torch."""

@@ -1,0 +1,213 @@
+"""`woosh generate`: sounds from prompts."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+from typing import TYPE_CHECKING
+
+from woosh import __version__, audio, catalogue
+from woosh.arguments import MAX_CLIPS, count_up_to, number, seed_number
+from woosh.commands.common import Commands, add_command, add_model_options, load_model
+from woosh.outputs import plan_output
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from woosh.sampling import Sampler
+
+EXAMPLES = """\
+examples:
+  woosh generate "a dog barking" -o dog.wav
+  woosh generate "rain on a tin roof" --seconds 10 --seed 7 -o rain.flac
+  woosh generate "glass breaking" -n 4 -o takes/              four takes, numbered
+  woosh generate "footsteps on gravel" "a door creaks" -o scene/
+  woosh generate "a siren" --negative "music, voices" --guidance 6 --loudness -18
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to `woosh`."""
+    parser = add_command(
+        commands,
+        "generate",
+        run,
+        brief="generate sounds from prompts",
+        description="Generate sounds from prompts.",
+        examples=EXAMPLES,
+    )
+    add = parser.add_argument
+    add("prompts", nargs="+", metavar="PROMPT", help="what to hear; several give several sounds")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE|DIR",
+        help="a file, whose extension tells the format, or a folder (an existing one, or a name "
+        "without extension); default: this folder, named after the prompt. A file that you name "
+        "is overwritten; names made here never overwrite anything",
+    )
+    add(
+        "--seconds",
+        type=number(0, open_low=True),
+        default=5.0,
+        metavar="S",
+        help="length (default 5)",
+    )
+    add(
+        "--steps",
+        type=count_up_to(1000),
+        metavar="N",
+        help="steps of the solver (default: the model's)",
+    )
+    add(
+        "--guidance",
+        type=number(0),
+        metavar="G",
+        help="how closely to follow the prompt, 1 = no guidance (default: the model's)",
+    )
+    add("--negative", metavar="TEXT", help="what not to hear (not with few-step models)")
+    add("--solver", choices=("euler", "dopri5"), default="euler", help="default euler")
+    add(
+        "--seed",
+        type=seed_number,
+        metavar="N",
+        help="number that decides the noise (default: random)",
+    )
+    add(
+        "-n",
+        "--count",
+        type=count_up_to(MAX_CLIPS),
+        default=1,
+        metavar="COUNT",
+        help="sounds for each prompt, with seeds N, N + 1, ... (default 1)",
+    )
+    add("--format", choices=tuple(audio.SUBTYPES), help="file format (default wav)")
+    add(
+        "--loudness",
+        type=number(-70, 0),
+        metavar="LUFS",
+        help="integrated loudness to reach, from -70 to 0; peaks are never clipped",
+    )
+    add_model_options(parser)
+    add(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="precision of the text encoder and the transformer; the autoencoder always runs in "
+        "float32 (default auto: bfloat16 on cuda, else float32)",
+    )
+
+
+def _clean_text(text: str, name: str) -> str:
+    """Return a prompt in one line.
+
+    Raises:
+        ValueError: it is empty or not valid text.
+    """
+    words = " ".join(text.split())
+    if not words:
+        raise ValueError(f'the {name} is empty: say what to hear, such as "a dog barking"')
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in words):
+        raise ValueError(f"the {name} is not valid UTF-8 text")
+    return words
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`woosh generate`: check, load, then generate and write clip by clip."""
+    prompts = [_clean_text(text, "prompt") for text in arguments.prompts]
+    negative = (
+        None if arguments.negative is None else _clean_text(arguments.negative, "negative prompt")
+    )
+    clips = len(prompts) * arguments.count
+    if clips > MAX_CLIPS:
+        raise ValueError(f"{clips} sounds are more than {MAX_CLIPS}: ask for fewer at a time")
+    info = catalogue.describe_model(catalogue.find_model(arguments.model))
+    _check_request(arguments, negative, info)
+    target = plan_output(arguments.output, arguments.format, clips)
+    seed = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
+    records = [
+        {
+            "prompt": prompt,
+            **({} if negative is None else {"negative_prompt": negative}),
+            "seed": seed + index,
+            "model": info.name,
+            "version": __version__,
+        }
+        for index, prompt in enumerate(p for p in prompts for _ in range(arguments.count))
+    ]
+    for record in records:
+        audio.encode_metadata(record)
+
+    sampler = load_model(info, arguments.device, arguments.dtype)
+    target.folder.mkdir(exist_ok=True)
+    for index, record in enumerate(records):
+        sound = _generate_one(sampler, arguments, record["prompt"], negative, record["seed"])
+        path = target.path(record["prompt"], index, clips)
+        audio.write_audio(
+            path,
+            _level(sound, arguments.loudness, target.file_format, info),
+            info.sample_rate,
+            record,
+        )
+        print(
+            f"{path}  {sound.shape[1] / info.sample_rate:.2f} s  seed {record['seed']}", flush=True
+        )
+
+
+def _check_request(
+    arguments: argparse.Namespace, negative: str | None, info: catalogue.ModelInfo
+) -> None:
+    """Raise ValueError for a wish that this model cannot fulfil."""
+    if arguments.seconds > info.longest:
+        raise ValueError(
+            f"--seconds {arguments.seconds:g} is too long: {info.name} generates up to "
+            f"{info.longest:g} s at a time"
+        )
+    if round(arguments.seconds * info.sample_rate) < 1:
+        raise ValueError(f"--seconds {arguments.seconds:g} is shorter than one sample")
+    if info.few_step and negative is not None:
+        raise ValueError(
+            f"{info.name} is a few-step model and takes no negative prompt: leave out --negative"
+        )
+    if info.few_step and arguments.solver != "euler":
+        raise ValueError(f"{info.name} is a few-step model with its own solver: leave out --solver")
+    if arguments.solver == "dopri5" and arguments.steps is not None:
+        raise ValueError("dopri5 chooses its own steps: leave out --steps")
+
+
+def _generate_one(
+    sampler: Sampler,
+    arguments: argparse.Namespace,
+    prompt: str,
+    negative: str | None,
+    seed: int,
+) -> np.ndarray:
+    import torch
+
+    sound = sampler(
+        prompt,
+        negative_prompt=negative,
+        seconds=arguments.seconds,
+        num_inference_steps=arguments.steps,
+        guidance_scale=arguments.guidance,
+        generator=torch.Generator().manual_seed(seed),
+        solver=arguments.solver,
+    )
+    return sound[0].cpu().numpy()
+
+
+def _level(
+    sound: np.ndarray, target: float | None, file_format: str, info: catalogue.ModelInfo
+) -> np.ndarray:
+    """Bring (1, S) audio to the loudness asked for, below the ceiling of its file format."""
+    ceiling = audio.CEILINGS[file_format]
+    if target is None:
+        return audio.peak_guard(sound, ceiling)
+    levelled = audio.normalise_loudness(sound, target, info.sample_rate, ceiling)
+    if not levelled.reached:
+        print(
+            f"woosh: note: {target:g} LUFS would clip this sound; it has {levelled.loudness:.1f} LUFS",
+            file=sys.stderr,
+        )
+    return levelled.audio

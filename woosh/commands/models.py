@@ -1,0 +1,31 @@
+"""`woosh models`: what is built in."""
+
+from __future__ import annotations
+
+import argparse
+
+from woosh import catalogue
+from woosh.commands.common import Commands, add_command
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to `woosh`."""
+    add_command(
+        commands,
+        "models",
+        run,
+        brief="list the built-in models",
+        description="List the built-in models: parameters, size, licence of the weights, folder.",
+    )
+
+
+def run(_arguments: argparse.Namespace) -> None:
+    """`woosh models`: one line for each built-in model."""
+    models = catalogue.built_in_models()
+    if not models:
+        raise FileNotFoundError(f"no built-in model in {catalogue.BUILT_IN}")
+    for info in models:
+        print(
+            f"{info.name}  {info.parameters / 1e6:.1f} M parameters  {info.size / 1e6:.1f} MB  "
+            f"up to {info.longest:g} s at {info.sample_rate} Hz  {info.licence}  {info.folder}"
+        )

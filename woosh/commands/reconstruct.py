@@ -1,0 +1,57 @@
+"""`woosh reconstruct`: audio through the autoencoder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from woosh import __version__, audio, catalogue
+from woosh.commands.common import (
+    Commands,
+    add_command,
+    add_model_options,
+    choose_device,
+    quiet_libraries,
+)
+from woosh.outputs import check_writable
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to `woosh`."""
+    parser = add_command(
+        commands,
+        "reconstruct",
+        run,
+        brief="pass audio through the autoencoder",
+        description="Pass a recording of any length through a model's autoencoder, to hear what "
+        "it keeps. The recording is resampled to the model's rate; its channels stay, each "
+        "passed by itself.",
+    )
+    parser.add_argument("source", type=Path, metavar="IN", help="audio file")
+    parser.add_argument("target", type=Path, metavar="OUT", help="file to write: .wav, .flac, .ogg")
+    add_model_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`woosh reconstruct`: audio file -> autoencoder -> audio file."""
+    info = catalogue.describe_model(catalogue.find_model(arguments.model))
+    file_format = audio.format_of(arguments.target)
+    check_writable(arguments.target.parent)
+    recording = audio.read_audio(arguments.source, info.sample_rate, mono=False)
+    device = choose_device(arguments.device)
+    quiet_libraries()
+    from woosh.autoencoder import WooshAutoencoder
+    from woosh.reconstruct import reconstruct
+
+    autoencoder = WooshAutoencoder.from_pretrained(info.folder / "autoencoder")
+    autoencoder = autoencoder.float()
+    autoencoder.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
+    sound = reconstruct(autoencoder, recording)
+    record = {"source": arguments.source.name, "model": info.name, "version": __version__}
+    audio.write_audio(
+        arguments.target,
+        audio.peak_guard(sound, audio.CEILINGS[file_format]),
+        info.sample_rate,
+        record,
+    )
+    print(f"{arguments.target}  {sound.shape[1] / info.sample_rate:.2f} s")

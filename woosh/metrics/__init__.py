@@ -1,0 +1,1 @@
+"""Metrics of sound: one definition of each, with its source; nothing here reads files."""
