@@ -8,6 +8,9 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from woosh.autoencoder import WooshAutoencoder
+from woosh.clap import ClapHead, WooshClap
+from woosh.log_mel import LogMel
+from woosh.mobilenet import MobileNet
 from woosh.pipeline import WooshPipeline
 from woosh.text import WooshTextEncoder
 from woosh.transformer import WooshTransformer
@@ -125,3 +128,12 @@ def save_pipeline(folder: Path, flow_map: bool = False, max_frames: int = 501) -
     make_pipeline(flow_map, max_frames).save_pretrained(folder)
     (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# A toy\n")
     return folder
+
+
+def make_clap() -> WooshClap:
+    """An aligner with a narrow MobileNet and two text layers; the same weights at every call."""
+    tokenizer = make_tokenizer()
+    text_encoder = randomise(make_text_encoder(len(tokenizer)), 5)
+    head = randomise(ClapHead(96, TEXT_WIDTH, 24, "mean", "repeat", released_mean=False), 6)
+    audio_encoder = randomise(MobileNet(0.1), 7)
+    return WooshClap(audio_encoder, head, text_encoder, tokenizer, LogMel())  # type: ignore[arg-type]

@@ -20,9 +20,9 @@ import numpy as np
 import soxr
 import torch
 from accelerate import Accelerator
-from scipy.fft import next_fast_len
 from tqdm.auto import tqdm
 
+from woosh.augmentation import coloured
 from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config
 from woosh.datasets import Clip, load_clips, procedural_clips, read_manifest
@@ -95,16 +95,6 @@ def pieces_of(clip: Clip, longest: float, sample_rate: int) -> Iterator[tuple[Cl
 def at_speed(audio: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:
     """Play audio (S,) faster (speed over 1) or slower: (round(S / speed),) about."""
     return audio if speed == 1.0 else soxr.resample(audio, sample_rate * speed, sample_rate)
-
-
-def coloured(audio: np.ndarray, decibels: float, generator: np.random.Generator) -> np.ndarray:
-    """Filter audio (S,) by a smooth random response over log frequency, `decibels` its standard deviation."""
-    length = next_fast_len(len(audio), real=True)
-    spectrum = np.fft.rfft(audio, length)
-    octaves = np.log2(1.0 + np.arange(len(spectrum)) / len(spectrum) * 1023.0) / 10.0  # 0 to 1
-    waves = np.cos(np.pi * octaves[:, None] * np.arange(1, 6))  # (F, 5)
-    response = waves @ generator.normal(0.0, decibels * np.sqrt(2.0 / 5.0), 5)
-    return np.fft.irfft(spectrum * 10.0 ** (response / 20.0), length)[: len(audio)]
 
 
 def mixed(audio: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -37,6 +37,7 @@ class Config:
     latents: str
     text_encoder: str
     transformer: str
+    transformer_stages: tuple[str, ...]  # the runs that it went on from
     default_steps: int
     default_guidance_scale: float
     guidance_start: float
@@ -123,10 +124,15 @@ def main(config: Config) -> None:
     (output / "ATTRIBUTION.md").write_text(
         attribution(read_manifest(config.manifest, config.split))
     )
+    stages = {
+        "autoencoder": config.autoencoder_stages,
+        "transformer": config.transformer_stages,
+    }
     runs = {
         **{
-            f"autoencoder_stage_{number}": run
-            for number, run in enumerate(config.autoencoder_stages, start=1)
+            f"{part}_stage_{number}": run
+            for part, earlier in stages.items()
+            for number, run in enumerate(earlier, start=1)
         },
         "autoencoder": config.autoencoder,
         "latents": config.latents,

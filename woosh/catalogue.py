@@ -14,6 +14,7 @@ from typing import Any
 
 BUILT_IN = Path(__file__).parent / "models"
 DEFAULT_MODEL = "woosh-tiny"
+DEFAULT_ALIGNER = "woosh-tiny-clap"
 PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
 
 
@@ -31,6 +32,18 @@ class ModelInfo:
     licence: str  # of the weights, an SPDX identifier, or "not stated"
 
 
+@dataclass(frozen=True)
+class AlignerInfo:
+    """What is known of an aligner's folder without loading it."""
+
+    name: str
+    folder: Path
+    text_encoder_of: str | None  # the model that holds its text encoder, if it is not its own
+    parameters: int  # its own
+    size: int  # bytes of its own files
+    licence: str  # of the weights
+
+
 def longest_seconds(max_frames: int, hop_length: int, sample_rate: int) -> float:
     """Longest clip whose latents a transformer takes: 2 `max_frames` of them, two at its ends."""
     return (2 * max_frames - 1) * hop_length / sample_rate
@@ -38,24 +51,56 @@ def longest_seconds(max_frames: int, hop_length: int, sample_rate: int) -> float
 
 def built_in_models() -> list[ModelInfo]:
     """Describe the models that came with the package, sorted by name."""
-    return [describe_model(index.parent) for index in sorted(BUILT_IN.glob("*/model_index.json"))]
+    return [describe_model(folder) for folder in _built_in_folders("WooshPipeline")]
+
+
+def built_in_aligners() -> list[AlignerInfo]:
+    """Describe the aligners that came with the package, sorted by name."""
+    return [describe_aligner(folder) for folder in _built_in_folders("WooshClap")]
+
+
+def _built_in_folders(kind: str) -> list[Path]:
+    folders = [index.parent for index in sorted(BUILT_IN.glob("*/model_index.json"))]
+    return [folder for folder in folders if _kind(folder) == kind]
+
+
+def _kind(folder: Path) -> str:
+    return str(_read_json(folder / "model_index.json").get("_class_name"))
 
 
 def find_model(name: str) -> Path:
-    """Return the folder of a built-in model's name or of a path.
+    """Return the folder of a built-in generator's name or of a path.
 
     Raises:
         FileNotFoundError: neither a built-in name nor a folder.
-        ValueError: a folder that is no pipeline folder.
+        ValueError: a folder that is no model folder.
     """
+    return _find(name, "model", "WooshPipeline")
+
+
+def find_aligner(name: str) -> Path:
+    """Return the folder of a built-in aligner's name or of a path.
+
+    Raises:
+        FileNotFoundError: neither a built-in name nor a folder.
+        ValueError: a folder that holds no aligner.
+    """
+    folder = _find(name, "aligner", "WooshClap")
+    kind = _kind(folder)
+    if kind != "WooshClap":
+        raise ValueError(f"{folder} holds a {kind}, not a WooshClap: name an aligner")
+    return folder
+
+
+def _find(name: str, word: str, kind: str) -> Path:
     built_in = BUILT_IN / name
     if name and Path(name).name == name and (built_in / "model_index.json").is_file():
         return built_in
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():
-        names = sorted(index.parent.name for index in BUILT_IN.glob("*/model_index.json"))
+        names = [path.name for path in _built_in_folders(kind)]
         raise FileNotFoundError(
-            f"unknown model {name!r}: neither built in ({', '.join(names) or 'none'}) nor a folder"
+            f"unknown {word} {name!r}: neither built in ({', '.join(names) or 'none'}) nor a folder"
         )
     if not (folder / "model_index.json").is_file():
         released = (folder / "weights.safetensors").is_file()
@@ -94,6 +139,26 @@ def describe_model(folder: Path) -> ModelInfo:
         longest=longest,
         few_step=few_step,
         parameters=sum(_count_values(path) for path in weights),
+        size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        licence=_licence(folder),
+    )
+
+
+def describe_aligner(folder: Path) -> AlignerInfo:
+    """Read what an aligner's folder says of itself.
+
+    Raises:
+        FileNotFoundError: one of its parts is missing.
+        ValueError: a file in it is damaged.
+    """
+    index = _read_json(folder / "model_index.json")
+    shared = index.get("text_encoder_of")
+    parts = ("audio_encoder", "head", *(() if shared else ("text_encoder",)))
+    return AlignerInfo(
+        name=folder.resolve().name,
+        folder=folder,
+        text_encoder_of=shared,
+        parameters=sum(_count_values(path) for part in parts for path in _weights(folder / part)),
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
     )

@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from woosh import __version__
-from woosh.commands import convert, generate, models, reconstruct
+from woosh.commands import convert, evaluate, generate, models, reconstruct
 
-COMMANDS = (generate, models, reconstruct, convert)
+COMMANDS = (generate, models, reconstruct, convert, evaluate)
 EXAMPLES = """\
 examples:
   woosh generate "a dog barking" -o dog.wav
   woosh models
   woosh reconstruct recording.wav through-the-autoencoder.wav
   woosh convert checkpoints/Woosh-Flow models/woosh-flow
+  woosh evaluate autoencoder --audio recordings/
 
 `woosh COMMAND --help` tells the options of a command.
 """

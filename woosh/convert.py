@@ -18,6 +18,7 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
+from woosh.clap import write_index
 from woosh.released import (
     AUTOENCODER_PART,
     TEXT_PART,
@@ -31,6 +32,7 @@ from woosh.released import (
     transformer_layout,
     unpack_generator,
 )
+from woosh.released_clap import clap_layouts, is_clap
 from woosh.text import TOKENIZER_NAME, load_tokenizer
 
 # The kinds of released configurations: how each is recognised, and what describes its file.
@@ -113,6 +115,29 @@ def load(layout: Layout, tensors: Tensors) -> ModelMixin:
     return layout.module.eval()
 
 
+def clap_from_released(config: Config, tensors: Tensors) -> dict[str, ModelMixin]:
+    """The aligner's parts "audio_encoder", "head" and "text_encoder", as `from_released` makes them.
+
+    Args:
+        config: the parsed `config.yaml`.
+        tensors: of both released files.
+
+    Raises:
+        ValueError: an unknown option, or a missing, left-over or misshapen tensor, by name.
+    """
+    layouts = clap_layouts(config, tensors)
+    own = {
+        name: set(layout.names.values()) | set(layout.unused) for name, layout in layouts.items()
+    }
+    left_over = set(tensors).difference(*own.values())
+    if left_over:
+        raise ValueError(f"the tensors do not fit an aligner: {min(left_over)} is left over")
+    return {
+        name: load(layout, {n: t for n, t in tensors.items() if n in own[name]})
+        for name, layout in layouts.items()
+    }
+
+
 def convert(
     released_dir: str | Path, out_dir: str | Path, tokenizer: str | Path | None = None
 ) -> None:
@@ -121,7 +146,8 @@ def convert(
     A generator becomes a pipeline folder. Its autoencoder and text conditioner are those in its own
     file, or else the folders that its configuration refers to as `checkpoints/NAME`: looked for as
     NAME and as checkpoints/NAME beside the released folder, one level up, and inside it. An
-    autoencoder or a text conditioner becomes the folder of that module alone.
+    autoencoder or a text conditioner becomes the folder of that module alone, an aligner (with
+    `weights_text` and `weights_audio`) a folder that `load_clap` reads.
 
     Either the whole of `out_dir` is written or nothing. The weights are mapped, not read: memory
     holds them at most once.
@@ -130,7 +156,7 @@ def convert(
         released_dir: folder with `config.yaml` and `weights.safetensors` or `weights.pt`.
         out_dir: folder to write; new, or empty.
         tokenizer: folder or hub name of the text conditioner's tokenizer; None takes
-            "roberta-large" from the Hugging Face hub. Only generators need it.
+            "roberta-large" from the Hugging Face hub. Only generators and aligners need it.
 
     Raises:
         FileNotFoundError: a file, a part or the tokenizer is missing.
@@ -140,7 +166,9 @@ def convert(
     released_dir, out_dir = Path(released_dir), Path(out_dir)
     config = read_config(released_dir)
     with staged(out_dir) as folder:
-        if not any(describe is transformer_layout for seen, describe in KINDS if seen(config)):
+        if is_clap(config):
+            write_clap(released_dir, config, folder, tokenizer or TOKENIZER_NAME)
+        elif not any(describe is transformer_layout for seen, describe in KINDS if seen(config)):
             from_released(config, read_tensors(released_dir)).save_pretrained(folder)
         else:
             write_pipeline(released_dir, config, folder, tokenizer or TOKENIZER_NAME)
@@ -178,6 +206,21 @@ def write_pipeline(released_dir: Path, config: Config, folder: Path, tokenizer: 
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
+def write_clap(released_dir: Path, config: Config, folder: Path, tokenizer: str | Path) -> None:
+    """Write an aligner's parts and its tokenizer as a folder that `load_clap` reads."""
+    text_tokenizer = load_tokenizer(tokenizer)
+    tensors = {
+        **read_tensors(released_dir, "weights_audio"),
+        **read_tensors(released_dir, "weights_text"),
+    }
+    parts = clap_from_released(config, tensors)
+    check_vocabulary(len(text_tokenizer), parts["text_encoder"].config["vocabulary_size"])
+    for name, module in parts.items():
+        module.save_pretrained(folder / name)
+    text_tokenizer.save_pretrained(folder / "tokenizer")
+    write_index(folder, type(parts["audio_encoder"]).__name__)
+
+
 def save(module: ModelMixin, folder: Path) -> Config:
     """Save a module and return its configuration."""
     module.save_pretrained(folder)
@@ -194,10 +237,15 @@ def check_parts(sizes: Mapping[str, Config], vocabulary: int) -> None:
         ours, its = sizes["transformer"][size], sizes[part][part_size]
         if ours != its:
             raise ValueError(f"{size} of the generator is {ours}, but its {part} has {its}")
-    if vocabulary > sizes["text_encoder"]["vocabulary_size"]:
+    check_vocabulary(vocabulary, sizes["text_encoder"]["vocabulary_size"])
+
+
+def check_vocabulary(entries: int, taken: int) -> None:
+    """Refuse a tokenizer with more entries than the text encoder has."""
+    if entries > taken:
         raise ValueError(
-            f"the tokenizer has {vocabulary} entries, but the text conditioner takes "
-            f"{sizes['text_encoder']['vocabulary_size']}; use the tokenizer that belongs to it"
+            f"the tokenizer has {entries} entries, but the text conditioner takes {taken}; use the "
+            "tokenizer that belongs to it"
         )
 
 
@@ -214,11 +262,11 @@ def read_config(folder: Path) -> Config:
     return config
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """The weights of a released folder, mapped from the file.
+def read_tensors(folder: Path, stem: str = "weights") -> dict[str, Tensor]:
+    """The weights of a released folder, mapped from the file of that stem.
 
     Raises:
-        FileNotFoundError: neither `weights.safetensors` nor `weights.pt` is there.
+        FileNotFoundError: neither the `.safetensors` nor the `.pt` file is there.
         ValueError: a file that is damaged, or a `.pt` that holds more than tensors.
     """
     import pickle  # noqa: TID251 - only the name of the error
@@ -226,14 +274,14 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path, pickled = folder / "weights.safetensors", folder / "weights.pt"
+    path, pickled = folder / f"{stem}.safetensors", folder / f"{stem}.pt"
     if path.is_file():
         try:
             return load_file(path)
         except SafetensorError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
     if not pickled.is_file():
-        raise FileNotFoundError(f"no weights.safetensors (or weights.pt) in {folder}")
+        raise FileNotFoundError(f"no {path.name} (or {pickled.name}) in {folder}")
     try:
         tensors = torch.load(pickled, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError) as error:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
-from woosh.audio import read_audio
+from woosh.audio import read_audio, resample
 from woosh.procedural import generate
+from woosh.procedural.synthesis import RATE as PROCEDURAL_RATE
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +142,11 @@ def load_clips(
 
 
 def procedural_clips(
-    count: int, seed: int, family: str | None = None, label: str | None = None
+    count: int,
+    seed: int,
+    family: str | None = None,
+    label: str | None = None,
+    sample_rate: int = PROCEDURAL_RATE,
 ) -> list[Clip]:
     """Render `count` procedural sounds of the seeds seed, seed + 1, ...
 
@@ -150,11 +155,12 @@ def procedural_clips(
         seed: of the first.
         family: of all; None draws one for each.
         label: of all; None takes each one's family.
+        sample_rate: of the result, in Hz.
     """
     sounds = (generate(seed + index, family) for index in range(count))
     return [
         Clip(
-            sound.audio,
+            resample(sound.audio, PROCEDURAL_RATE, sample_rate),
             sound.captions,
             f"procedural/{seed + index}",
             sound.family if label is None else label,

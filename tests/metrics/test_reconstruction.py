@@ -5,17 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import sqrtm
 from scipy.signal import stft
 
-from woosh.metrics.distributions import frechet_distance
-from woosh.metrics.originality import mean_pairwise_distance, pairwise_distances
-from woosh.metrics.reconstruction import mel_distance, scale_peak, si_sdr, stft_distance
+from tests.metrics.signals import noise
+from woosh.metrics.reconstruction import (
+    loudness_error,
+    mel_distance,
+    multi_resolution_stft_distance,
+    scale_peak,
+    si_sdr,
+    stft_distance,
+)
 from woosh.spectra import magnitudes, mel_filters
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * 0.2
 
 
 def numpy_filters(sample_rate: int, n_fft: int, bands: int) -> np.ndarray:
@@ -78,7 +79,10 @@ def test_a_gain_shifts_every_logarithm(distance) -> None:
     assert torch.allclose(distance(audio, audio / 10), torch.ones(3, 1), atol=2e-3)
 
 
-@pytest.mark.parametrize("distance", [mel_distance, stft_distance, si_sdr])
+@pytest.mark.parametrize(
+    "distance",
+    [mel_distance, stft_distance, si_sdr, multi_resolution_stft_distance, loudness_error],
+)
 def test_clips_are_measured_one_by_one(distance) -> None:
     reference, estimate = noise(2, 3, 4800), noise(2, 3, 4800, seed=1)
     together = distance(reference, estimate)
@@ -94,6 +98,8 @@ def test_the_shortest_clips_have_distances(samples: int) -> None:
     audio = noise(samples)
     assert mel_distance(audio, audio / 2).isfinite()
     assert stft_distance(audio, audio / 2).isfinite()
+    assert multi_resolution_stft_distance(audio, audio / 2).isfinite()
+    assert loudness_error(audio, audio / 2).isfinite()
 
 
 def test_magnitudes_of_silence_are_floored() -> None:
@@ -127,43 +133,74 @@ def test_scale_peak() -> None:
     assert torch.equal(scaled[2], clips[2])
 
 
-def test_frechet_distance_closed_forms() -> None:
-    first = noise(500, 6)
-    assert frechet_distance(first, first).item() == pytest.approx(0, abs=1e-9)
-    assert frechet_distance(first, first + 2).item() == pytest.approx(6 * 4, rel=1e-6)
-    spread = torch.cov(first.T).trace().item()
-    centred = first - first.mean(dim=0)
-    assert frechet_distance(centred, 3 * centred).item() == pytest.approx(4 * spread, rel=1e-5)
+def test_si_sdr_equals_torchmetrics() -> None:
+    functional = pytest.importorskip("torchmetrics.functional.audio", reason="it is not installed")
+    reference, estimate = noise(3, 4800).double(), noise(3, 4800, seed=1).double()
+    estimate = reference + torch.tensor([0.01, 0.3, 5.0])[:, None] * estimate + 0.1
+    theirs = functional.scale_invariant_signal_distortion_ratio(estimate, reference, zero_mean=True)
+    assert torch.allclose(si_sdr(reference, estimate), theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("rows", [400, 5])
-def test_frechet_distance_equals_the_matrix_root(rows: int) -> None:
-    mix = noise(6, 6, seed=3)
-    first, second = noise(400, 6), noise(rows, 6, seed=1) @ mix + 0.1
-    means = first.double().mean(0) - second.double().mean(0)
-    covariances = [np.cov(rows.double().numpy().T) for rows in (first, second)]
-    root = sqrtm(covariances[0] @ covariances[1]).real
-    expected = means.square().sum().item() + np.trace(covariances[0] + covariances[1] - 2 * root)
-    assert frechet_distance(first, second).item() == pytest.approx(expected, rel=1e-4, abs=1e-7)
+def test_spectral_distances_equal_torchmetrics_mean_absolute_error() -> None:
+    functional = pytest.importorskip("torchmetrics.functional", reason="it is not installed")
+    reference, estimate = noise(9600), noise(9600, seed=1)
+    spectra = [
+        torch.stft(audio, 512, 128, window=torch.hann_window(512), return_complex=True)
+        for audio in (reference, estimate)
+    ]
+    logs = [spectrum.abs().clamp(min=1e-5).log10().flatten() for spectrum in spectra]
+    theirs = functional.mean_absolute_error(logs[1], logs[0]).item()
+    assert stft_distance(reference, estimate).item() == pytest.approx(theirs, rel=1e-6)
 
 
-def test_frechet_distance_needs_two_rows() -> None:
-    with pytest.raises(ValueError, match="at least two rows"):
-        frechet_distance(noise(1, 4), noise(5, 4))
+def short_window_magnitudes(audio: np.ndarray, n_fft: int, length: int, hop: int) -> np.ndarray:
+    """Frames cut one by one, windowed in the middle of the transform."""
+    window = np.zeros(n_fft)
+    start = (n_fft - length) // 2
+    window[start : start + length] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    padded = np.pad(audio, n_fft // 2, mode="reflect")
+    frames = [padded[at : at + n_fft] * window for at in range(0, len(audio) + 1, hop)]
+    return np.abs(np.fft.rfft(np.stack(frames), axis=1))
 
 
-def test_pairwise_distances() -> None:
-    first, second = noise(7, 40), noise(5, 40, seed=1)
-    second[2] = first[4]
-    distances = pairwise_distances(first, second)
-    expected = (first[:, None].double() - second[None].double()).norm(dim=-1)
-    assert torch.allclose(distances, expected)
-    assert distances[4, 2] == 0
+def test_multi_resolution_stft_distance_equals_an_independent_writing() -> None:
+    reference, estimate = noise(9600), 0.5 * noise(9600, seed=1)
+    expected = []
+    for resolution in ((512, 240, 50), (1024, 600, 120), (2048, 1200, 240)):
+        wanted, found = (
+            np.maximum(short_window_magnitudes(audio.double().numpy(), *resolution), 1e-5)
+            for audio in (reference, estimate)
+        )
+        convergence = np.sqrt(np.square(wanted - found).sum() / np.square(wanted).sum())
+        expected.append(convergence + np.abs(np.log(wanted / found)).mean())
+    result = multi_resolution_stft_distance(reference, estimate).item()
+    assert result == pytest.approx(np.mean(expected), rel=1e-4)
 
 
-def test_mean_pairwise_distance() -> None:
-    corners = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
-    assert mean_pairwise_distance(corners).item() == pytest.approx((3 + 4 + 5) / 3)
-    assert mean_pairwise_distance(corners[:1].expand(4, 2)) == 0
-    with pytest.raises(ValueError, match="at least two"):
-        mean_pairwise_distance(corners[:1])
+def test_multi_resolution_stft_distance_of_a_gain() -> None:
+    audio = noise(2, 1, 9600)
+    assert multi_resolution_stft_distance(audio, audio).abs().max() == 0
+    halved = multi_resolution_stft_distance(audio, audio / 2)
+    assert torch.allclose(halved, torch.full((2, 1), 0.5 + math.log(2)), atol=1e-3)
+    assert multi_resolution_stft_distance(torch.zeros(4800), noise(4800)).isnan()
+
+
+@pytest.mark.parametrize("samples", [240, 9600, 48_000])
+def test_loudness_error_of_a_gain_is_its_decibels(samples: int) -> None:
+    audio = noise(2, 1, samples)
+    quieter = audio * 10 ** (-6 / 20)
+    assert loudness_error(audio, audio).abs().max() == 0
+    assert torch.allclose(
+        loudness_error(audio, quieter), torch.full((2, 1), 6.0).double(), atol=0.01
+    )
+    assert torch.equal(loudness_error(quieter, audio), loudness_error(audio, quieter))
+
+
+def test_loudness_error_of_what_is_not_heard() -> None:
+    audio = noise(24_000)
+    silence = torch.zeros(24_000)
+    missed = loudness_error(audio, silence).item()
+    assert missed == pytest.approx(loudness_error(audio, 1e-6 * audio).item())
+    assert 40 < missed < 70  # from about -15 LUFS down to the gate at -70
+    assert loudness_error(silence, audio).isnan()
+    assert loudness_error(1e-6 * audio, audio).isnan()

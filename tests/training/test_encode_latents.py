@@ -127,18 +127,3 @@ def test_the_weight_of_a_channel_is_what_the_ear_notices_of_it(latents_run: Path
     assert measured[0][2] == 0 and measured[0].argmax() == 5
     with pytest.raises(ValueError, match="no clip of 10 latent frames"):
         encode_latents.channel_weight(model, [], torch.Generator())
-
-
-def test_colour_changes_the_spectrum_smoothly_and_by_the_decibels_asked() -> None:
-    click = np.zeros(48_000)
-    click[100] = 1.0
-    generator = np.random.default_rng(0)
-    responses = np.stack(
-        [
-            20 * np.log10(np.abs(np.fft.rfft(encode_latents.coloured(click, 3.0, generator))))
-            for _ in range(200)
-        ]
-    )
-    assert 2.5 < responses.std() < 3.5
-    assert np.abs(np.diff(responses[:, 100:], axis=1)).max() < 0.2  # dB from one hertz to the next
-    assert np.allclose(encode_latents.coloured(click, 0.0, generator), click)

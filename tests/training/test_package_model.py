@@ -32,6 +32,7 @@ def test_packaged_model_generates_and_names_every_author(
         manifest=str(manifest),
         autoencoder=str(magnitude_run),
         autoencoder_stages=(str(autoencoder_run),),
+        transformer_stages=(),
         latents=str(latents_run),
         text_encoder=str(text_run),
         transformer=str(flow_run),

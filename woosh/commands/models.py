@@ -20,12 +20,18 @@ def add_to(commands: Commands) -> None:
 
 
 def run(_arguments: argparse.Namespace) -> None:
-    """`woosh models`: one line for each built-in model."""
-    models = catalogue.built_in_models()
+    """One line for each built-in model, the generators first."""
+    models, aligners = catalogue.built_in_models(), catalogue.built_in_aligners()
     if not models:
         raise FileNotFoundError(f"no built-in model in {catalogue.BUILT_IN}")
     for info in models:
         print(
             f"{info.name}  {info.parameters / 1e6:.1f} M parameters  {info.size / 1e6:.1f} MB  "
             f"up to {info.longest:g} s at {info.sample_rate} Hz  {info.licence}  {info.folder}"
+        )
+    for aligner in aligners:
+        shared = f"  text encoder of {aligner.text_encoder_of}" if aligner.text_encoder_of else ""
+        print(
+            f"{aligner.name}  {aligner.parameters / 1e6:.1f} M parameters  {aligner.size / 1e6:.1f} MB"
+            f"{shared}  {aligner.licence}  {aligner.folder}"
         )

@@ -1,0 +1,28 @@
+"""Short sounds in files, for the tests that evaluate folders."""
+
+from pathlib import Path
+
+import numpy as np
+
+from woosh.audio import write_audio
+
+RATE = 48_000
+
+
+def sound(seed: int, seconds: float = 0.5, pitch: float | None = None) -> np.ndarray:
+    """A decaying tone in coloured noise (1, S), different for every seed."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE)) / RATE
+    pitch = rng.uniform(200, 4000) if pitch is None else pitch
+    tone = np.sin(2 * np.pi * pitch * time) * np.exp(-rng.uniform(2, 20) * time)
+    hiss = np.convolve(rng.standard_normal(len(time)), np.ones(int(rng.integers(1, 30))), "same")
+    mixed = tone + rng.uniform(0.01, 0.5) * hiss / np.abs(hiss).max()
+    return (0.6 * mixed / np.abs(mixed).max())[None].astype(np.float32)
+
+
+def write_sounds(folder: Path, seeds: range, seconds: float = 0.5) -> Path:
+    """One file per seed, `clip-SEED.wav`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        write_audio(folder / f"clip-{seed}.wav", sound(seed, seconds), RATE)
+    return folder

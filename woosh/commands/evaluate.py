@@ -1,0 +1,290 @@
+"""`woosh evaluate`: every metric of generated sounds and of autoencoders, one documented way."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from woosh import catalogue
+from woosh.arguments import number, seed_number
+from woosh.commands.common import Commands, add_command, choose_device, quiet_libraries
+from woosh.outputs import check_writable
+
+if TYPE_CHECKING:
+    from woosh.clip_sets import Reading
+    from woosh.embedding_cache import EmbeddingCache
+    from woosh.embeddings import Embedder, ExternalEmbeddings
+
+MAX_WORKERS = 256
+EXAMPLES = """\
+examples:
+  woosh evaluate generation --generated takes/ --reference recordings/
+  woosh evaluate generation --generated takes/ --reference recordings/ --crop 5 \\
+      --captions captions.jsonl --embedding woosh-tiny-clap --embedding passt:s10:passt.pt \\
+      --json result.json --plot result.png
+  woosh evaluate autoencoder --model woosh-tiny --audio recordings/ --crop 10
+
+embeddings (several may be given):
+  woosh-tiny-clap, DIR          an aligner: distances, and the CLAP score with --captions
+  laion-clap[:NAME|DIR]         LAION-CLAP through transformers: likewise
+  passt:VARIANT:FILE            PaSST: distances, KL of the tags and inception score
+  log-mel                       statistics of the spectrum, without any training
+  FILE.npz                      embeddings computed elsewhere, by "folder/file" or "file"
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command, and its own two, to `woosh`."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure generated sounds or an autoencoder",
+        description="Measure generated sounds against recordings, or an autoencoder. A result "
+        "follows from the files' contents alone and says how it came about.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_subparsers(metavar="WHAT", required=True)
+    generation = add_command(
+        kinds,
+        "generation",
+        run_generation,
+        brief="generated clips against reference clips",
+        description="Frechet distance and FD-infinity, kernel distance, precision, recall, density "
+        "and coverage; with a tagger KL and inception score, with captions and an aligner the CLAP "
+        "score. Clips of equal names in both folders form pairs.",
+        examples=EXAMPLES,
+    )
+    add = generation.add_argument
+    add("--generated", type=Path, required=True, metavar="DIR", help="folder of generated clips")
+    add("--reference", type=Path, required=True, metavar="DIR", help="folder of reference clips")
+    add(
+        "--captions",
+        type=Path,
+        metavar="JSONL",
+        help='one row per clip: {"file": "dog.wav", "caption": "a dog barking"}',
+    )
+    add(
+        "--embedding",
+        action="append",
+        metavar="NAME|DIR",
+        help=f"see below; default {catalogue.DEFAULT_ALIGNER}",
+    )
+    add("--seed", type=seed_number, default=0, help="of the random subsets (default 0)")
+    add(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where embeddings are kept, by content (default: the user's cache folder)",
+    )
+    _add_common(generation)
+    autoencoder = add_command(
+        kinds,
+        "autoencoder",
+        run_autoencoder,
+        brief="recordings through an autoencoder",
+        description="MelDist, STFTDist, multi-resolution STFT distance, SI-SDR, loudness error and "
+        "onset F-measure between recordings and their reconstructions.",
+    )
+    add = autoencoder.add_argument
+    add("--audio", type=Path, required=True, metavar="DIR", help="folder of recordings")
+    add(
+        "--model",
+        default=catalogue.DEFAULT_MODEL,
+        metavar="NAME|DIR",
+        help=f"a built-in model, a model folder or an autoencoder's (default {catalogue.DEFAULT_MODEL})",
+    )
+    _add_common(autoencoder)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--crop",
+        type=number(0, open_low=True),
+        metavar="SECONDS",
+        help="hear this much of each clip, from its beginning (default: all)",
+    )
+    add("--json", type=Path, metavar="FILE", help="write the whole result here")
+    add("--plot", type=Path, metavar="FILE.png", help="draw it (needs matplotlib)")
+    add(
+        "--workers",
+        type=_worker_count,
+        default=0,
+        metavar="N",
+        help="processes that read files beside this one (default 0)",
+    )
+    add(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="where to compute (default auto: an accelerator if there is one)",
+    )
+
+
+def _worker_count(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= MAX_WORKERS):
+        raise argparse.ArgumentTypeError(f"must be from 0 to {MAX_WORKERS}, not {text!r}")
+    return int(text)
+
+
+def run_generation(arguments: argparse.Namespace) -> None:
+    """`woosh evaluate generation`: check, load, measure, print."""
+    for folder in (arguments.generated, arguments.reference):
+        _check_folder(folder)
+    if arguments.captions is not None and not arguments.captions.is_file():
+        raise FileNotFoundError(f"no captions at {arguments.captions}")
+    _check_outputs(arguments)
+    import torch
+
+    from woosh.embedding_cache import EmbeddingCache, default_cache_folder
+    from woosh.evaluation import evaluate_generation
+
+    names = list(dict.fromkeys(arguments.embedding or [catalogue.DEFAULT_ALIGNER]))
+    embedders = [_load(name, arguments.device) for name in names]
+    cache = EmbeddingCache(arguments.cache or default_cache_folder())
+    result = evaluate_generation(
+        arguments.generated,
+        arguments.reference,
+        embedders,
+        torch.Generator().manual_seed(arguments.seed),
+        captions=arguments.captions,
+        reading=_reading(arguments, cache),
+    )
+    print(generation_table(result))
+    for part in result["embeddings"]:
+        _print_warnings(part["name"], part["warnings"])
+    _write(arguments, result)
+
+
+def run_autoencoder(arguments: argparse.Namespace) -> None:
+    """`woosh evaluate autoencoder`: check, load, measure, print."""
+    _check_folder(arguments.audio)
+    _check_outputs(arguments)
+    folder = Path(arguments.model).expanduser()
+    if not (folder / "config.json").is_file():
+        folder = catalogue.find_model(arguments.model) / "autoencoder"
+    device = choose_device(arguments.device)
+    quiet_libraries()
+    import torch
+
+    from woosh.autoencoder import WooshAutoencoder
+    from woosh.evaluation_autoencoder import evaluate_autoencoder
+
+    autoencoder = WooshAutoencoder.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    autoencoder.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
+    result = evaluate_autoencoder(autoencoder, folder, arguments.audio, _reading(arguments, None))
+    print(autoencoder_table(result))
+    _print_warnings(folder.parent.name, result["warnings"])
+    _write(arguments, result)
+
+
+def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
+    from woosh.embeddings import load_embedder, load_external
+
+    if name.endswith(".npz"):
+        return load_external(Path(name).expanduser())
+    quiet_libraries()
+    return load_embedder(name, choose_device(device))
+
+
+def _reading(arguments: argparse.Namespace, cache: EmbeddingCache | None) -> Reading:
+    from woosh.clip_sets import Reading
+
+    return Reading(arguments.crop, arguments.workers, cache, _progress)
+
+
+def _progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(items, title, total, leave=False, disable=not sys.stderr.isatty())
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}")
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    for path in (arguments.json, arguments.plot):
+        if path is not None:
+            if path.is_dir():
+                raise IsADirectoryError(f"{path} is a folder: name a file")
+            check_writable(path.parent)
+    if arguments.plot is not None and arguments.plot.suffix.lower() != ".png":
+        raise ValueError(f"--plot {arguments.plot.name}: its extension must be .png")
+
+
+def _write(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
+    if arguments.json is not None:
+        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+    if arguments.plot is not None:
+        from woosh.plots import plot_autoencoder, plot_generation
+
+        draw = plot_generation if result["kind"] == "generation" else plot_autoencoder
+        draw(result, arguments.plot)
+
+
+def _print_warnings(title: str, warnings: list[dict[str, str]]) -> None:
+    for warning in warnings:
+        print(f"woosh: warning: {title}: {warning['name']}: {warning['message']}", file=sys.stderr)
+
+
+def generation_table(result: dict[str, Any]) -> str:
+    """The metrics as text, a column for each embedding."""
+    rows: dict[str, list[str]] = {}
+    parts = result["embeddings"]
+    for column, part in enumerate(parts):
+        for name, text in _flat(part["metrics"]):
+            rows.setdefault(name, ["-"] * len(parts))[column] = text
+    counts = {name: part["clips"] for name, part in result["sets"].items()}
+    title = f"{counts['generated']} generated, {counts['reference']} reference clips"
+    return _table([title, *(part["name"] for part in parts)], rows)
+
+
+def autoencoder_table(result: dict[str, Any]) -> str:
+    """The metrics as text."""
+    rows = {
+        f"{name} {summary['unit']}".rstrip(): [
+            _number(summary["mean"]),
+            _number(summary["median"]),
+            str(summary["clips"]),
+        ]
+        for name, summary in result["metrics"].items()
+    }
+    return _table(["", "mean", "median", "clips"], rows)
+
+
+def _flat(metrics: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    for name, value in metrics.items():
+        if name == "kernel_distance" and value is not None:
+            yield name, f"{_number(value['value'])} +- {_number(value['standard_error'])}"
+        elif name == "frechet_distance_infinity" and value is not None:
+            yield name, _number(value["value"])
+        elif name == "inception_score" and value is not None:
+            yield name, f"{_number(value['mean'])} +- {_number(value['deviation'])}"
+        elif isinstance(value, dict):
+            for part, number_ in value.items():
+                yield part if part in name else f"{name} {part}", _number(number_)
+        else:
+            yield name, _number(value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _table(heads: list[str], rows: dict[str, list[str]]) -> str:
+    lines = [heads, *([name.replace("_", " "), *cells] for name, cells in rows.items())]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

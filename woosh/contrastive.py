@@ -1,0 +1,95 @@
+"""Contrastive losses between embeddings of sounds and texts, and gathering these over processes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def similarity(audio: Tensor, text: Tensor, temperature: Tensor | float) -> Tensor:
+    """Cosines over temperature (N, M) of unit embeddings (N, D) and (M, D)."""
+    return audio @ text.T / temperature
+
+
+def same_group(groups: Tensor) -> Tensor:
+    """Which pairs belong together: (N, N), true where two of the numbers (N,) are equal."""
+    return groups[:, None] == groups[None]
+
+
+def contrastive_loss(scores: Tensor, targets: Tensor) -> Tensor:
+    """Symmetric InfoNCE (arXiv 1807.03748, equation 4) with any number of positives.
+
+    The mean over rows of -sum_j q_ij log softmax_j(scores_i), averaged with the same over columns.
+    With the identity as targets this is the usual loss of matching pairs.
+
+    Args:
+        scores: (N, N), sounds in rows, texts in columns.
+        targets: (N, N), at least 0, something in every row and column: how much each pair belongs
+            together. Rows and columns are scaled to sum to 1 here.
+
+    Returns:
+        The mean loss, a scalar: log N for equal scores.
+    """
+    losses = [
+        -(part / part.sum(dim=1, keepdim=True) * logits.log_softmax(dim=1)).sum(dim=1).mean()
+        for logits, part in ((scores, targets), (scores.T, targets.T))
+    ]
+    return (losses[0] + losses[1]) / 2
+
+
+def distillation_loss(scores: Tensor, teacher_scores: Tensor) -> Tensor:
+    """Cross-entropy against a teacher's estimated correspondences, both ways (arXiv 2408.11641, equation 5).
+
+    The binary relation "these two belong together" is replaced by how well a trained aligner finds
+    that they do: the softmax of the teacher's scores over each row, and over each column.
+
+    Args:
+        scores: (N, N), the student's.
+        teacher_scores: (N, N), cosines over the temperature of the teacher.
+
+    Returns:
+        A scalar, least where both softmaxes agree.
+    """
+    losses = [
+        -(teacher.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1).mean()
+        for logits, teacher in ((scores, teacher_scores), (scores.T, teacher_scores.T))
+    ]
+    return (losses[0] + losses[1]) / 2
+
+
+class Temperature(nn.Module):
+    """A temperature that is learned in its logarithm, or stays as it is.
+
+    Args:
+        initial: above 0.
+        learned: whether it is trained.
+    """
+
+    def __init__(self, initial: float, learned: bool) -> None:
+        super().__init__()
+        if initial <= 0:
+            raise ValueError(f"the temperature is {initial}; it must be above 0")
+        self.logarithm = nn.Parameter(torch.tensor(initial).log(), requires_grad=learned)
+
+    def forward(self) -> Tensor:
+        """The temperature, at least 0.01: below it the scores overflow half precision's exponent range."""
+        return self.logarithm.exp().clamp(min=0.01)
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows (N, D) or (N,) of every process, in the order of their ranks, with gradients for one's own.
+
+    Each of P processes computes the loss of the whole batch, whose gradient reaches its own rows here;
+    data parallelism then takes the mean of the processes' gradients. The gradient of a row is
+    therefore multiplied by P: the mean is what one process with the whole batch has.
+    """
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return rows
+    processes = distributed.get_world_size()
+    parts = [torch.empty_like(rows) for _ in range(processes)]
+    distributed.all_gather(parts, rows.detach().contiguous())
+    own = rows + (processes - 1) * (rows - rows.detach())  # the values of rows
+    parts[distributed.get_rank()] = own
+    return torch.cat(parts)

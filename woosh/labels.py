@@ -1,0 +1,57 @@
+"""Names of the classes that a classifier's outputs stand for, read from the lists that data sets ship."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+LABEL_FILES = ("class_labels_indices.csv", "labels.csv", "labels.json", "labels.txt")
+
+
+def find_labels(checkpoint: str | Path) -> Path:
+    """The list of class names beside a file of weights or inside a saved folder.
+
+    Raises:
+        FileNotFoundError: there is none of `LABEL_FILES`.
+    """
+    folder = Path(checkpoint) if Path(checkpoint).is_dir() else Path(checkpoint).parent
+    for name in LABEL_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f"no class names in {folder}: put one of {', '.join(LABEL_FILES)} there or name a file"
+    )
+
+
+def read_labels(path: str | Path) -> tuple[str, ...]:
+    """Class names in the order of the head's outputs.
+
+    Args:
+        path: `.csv` in the form of AudioSet's `class_labels_indices.csv` (columns `index` and
+            `display_name`), `.json` with an object of names and their indices, or any other text
+            with one name per line.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another form, an empty name, or indices that do not count from 0.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of class names at {path}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        if path.suffix == ".csv":
+            pairs = [
+                (row["display_name"], row["index"]) for row in csv.DictReader(text.splitlines())
+            ]
+        elif path.suffix == ".json":
+            pairs = list(json.loads(text).items())
+        else:
+            pairs = [(name, index) for index, name in enumerate(text.splitlines())]
+        names = {int(index): (name or "").strip() for name, index in pairs}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is not a list of class names with their indices") from error
+    if not pairs or sorted(names) != list(range(len(pairs))) or not all(names.values()):
+        raise ValueError(f"{path} must name every class from index 0 on, without a gap")
+    return tuple(names[index] for index in range(len(names)))

@@ -1,0 +1,77 @@
+"""Pictures of evaluation results; they need matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def plot_generation(result: dict[str, Any], path: Path) -> None:
+    """Draw the result of `evaluation.evaluate_generation`: a row of panels per embedding.
+
+    Left, clips of both sets in the plane of the reference's two largest components; right, how the
+    Frechet distance falls with the number of clips and where its line meets infinity.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    figure, axes = _panels(len(result["embeddings"]), 2)
+    for (left, right), part in zip(axes, result["embeddings"], strict=True):
+        _draw_sets(left, part["picture"])
+        left.set(title=part["name"], xlabel="component 1", ylabel="component 2")
+        _draw_extrapolation(right, part["metrics"]["frechet_distance_infinity"])
+    figure.savefig(path, dpi=120)
+
+
+def _draw_sets(axis: Any, picture: dict[str, list[list[float]]] | None) -> None:
+    if picture is None:
+        axis.text(0.5, 0.5, "too few clips", ha="center", transform=axis.transAxes)
+        return
+    for name, marker in (("reference", "o"), ("generated", "x")):
+        horizontal, vertical = zip(*picture[name], strict=True)
+        axis.scatter(horizontal, vertical, s=14, marker=marker, alpha=0.6, label=name)
+    axis.legend()
+
+
+def _draw_extrapolation(axis: Any, found: dict[str, Any] | None) -> None:
+    axis.set(title="Frechet distance by number of clips", xlabel="1 / clips", ylabel="distance")
+    if found is None:
+        axis.text(0.5, 0.5, "too few clips", ha="center", transform=axis.transAxes)
+        return
+    inverse = [1.0 / size for size, _ in found["points"]]
+    axis.plot(inverse, [distance for _, distance in found["points"]], "o", label="subsets")
+    ends = [0.0, max(inverse)]
+    line = [found["value"] + found["slope"] * x for x in ends]
+    axis.plot(ends, line, "-", label=f"infinity: {found['value']:.4g}")
+    axis.legend()
+
+
+def plot_autoencoder(result: dict[str, Any], path: Path) -> None:
+    """Draw the result of `evaluation_autoencoder.evaluate_autoencoder`: one histogram per metric.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    names = list(result["metrics"])
+    figure, axes = _panels(-(-len(names) // 3), 3)
+    for axis, name in zip(axes.flat, names, strict=False):
+        values = [clip[name] for clip in result["clips"] if clip[name] is not None]
+        axis.hist(values, bins=30)
+        if values:
+            axis.axvline(result["metrics"][name]["mean"], color="black", linestyle="--")
+        unit = result["metrics"][name]["unit"]
+        axis.set(title=name.replace("_", " "), xlabel=unit, ylabel="clips")
+    figure.savefig(path, dpi=120)
+
+
+def _panels(rows: int, columns: int) -> tuple[Any, Any]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('plots need matplotlib: pip install "woosh-sfx[plot]"') from error
+    figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
