@@ -1,0 +1,83 @@
+"""The aligner's recipe at toy size: it runs, learns from teachers too, and resumes exactly."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.toy_recipes import CONFIGS, Killed, killed_after, same, weights
+from training import train_clap
+from woosh.clap import load_clap
+from woosh.config import load_config
+
+
+def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
+    config = load_config(train_clap.Config, CONFIGS / "clap_tiny.yaml")
+    return dataclasses.replace(
+        config,
+        output=str(output),
+        manifest=str(manifest),
+        procedural_clips=2,
+        mobilenet_width=0.1,
+        text_encoder=str(text / "text_encoder"),
+        tokenizer=str(text / "tokenizer"),
+        max_tokens=12,
+        width=8,
+        batch_size=3,
+        steps=4,
+        warmup_steps=1,
+        log_every=2,
+        save_every=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def clap_run(manifest: Path, text_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("clap") / "run"
+    train_clap.main(clap_config(manifest, text_run, output))
+    return output
+
+
+def test_recipe_writes_an_aligner_its_log_and_its_evaluation(clap_run: Path) -> None:
+    aligner = load_clap(clap_run / "clap")
+    with torch.inference_mode():
+        assert aligner.embed_audio(torch.zeros(1, 100) + 0.1).shape == (1, 8)
+    rows = [json.loads(line) for line in (clap_run / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4]
+    result = json.loads((clap_run / "evaluation.json").read_text())
+    assert result["clips"] == 2 and 0 <= result["text_to_audio"]["recall_at_10"] <= 1
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    clap_run: Path,
+    manifest: Path,
+    text_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = clap_config(manifest, text_run, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        killed_after(train_clap.save_checkpoint, patch, train_clap)
+        with pytest.raises(Killed):
+            train_clap.main(config)
+    train_clap.main(dataclasses.replace(config, resume=True))
+    for part in ("audio_encoder", "head"):
+        first, second = (weights(run / "clap" / part) for run in (clap_run, tmp_path / "run"))
+        assert same(first, second)
+
+
+def test_teachers_take_the_place_of_pairs(
+    clap_run: Path, manifest: Path, text_run: Path, tmp_path: Path
+) -> None:
+    config = clap_config(manifest, text_run, tmp_path / "run")
+    train_clap.main(dataclasses.replace(config, teachers=(str(clap_run / "clap"),)))
+    first, second = (weights(run / "clap" / "head") for run in (clap_run, tmp_path / "run"))
+    assert not same(first, second)
+
+
+def test_passt_needs_published_weights(manifest: Path, text_run: Path, tmp_path: Path) -> None:
+    config = clap_config(manifest, text_run, tmp_path / "run")
+    with pytest.raises(ValueError, match="name their file in audio_weights"):
+        train_clap.main(dataclasses.replace(config, audio_encoder="s16"))
