@@ -355,4 +355,6 @@ def test_a_network_that_does_not_fit_the_recipe_is_refused(
 
 def test_every_network_of_ten_seconds_fits_the_base_recipe() -> None:
     for name in ("s10", "s12", "s14", "s16", "l"):
-        HearModel(Passt(**VARIANTS[name].sizes | TOY), "base")
+        model = HearModel(Passt(**VARIANTS[name].sizes | TOY), "base")
+        audio = torch.zeros(1, model.sample_rate)
+        assert get_scene_embeddings(audio, model).shape == (1, model.scene_embedding_size)

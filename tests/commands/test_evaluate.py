@@ -10,15 +10,12 @@ from tests.test_embeddings import toy_passt
 from tests.test_evaluation import toy_autoencoder
 from tests.toys import randomise
 from woosh import cli
-from woosh.commands import evaluate
 
 
 @pytest.fixture(autouse=True)
 def _inside_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    if evaluate not in cli.COMMANDS:
-        monkeypatch.setattr(cli, "COMMANDS", (*cli.COMMANDS, evaluate))
 
 
 @pytest.fixture
