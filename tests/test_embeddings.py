@@ -25,7 +25,8 @@ from woosh.embeddings import (
     load_external,
     pieces,
 )
-from woosh.passt import VARIANTS, Passt
+from woosh.passt import Passt
+from woosh.passt_weights import VARIANTS
 
 
 def audio(seconds: float, rate: int, seed: int = 0) -> torch.Tensor:

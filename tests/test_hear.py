@@ -19,7 +19,8 @@ from woosh.hear import (
     load_model,
     reflect,
 )
-from woosh.passt import RELEASES, VARIANTS, Passt, Variant
+from woosh.passt import Passt
+from woosh.passt_weights import RELEASES, VARIANTS, Variant
 
 TOY = {"width": 16, "depth": 1, "heads": 2, "classes": 5}
 SIZE = 16 + 5

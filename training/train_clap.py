@@ -48,7 +48,7 @@ from woosh.contrastive import (
 from woosh.datasets import load_clips, procedural_clips, read_manifest
 from woosh.log_mel import LogMel
 from woosh.mobilenet import MobileNet
-from woosh.passt import load_passt
+from woosh.passt_weights import load_passt
 from woosh.text import load_text_encoder, load_tokenizer, tokenize
 from woosh.training import (
     Log,

@@ -34,6 +34,7 @@ from woosh.released import (
 )
 from woosh.released_clap import clap_layouts, is_clap
 from woosh.text import TOKENIZER_NAME, load_tokenizer
+from woosh.weight_files import read_tensors
 
 # The kinds of released configurations: how each is recognised, and what describes its file.
 KINDS: tuple[tuple[Callable[[Config], bool], Callable[[Config, Tensors], Layout]], ...] = (
@@ -169,7 +170,7 @@ def convert(
         if is_clap(config):
             write_clap(released_dir, config, folder, tokenizer or TOKENIZER_NAME)
         elif not any(describe is transformer_layout for seen, describe in KINDS if seen(config)):
-            from_released(config, read_tensors(released_dir)).save_pretrained(folder)
+            from_released(config, read_weights(released_dir)).save_pretrained(folder)
         else:
             write_pipeline(released_dir, config, folder, tokenizer or TOKENIZER_NAME)
 
@@ -177,7 +178,7 @@ def convert(
 def write_pipeline(released_dir: Path, config: Config, folder: Path, tokenizer: str | Path) -> None:
     """Write a generator and its parts, one after the other, as a pipeline folder."""
     text_tokenizer = load_tokenizer(tokenizer)
-    tensors = read_tensors(released_dir)
+    tensors = read_weights(released_dir)
     references = unpack_generator(config).latent_diffusion
     sizes = {"transformer": save(from_released(config, tensors), folder / "transformer")}
     _, nested = split_parts(tensors)
@@ -191,7 +192,7 @@ def write_pipeline(released_dir: Path, config: Config, folder: Path, tokenizer: 
             module = load(part.layout(own), own)
         else:
             place = find_part(released_dir, str(option(reference, "path")))
-            module = from_released(read_config(place), read_tensors(place))
+            module = from_released(read_config(place), read_weights(place))
         sizes[name] = save(module, folder / name)
         del own, module
     check_parts(sizes, len(text_tokenizer))
@@ -210,8 +211,8 @@ def write_clap(released_dir: Path, config: Config, folder: Path, tokenizer: str 
     """Write an aligner's parts and its tokenizer as a folder that `load_clap` reads."""
     text_tokenizer = load_tokenizer(tokenizer)
     tensors = {
-        **read_tensors(released_dir, "weights_audio"),
-        **read_tensors(released_dir, "weights_text"),
+        **read_weights(released_dir, "weights_audio"),
+        **read_weights(released_dir, "weights_text"),
     }
     parts = clap_from_released(config, tensors)
     check_vocabulary(len(text_tokenizer), parts["text_encoder"].config["vocabulary_size"])
@@ -262,35 +263,19 @@ def read_config(folder: Path) -> Config:
     return config
 
 
-def read_tensors(folder: Path, stem: str = "weights") -> dict[str, Tensor]:
+def read_weights(folder: Path, stem: str = "weights") -> dict[str, Tensor]:
     """The weights of a released folder, mapped from the file of that stem.
 
     Raises:
         FileNotFoundError: neither the `.safetensors` nor the `.pt` file is there.
         ValueError: a file that is damaged, or a `.pt` that holds more than tensors.
     """
-    import pickle  # noqa: TID251 - only the name of the error
-
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path, pickled = folder / f"{stem}.safetensors", folder / f"{stem}.pt"
     if path.is_file():
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+        return read_tensors(path)
     if not pickled.is_file():
         raise FileNotFoundError(f"no {path.name} (or {pickled.name}) in {folder}")
-    try:
-        tensors = torch.load(pickled, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        raise ValueError(
-            f"{pickled} is damaged or holds more than tensors, and is refused"
-        ) from error
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise ValueError(f"{pickled} must hold tensors by name and nothing else")
-    return tensors
+    return read_tensors(pickled)
 
 
 def find_part(released_dir: Path, reference: str) -> Path:

@@ -206,7 +206,7 @@ def _log_mel_embedder() -> Embedder:
 
 
 def _passt_embedder(rest: str, device: torch.device | str) -> Embedder:
-    from woosh.passt import HUB, VARIANTS, fetch, load_passt
+    from woosh.passt_weights import HUB, VARIANTS, fetch, load_passt
 
     variant, _, place = rest.partition(":")
     if variant not in VARIANTS:

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from woosh.passt import PATCH_SIZE, VARIANTS, Passt, load_passt
+from woosh.passt import PATCH_SIZE, Passt
+from woosh.passt_weights import VARIANTS, load_passt
 
 WINDOW = 160  # ms around a time stamp: 16 frames of 10 ms, the least that a patch takes
 MEL_FRAMES = 6  # of the bare log-mel
@@ -30,7 +31,7 @@ BATCH_SECONDS = 40  # of audio that go through the network at once
 class Recipe(NamedTuple):
     """What an embedding is put together from, and by which network."""
 
-    variant: str  # key of `woosh.passt.VARIANTS`
+    variant: str  # key of `woosh.passt_weights.VARIANTS`
     second_window: int | None = None  # ms
     mel: bool = False  # whether the bare log-mel comes last
     scene_window: int = 10_000  # ms of a scene that go through the network in one pass
@@ -226,7 +227,7 @@ def load_model(
     """Load weights for a recipe.
 
     Args:
-        model_file_path: weights of the recipe's variant: whatever `woosh.passt.load_passt` takes.
+        model_file_path: weights of the recipe's variant: whatever `woosh.passt_weights.load_passt` takes.
         recipe: key of `RECIPES`.
         timestamp_hop: ms from one time stamp to the next.
 
