@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
+from scipy.fft import next_fast_len
 
 COLOUR_WAVES = 5
 LOUDEST_UNDER, QUIETEST_UNDER = -5.0, -25.0  # dB, of a sound that lies under another
@@ -12,11 +12,11 @@ LOUDEST_UNDER, QUIETEST_UNDER = -5.0, -25.0  # dB, of a sound that lies under an
 def coloured(audio: np.ndarray, decibels: float, generator: np.random.Generator) -> np.ndarray:
     """Filter audio (S,) by a smooth random response over log frequency, `decibels` its standard deviation."""
     length = next_fast_len(len(audio), real=True)
-    spectrum = rfft(audio, length)
+    spectrum = np.fft.rfft(audio, length)
     octaves = np.log2(1.0 + np.arange(len(spectrum)) / len(spectrum) * 1023.0) / 10.0  # 0 to 1
     waves = np.cos(np.pi * octaves[:, None] * np.arange(1, COLOUR_WAVES + 1))  # (F, 5)
     weights = generator.normal(0.0, decibels * np.sqrt(2.0 / COLOUR_WAVES), COLOUR_WAVES)
-    return irfft(spectrum * 10.0 ** (waves @ weights / 20.0), length)[: len(audio)]
+    return np.fft.irfft(spectrum * 10.0 ** (waves @ weights / 20.0), length)[: len(audio)]
 
 
 def at_speed(audio: np.ndarray, factor: float) -> np.ndarray:
