@@ -339,6 +339,14 @@ def test_saved_and_loaded_pipeline_gives_the_same_bits(tmp_path: Path, flow_map:
     loaded.set_progress_bar_config(disable=True)
     assert loaded.config.default_steps == pipeline.config.default_steps
     assert loaded.config.guidance_start == load_sampler(tmp_path).guidance_start == 0.7
+    again = WooshPipeline.from_pretrained(tmp_path, local_files_only=True)
+    again.set_progress_bar_config(disable=True)
+    assert np.array_equal(generate(loaded, "犬 barking"), generate(again, "犬 barking"))
+    # Mapped weights begin anywhere in memory, where some processors' products round otherwise than at
+    # the aligned addresses of new tensors: the stored values are compared at such addresses.
+    for part in (loaded.text_encoder, loaded.transformer, loaded.autoencoder):
+        for value in (*part.parameters(), *part.buffers()):
+            value.data = value.data.clone()
     assert np.array_equal(generate(loaded, "犬 barking"), generate(pipeline, "犬 barking"))
 
 
