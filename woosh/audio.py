@@ -52,13 +52,19 @@ def resample(audio: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     return np.ascontiguousarray(soxr.resample(frames, from_rate, to_rate).T)
 
 
-def read_audio(path: str | Path, sample_rate: int = 48_000, mono: bool = True) -> np.ndarray:
+def read_audio(
+    path: str | Path,
+    sample_rate: int = 48_000,
+    mono: bool = True,
+    longest_seconds: float | None = None,
+) -> np.ndarray:
     """Read any file that libsndfile knows, resampled, as (C, S) float32.
 
     Args:
         path: the file.
         sample_rate: rate of the result in Hz.
         mono: average the channels into one.
+        longest_seconds: of the file that are read, from its beginning; None reads it all.
 
     Raises:
         FileNotFoundError: there is no file at `path`.
@@ -71,7 +77,9 @@ def read_audio(path: str | Path, sample_rate: int = 48_000, mono: bool = True) -
     try:
         with soundfile.SoundFile(path) as file:
             promised, rate = file.frames, file.samplerate
-            frames = file.read(dtype="float32", always_2d=True)  # (S, C)
+            if longest_seconds is not None:
+                promised = min(promised, math.ceil(longest_seconds * rate))
+            frames = file.read(promised, dtype="float32", always_2d=True)  # (S, C)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"cannot read {path} as audio: {error.error_string}") from error
     if len(frames) < promised:

@@ -12,16 +12,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from woosh import __version__
-from woosh.commands import convert, evaluate, generate, models, reconstruct
+from woosh.commands import convert, evaluate, generate, index, models, reconstruct, search, tag
 
-COMMANDS = (generate, models, reconstruct, convert, evaluate)
+COMMANDS = (generate, models, reconstruct, index, search, tag, evaluate, convert)
 EXAMPLES = """\
 examples:
   woosh generate "a dog barking" -o dog.wav
   woosh models
   woosh reconstruct recording.wav through-the-autoencoder.wav
-  woosh convert checkpoints/Woosh-Flow models/woosh-flow
+  woosh index sounds/
+  woosh search "glass breaking" --index sounds/
+  woosh tag recording.wav
   woosh evaluate autoencoder --audio recordings/
+  woosh convert checkpoints/Woosh-Flow models/woosh-flow
 
 `woosh COMMAND --help` tells the options of a command.
 """

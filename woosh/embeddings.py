@@ -24,10 +24,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from woosh.audio import read_audio
+
 DEFAULT_LAION_CLAP = "laion/clap-htsat-unfused"
 LAION_SECONDS = 10
 SHORTEST_SECONDS = 0.15  # a piece of this length or less is left out, as in AudioCraft
 READ_BYTES = 1 << 20
+HEARD_SECONDS = 60.0  # of a file, from its beginning, when it is searched for or tagged
+PASST = "passt:"
 
 
 class Heard(NamedTuple):
@@ -111,8 +115,8 @@ def load_embedder(name: str, device: torch.device | str = "cpu") -> Embedder:
     kind, _, rest = name.partition(":")
     if name == "log-mel":
         return _log_mel_embedder()
-    if kind == "passt":
-        return _passt_embedder(rest, device)
+    if name.startswith(PASST):
+        return _passt_embedder(name, device)
     if kind == "laion-clap":
         return _laion_embedder(rest or DEFAULT_LAION_CLAP, device)
     if name.endswith(".npz"):
@@ -151,6 +155,19 @@ def _vector(array: np.ndarray, place: str) -> Tensor:
     if not np.isfinite(vector).all():
         raise ValueError(f"{place} holds NaN or infinity")
     return torch.from_numpy(vector)
+
+
+def read_to_embed(path: Path, embedder: Embedder) -> Tensor:
+    """The first minute of a file as mono audio (S,) at the embedder's rate.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it cannot be read, holds no samples, or values that are not finite.
+    """
+    audio = read_audio(path, embedder.sample_rate, longest_seconds=HEARD_SECONDS)[0]
+    if len(audio) == 0:
+        raise ValueError(f"{path} is too short: no sample is left at {embedder.sample_rate} Hz")
+    return torch.from_numpy(audio)
 
 
 def hash_files(files: Sequence[Path]) -> str:
@@ -205,15 +222,28 @@ def _log_mel_embedder() -> Embedder:
     )
 
 
-def _passt_embedder(rest: str, device: torch.device | str) -> Embedder:
-    from woosh.passt_weights import HUB, VARIANTS, fetch, load_passt
+def passt_weights_of(name: str) -> tuple[str | None, Path]:
+    """The variant, where one is named, and the weights of `passt:VARIANT:FILE` or `passt:FOLDER`.
 
+    Raises:
+        ValueError: no weights are named.
+        FileNotFoundError: they are on the hub, and it cannot be reached or has no such file.
+    """
+    from woosh.passt_weights import HUB, VARIANTS, fetch
+
+    rest = name.removeprefix(PASST)
     variant, _, place = rest.partition(":")
     if variant not in VARIANTS:
         variant, place = None, rest
     if not place:
         raise ValueError("PaSST needs its weights: passt:VARIANT:FILE, such as passt:s10:passt.pt")
-    path = fetch(place) if place.startswith(HUB) else Path(place).expanduser()
+    return variant, fetch(place) if place.startswith(HUB) else Path(place).expanduser()
+
+
+def _passt_embedder(name: str, device: torch.device | str) -> Embedder:
+    from woosh.passt_weights import load_passt
+
+    variant, path = passt_weights_of(name)
     model = load_passt(path, variant)
     model.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
     rate = model.log_mel.sample_rate

@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, the model options, devices and quiet loading."""
+"""What the commands share: how one is added, the model options, devices, progress and quiet loading."""
 
 from __future__ import annotations
 
@@ -40,13 +40,18 @@ def add_command(
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add --model and --device."""
+    """Add --model for a generator, and --device."""
     parser.add_argument(
         "--model",
         default=catalogue.DEFAULT_MODEL,
         metavar="NAME|DIR",
         help=f"a built-in model or a model folder (default {catalogue.DEFAULT_MODEL})",
     )
+    add_device_option(parser)
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add --device."""
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda", "mps"),
@@ -99,6 +104,13 @@ def tqdm_on_terminals(steps: Iterable[Any]) -> Iterable[Any]:
     from tqdm import tqdm
 
     return tqdm(steps, leave=False, disable=not sys.stderr.isatty())
+
+
+def progress_on_terminals(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+    """Show how far a long task is, where somebody watches."""
+    from tqdm import tqdm
+
+    return tqdm(items, title, total, leave=False, disable=not sys.stderr.isatty())
 
 
 def quiet_libraries() -> None:

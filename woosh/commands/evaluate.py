@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
 from woosh.arguments import number, seed_number
-from woosh.commands.common import Commands, add_command, choose_device, quiet_libraries
+from woosh.commands.common import (
+    Commands,
+    add_command,
+    add_device_option,
+    choose_device,
+    progress_on_terminals,
+    quiet_libraries,
+)
 from woosh.outputs import check_writable
 
 if TYPE_CHECKING:
@@ -117,12 +124,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that read files beside this one (default 0)",
     )
-    add(
-        "--device",
-        choices=("auto", "cpu", "cuda", "mps"),
-        default="auto",
-        help="where to compute (default auto: an accelerator if there is one)",
-    )
+    add_device_option(parser)
 
 
 def _worker_count(text: str) -> int:
@@ -194,13 +196,7 @@ def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
 def _reading(arguments: argparse.Namespace, cache: EmbeddingCache | None) -> Reading:
     from woosh.clip_sets import Reading
 
-    return Reading(arguments.crop, arguments.workers, cache, _progress)
-
-
-def _progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(items, title, total, leave=False, disable=not sys.stderr.isatty())
+    return Reading(arguments.crop, arguments.workers, cache, progress_on_terminals)
 
 
 def _check_folder(folder: Path) -> None:

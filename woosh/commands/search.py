@@ -1,0 +1,142 @@
+"""`woosh search`: sounds of an index by words or by example."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from woosh.arguments import count_up_to
+from woosh.commands.common import (
+    Commands,
+    add_command,
+    add_device_option,
+    choose_device,
+    quiet_libraries,
+)
+from woosh.outputs import check_writable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from woosh.embeddings import Embedder
+    from woosh.search.index import Match
+
+MAX_MATCHES = 10_000
+EXAMPLES = """\
+examples:
+  woosh search "glass breaking" --index ~/sounds
+  woosh search --like clip.wav --index ~/sounds -k 20
+  woosh search "rain on a roof" --index ~/sounds --export rain/
+
+The score is the cosine between the embeddings: 1 is the same sound.
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to `woosh`."""
+    parser = add_command(
+        commands,
+        "search",
+        run,
+        brief="find sounds by words or by example",
+        description="List the sounds of an index that fit a text, or that are like a sound.",
+        examples=EXAMPLES,
+    )
+    add = parser.add_argument
+    add("text", nargs="?", metavar="TEXT", help="what is looked for, in words")
+    add("--like", type=Path, metavar="FILE", help="a sound, in the place of words")
+    add(
+        "--index",
+        type=Path,
+        required=True,
+        metavar="INDEX",
+        help="folder of an index, or the folder of sounds that it lies in",
+    )
+    add(
+        "-k",
+        type=count_up_to(MAX_MATCHES),
+        default=10,
+        metavar="N",
+        help="how many (default 10)",
+    )
+    add("--export", type=Path, metavar="DIR", help="copy the sounds there, numbered in their order")
+    add_device_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check, load, search, list and copy."""
+    text, like = arguments.text, arguments.like
+    if (text is None) == (like is None):
+        raise ValueError("name what to look for: either a text or --like FILE")
+    if text is not None and not text.strip():
+        raise ValueError("the text is empty")
+    if like is not None and not like.is_file():
+        raise FileNotFoundError(f"no audio file at {like}")
+    if arguments.export is not None:
+        _check_export(arguments.export)
+    from woosh.search.index import open_index
+
+    index = open_index(arguments.index.expanduser())
+    device = choose_device(arguments.device)
+    quiet_libraries()
+    from woosh.embeddings import load_embedder
+
+    embedder = load_embedder(index.model, device)
+    if embedder.weights != index.weights:
+        raise ValueError(
+            f"{index.place} was made with other weights of {index.model}: delete it and run "
+            "`woosh index` again"
+        )
+    if (waiting := index.waiting()) > 0:
+        print(
+            f"woosh: warning: {waiting} sounds cannot be found yet: run `woosh index` again",
+            file=sys.stderr,
+        )
+    matches = index.search(_embedding(embedder, text, like), arguments.k)
+    for match in matches:
+        print(f"{match.score:.3f}  {match.seconds:7.2f} s  {match.path}")
+    if arguments.export is not None:
+        export(matches, arguments.export)
+
+
+def _embedding(embedder: Embedder, text: str | None, like: Path | None) -> np.ndarray:
+    """The unit vector (D,) of a text or of a sound's first minute."""
+    from torch.nn import functional
+
+    from woosh.embeddings import read_to_embed
+
+    if like is not None:
+        vector = embedder.embed(read_to_embed(like, embedder))
+    elif embedder.text is not None and text is not None:
+        vector = embedder.text([text])[0]
+    else:
+        raise ValueError(f"{embedder.name} knows no text: search --like a sound")
+    return functional.normalize(vector, dim=0).numpy()
+
+
+def _check_export(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} exists and is not a folder")
+    check_writable(folder if folder.exists() else folder.parent)
+
+
+def export(matches: list[Match], folder: Path) -> None:
+    """Copy sounds into a folder as NUMBER-NAME, the best first; what is there already stays.
+
+    A sound that is no longer where it was indexed is told and left out.
+    """
+    folder.mkdir(exist_ok=True)
+    digits = len(str(len(matches)))
+    for number, match in enumerate(matches, start=1):
+        name = f"{number:0{digits}d}-{match.path.name}"
+        target, take = folder / name, 2
+        while target.exists():
+            target = folder / f"{number:0{digits}d}-{match.path.stem}-{take}{match.path.suffix}"
+            take += 1
+        try:
+            shutil.copyfile(match.path, target)
+        except FileNotFoundError:
+            print(f"woosh: warning: no longer there: {match.path}", file=sys.stderr)

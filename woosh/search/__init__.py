@@ -1,0 +1,1 @@
+"""Searching folders of sounds by words or by example."""
