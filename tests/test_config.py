@@ -18,10 +18,12 @@ RECIPES = {
     "latents_tiny": "encode_latents",
     "flow_tiny": "train_flow",
     "flow_tiny_fine": "train_flow",
+    "flow_tiny_steady": "train_flow",
     "clap_tiny": "train_clap",
     "clap_public": "train_clap",
     "text_encoder_tiny": "train_text_encoder",
     "package_tiny": "package_model",
+    "package_tiny_clap": "package_aligner",
     "classifier": "train_classifier",
 }
 

@@ -131,9 +131,23 @@ def save_pipeline(folder: Path, flow_map: bool = False, max_frames: int = 501) -
 
 
 def make_clap() -> WooshClap:
-    """An aligner with a narrow MobileNet and two text layers; the same weights at every call."""
+    """An aligner with a narrow MobileNet and two text layers; the same weights at every call.
+
+    Its normalisation and the bias of its head fit a few noises, so that it tells sounds apart.
+    """
     tokenizer = make_tokenizer()
     text_encoder = randomise(make_text_encoder(len(tokenizer)), 5)
-    head = randomise(ClapHead(96, TEXT_WIDTH, 24, "mean", "repeat", released_mean=False), 6)
-    audio_encoder = randomise(MobileNet(0.1), 7)
+    head = ClapHead(96, TEXT_WIDTH, 24, "mean", "repeat", released_mean=False)
+    audio_encoder = MobileNet(0.1)
+    randomise(head, 6)
+    randomise(audio_encoder, 7)
+    levels = torch.linspace(-1.4, 2.0, 4)[:, None, None]
+    noises = levels + torch.randn(4, 128, 100, generator=torch.Generator().manual_seed(8))
+    norms = [module for module in audio_encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = None  # the mean over all that is heard
+        audio_encoder.train()(noises)
+        features = audio_encoder.eval()(noises)
+        head.audio.bias.copy_(-head.audio.weight @ features.mean(dim=0))
     return WooshClap(audio_encoder, head, text_encoder, tokenizer, LogMel())  # type: ignore[arg-type]

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config
-from woosh.datasets import Row, read_manifest
+from woosh.datasets import read_manifest
+from woosh.packaging import attribution, copy_records, size_of
 from woosh.pipeline import WooshPipeline
 from woosh.text import WooshTextEncoder, load_tokenizer
 from woosh.training import half
@@ -45,32 +45,6 @@ class Config:
     size_limit: int  # bytes of all weights and the tokenizer
 
 
-def attribution(rows: list[Row]) -> str:
-    """Markdown with author, licence and address of every clip, grouped by where it was collected."""
-    sources: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        sources[row.source].append(row)
-    lines = [
-        "# Attribution",
-        "",
-        f"The weights in this folder were trained on {len(rows)} recordings by the authors below, and on "
-        "sounds rendered by `woosh.procedural`. Where no version of a licence is given, the address "
-        "names it. No recording is contained in this folder.",
-    ]
-    for source, members in sorted(sources.items()):
-        lines += [
-            "",
-            f"## {source} ({len(members)} clips, https://github.com/{source})",
-            "",
-            "| file | author | licence | address |",
-            "|---|---|---|---|",
-        ]
-        for row in sorted(members, key=lambda row: row.file):
-            cells = (row.file, row.author, row.licence, row.url or f"https://github.com/{source}")
-            lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
 def model_card(config: Config, parameters: dict[str, int]) -> str:
     """Front matter that tools read, and what the folder is."""
     counts = ", ".join(f"{name} {count:,}" for name, count in parameters.items())
@@ -84,14 +58,6 @@ def model_card(config: Config, parameters: dict[str, int]) -> str:
         f"in the project's {config.records}; the figures that this model reaches stand in its README with "
         "the commands that give them.\n"
     )
-
-
-def copy_records(run: Path, name: str, target: Path) -> None:
-    """Copy a run's configuration, loss curve and evaluation where it has them."""
-    target.mkdir(parents=True, exist_ok=True)
-    for file in ("config.yaml", "log.jsonl", "evaluation.json"):
-        if (run / file).is_file():
-            shutil.copyfile(run / file, target / f"{name}_{file}")
 
 
 def main(config: Config) -> None:
@@ -117,9 +83,7 @@ def main(config: Config) -> None:
     if output.exists():
         shutil.rmtree(output)
     pipeline.save_pretrained(output)
-    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
-    if size > config.size_limit:
-        raise ValueError(f"{output} holds {size:,} bytes, more than {config.size_limit:,}")
+    size = size_of(output, config.size_limit)
     (output / "README.md").write_text(model_card(config, parameters))
     (output / "ATTRIBUTION.md").write_text(
         attribution(read_manifest(config.manifest, config.split))

@@ -1,0 +1,109 @@
+"""Put a trained aligner into a model folder: half precision, vocabulary, model card, attribution, logs.
+
+    python training/package_aligner.py configs/package_tiny_clap.yaml [name=value ...]
+
+Output folder: model_index.json, audio_encoder/, head/, labels.txt (what `woosh tag` chooses from: the
+kinds of sounds of the training clips), README.md (the model card), ATTRIBUTION.md. The text encoder stays
+in the model that it is shared with. Configuration, loss curve and evaluation go to the folder of records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from woosh.catalogue import find_model
+from woosh.clap import load_clap, save_clap
+from woosh.config import load_config
+from woosh.datasets import read_manifest
+from woosh.packaging import attribution, copy_records, size_of
+from woosh.text import WooshTextEncoder
+from woosh.training import half
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one packaging; see `configs/package_tiny_clap.yaml`."""
+
+    output: str
+    records: str  # folder for the configuration, log and evaluation of the runs
+    manifest: str  # of the training data, for attribution and vocabulary
+    split: str
+    categories: str  # JSON list of the Universal Category System
+    run: str  # of train_clap.py
+    earlier_runs: tuple[str, ...]  # that it went on from or was taught by
+    text_encoder_of: str  # model that holds the same text encoder
+    licence: str  # of the weights, SPDX
+    size_limit: int  # bytes
+
+
+def vocabulary(manifest: Path, split: str, categories: Path) -> list[str]:
+    """The kinds of sounds of a split's clips, in words: category and subcategory of their `catid`."""
+    words = {
+        row["CatID"]: (row["Category"].lower(), row["SubCategory"].lower())
+        for row in json.loads(categories.read_text(encoding="utf-8"))
+    }
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    kinds = {row["catid"] for row in rows if row["split"] == split and row.get("catid")}
+    pairs = [words[kind] for kind in kinds]
+    return sorted(
+        {category if sub in ("general", "misc") else f"{category} {sub}" for category, sub in pairs}
+    )
+
+
+def check_text_encoder(trained: WooshTextEncoder, model: str) -> None:
+    """Raise ValueError unless a model holds the very text encoder that the aligner was trained with."""
+    shipped = WooshTextEncoder.from_pretrained(find_model(model) / "text_encoder").state_dict()
+    for name, value in trained.state_dict().items():
+        if not torch.equal(value.half(), shipped[name].half()):
+            raise ValueError(f"the text encoder of {model} is another one: {name} differs")
+
+
+def model_card(config: Config, parameters: int) -> str:
+    """Front matter that tools read, and what the folder is."""
+    return (
+        f"---\nlicense: {config.licence}\npipeline_tag: zero-shot-audio-classification\n---\n\n"
+        f"# {Path(config.output).name}\n\n"
+        f"Sounds and texts in one space: {parameters:,} parameters of its own, and the text encoder of "
+        f"{config.text_encoder_of}.\n\n"
+        f"The weights are released under {config.licence.upper()}; ATTRIBUTION.md names the authors of the "
+        "recordings that they were trained on. How they were made, with seeds and loss curves, stands in the "
+        f"project's {config.records}; the figures that the aligner reaches stand in its README with the "
+        "commands that give them.\n"
+    )
+
+
+def main(config: Config) -> None:
+    """Write the folder anew."""
+    output, manifest = Path(config.output), Path(config.manifest)
+    clap = load_clap(Path(config.run) / "clap")
+    check_text_encoder(clap.text_encoder, config.text_encoder_of)
+    own = (clap.audio_encoder, clap.head)
+    parameters = sum(value.numel() for part in own for value in part.parameters())
+    clap = dataclasses.replace(clap, audio_encoder=half(own[0]), head=half(own[1]))
+    if output.exists():
+        shutil.rmtree(output)
+    save_clap(clap, output, config.text_encoder_of)
+    words = vocabulary(manifest, config.split, Path(config.categories))
+    (output / "labels.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    (output / "README.md").write_text(model_card(config, parameters))
+    (output / "ATTRIBUTION.md").write_text(attribution(read_manifest(manifest, config.split)))
+    size = size_of(output, config.size_limit)
+    copy_records(Path(config.run), "aligner", Path(config.records))
+    for number, run in enumerate(config.earlier_runs, start=1):
+        copy_records(Path(run), f"aligner_stage_{number}", Path(config.records))
+    print(f"{output}: {size:,} bytes, {parameters:,} parameters, {len(words)} labels")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="name=value")
+    arguments = parser.parse_args()
+    main(load_config(Config, arguments.config, arguments.overrides))
