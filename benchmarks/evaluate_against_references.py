@@ -62,7 +62,11 @@ def write_sets(clips: Sequence[Clip], arguments: argparse.Namespace, work: Path)
             clip.captions[0], seconds=seconds, generator=torch.Generator().manual_seed(row)
         )[0].numpy()
         made = made / max(1.0, np.abs(made).max())
-        for folder, sound in (("reference", audio[None]), (half[row], audio[None]), ("generated", made)):
+        for folder, sound in (
+            ("reference", audio[None]),
+            (half[row], audio[None]),
+            ("generated", made),
+        ):
             write_audio(work / folder / f"{row:05d}.wav", sound, info.sample_rate)
         other = clips[int(order[(list(order).index(row) + 1) % len(clips)])]
         captions.append((f"{row:05d}.wav", clip.captions[0], other.captions[0]))
@@ -94,7 +98,9 @@ def clap_scores(result: dict, embedder: str) -> dict[str, float]:
 def main(arguments: argparse.Namespace) -> None:
     """Generate, measure, print."""
     clips = references(arguments, describe_model(find_model(arguments.model)).sample_rate)
-    embedders = [load_embedder(name) for name in arguments.embedding or [DEFAULT_ALIGNER, "log-mel"]]
+    embedders = [
+        load_embedder(name) for name in arguments.embedding or [DEFAULT_ALIGNER, "log-mel"]
+    ]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         write_sets(clips, arguments, work)

@@ -54,7 +54,9 @@ def main(arguments: argparse.Namespace) -> None:
             print(f"{seconds:4g} s  {prompt:22}  quietest {worst:6.1f} dB  last {last:6.1f} dB")
     for limit in (20, 30):
         below = sum(level < -limit for level in quietest)
-        print(f"{below} of {len(quietest)} clips have a tenth more than {limit} dB below the loudest")
+        print(
+            f"{below} of {len(quietest)} clips have a tenth more than {limit} dB below the loudest"
+        )
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from tests.toys import (
 )
 from tests.training.toy_recipes import (
     autoencoder_config,
+    clap_config,
     flow_config,
 )
-from training import encode_latents, train_autoencoder, train_flow
+from training import encode_latents, train_autoencoder, train_clap, train_flow
 
 
 @pytest.fixture(scope="session")
@@ -109,4 +110,11 @@ def text_run(autoencoder_run: Path) -> Path:
 def flow_run(latents_run: Path, text_run: Path) -> Path:
     output = latents_run.parent / "flow"
     train_flow.main(flow_config(latents_run, text_run, output))
+    return output
+
+
+@pytest.fixture(scope="session")
+def clap_run(manifest: Path, text_run: Path) -> Path:
+    output = manifest.parent / "clap_run"
+    train_clap.main(clap_config(manifest, text_run, output))
     return output

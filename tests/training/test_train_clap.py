@@ -7,37 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.toy_recipes import CONFIGS, Killed, killed_after, same, weights
+from tests.training.toy_recipes import Killed, clap_config, killed_after, same, weights
 from training import train_clap
 from woosh.clap import load_clap
-from woosh.config import load_config
-
-
-def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
-    config = load_config(train_clap.Config, CONFIGS / "clap_tiny.yaml")
-    return dataclasses.replace(
-        config,
-        output=str(output),
-        manifest=str(manifest),
-        procedural_clips=2,
-        mobilenet_width=0.1,
-        text_encoder=str(text / "text_encoder"),
-        tokenizer=str(text / "tokenizer"),
-        max_tokens=12,
-        width=8,
-        batch_size=3,
-        steps=4,
-        warmup_steps=1,
-        log_every=2,
-        save_every=2,
-    )
-
-
-@pytest.fixture(scope="module")
-def clap_run(manifest: Path, text_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("clap") / "run"
-    train_clap.main(clap_config(manifest, text_run, output))
-    return output
 
 
 def test_recipe_writes_an_aligner_its_log_and_its_evaluation(clap_run: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training import train_autoencoder, train_flow
+from training import train_autoencoder, train_clap, train_flow
 from woosh.config import load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -75,6 +75,26 @@ def flow_config(latents: Path, text: Path, output: Path) -> train_flow.Config:
         compile=False,
         log_every=2,
         save_every=3,
+    )
+
+
+def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
+    config = load_config(train_clap.Config, CONFIGS / "clap_tiny.yaml")
+    return dataclasses.replace(
+        config,
+        output=str(output),
+        manifest=str(manifest),
+        procedural_clips=2,
+        mobilenet_width=0.1,
+        text_encoder=str(text / "text_encoder"),
+        tokenizer=str(text / "tokenizer"),
+        max_tokens=12,
+        width=8,
+        batch_size=3,
+        steps=4,
+        warmup_steps=1,
+        log_every=2,
+        save_every=2,
     )
 
 

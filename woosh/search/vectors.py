@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 EXACT_UP_TO = 100_000  # vectors; one by one they take about as long as the walk through the graph
 CONNECTIVITY = 16  # neighbours that a vector is linked to
 BUILD_EXPANSION = 128  # candidates while it is linked
-SEARCH_EXPANSION = 512  # candidates while it is looked for: texts lie apart from sounds, and are harder
+SEARCH_EXPANSION = (
+    512  # candidates while it is looked for: texts lie apart from sounds, and are harder
+)
 
 
 class Neighbour(NamedTuple):
