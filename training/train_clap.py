@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,6 +21,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
@@ -105,6 +106,7 @@ class Config:
     weight_decay: float
     ema_decay: float
     clip_norm: float
+    statistics_batches: int  # from which the average's batch normalisation is measured
     precision: str  # "no", "bf16" or "fp16"
     seed: int
     log_every: int
@@ -274,9 +276,20 @@ def inputs_of(
     return log_mel, counts, ids.to(device), mask.to(device), batch.groups.to(device)
 
 
-def averaged(clap: WooshClap, average: nn.Module) -> WooshClap:
-    """An aligner with the moving average of the towers, ready to embed."""
+def averaged(clap: WooshClap, average: nn.Module, source: PairBatches, config: Config) -> WooshClap:
+    """An aligner with the moving average of the towers, ready to embed.
+
+    Averaged weights have activations that no step of the training had, and training hears masked
+    sounds: batch normalisation gets its statistics anew, from whole ones (arXiv 1803.05407, section 3.2).
+    """
     towers = cast(Towers, average.module).eval()
+
+    def log_mels() -> Iterator[Tensor]:
+        for number in range(config.steps, config.steps + config.statistics_batches):
+            audio, _ = cut(source.batch(number), SEGMENT_SECONDS * clap.sample_rate, config.padding)
+            yield clap.log_mel(audio.to(towers.head.device))
+
+    update_bn(log_mels(), towers.audio_encoder)
     return WooshClap(
         towers.audio_encoder, towers.head, towers.text_encoder, clap.tokenizer, clap.log_mel
     )
@@ -356,11 +369,11 @@ def main(config: Config) -> None:
         if progress.step % config.save_every == 0 or progress.step == config.steps:
             save_checkpoint(accelerator, output / "checkpoint")
             if accelerator.is_main_process:
-                save_clap(averaged(clap, average), output / "clap")
+                save_clap(averaged(clap, average, source, config), output / "clap")
 
     # 7. Evaluation
     if accelerator.is_main_process:
-        evaluate(config, averaged(clap, average))
+        evaluate(config, averaged(clap, average, source, config))
 
 
 if __name__ == "__main__":

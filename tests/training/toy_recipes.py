@@ -94,6 +94,7 @@ def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
         steps=4,
         warmup_steps=1,
         log_every=2,
+        statistics_batches=2,
         save_every=2,
     )
 
