@@ -12,9 +12,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from woosh import __version__
-from woosh.commands import convert, evaluate, generate, index, models, reconstruct, search, tag
+from woosh.commands import (
+    convert,
+    data,
+    evaluate,
+    generate,
+    index,
+    models,
+    reconstruct,
+    search,
+    tag,
+)
 
-COMMANDS = (generate, models, reconstruct, index, search, tag, evaluate, convert)
+COMMANDS = (generate, models, reconstruct, index, search, tag, evaluate, data, convert)
 EXAMPLES = """\
 examples:
   woosh generate "a dog barking" -o dog.wav

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -23,8 +25,20 @@ SILENCE = 1e-4  # peak under which a clip or a crop counts as silent
 
 
 @dataclass(frozen=True)
+class RowSegment:
+    """A stretch of a row's file, in seconds, with captions of its own."""
+
+    start: float
+    stop: float
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Row:
-    """One line of a manifest: `file` is relative to the manifest's folder."""
+    """One line of a manifest: `file` is relative to the manifest's folder.
+
+    `segments` count when `woosh data prepare` cuts the file; a recipe that reads it whole takes `captions`.
+    """
 
     file: str
     captions: tuple[str, ...]
@@ -36,6 +50,7 @@ class Row:
     author: str = ""
     url: str = ""
     source: str = ""
+    segments: tuple[RowSegment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,20 +97,48 @@ def _read_row(line: str, place: str) -> Row:
     file, captions, seconds = (values.get(name) for name in ("file", "captions", "seconds"))
     if not isinstance(file, str) or not file:
         raise ValueError(f"{place}: `file` must be a path, not {file!r}")
-    if (
-        not isinstance(captions, list)
-        or not captions
-        or not all(isinstance(caption, str) and caption.strip() for caption in captions)
-    ):
-        raise ValueError(f"{place}: `captions` must be a list of texts, not {captions!r}")
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
+    if not _is_seconds(seconds):
         raise ValueError(f"{place}: `seconds` must be a length, not {seconds!r}")
     texts = {
         name: str(values[name])
         for name in ("split", "group", "label", "licence", "author", "url", "source")
         if values.get(name) is not None
     }
-    return Row(file=file, captions=tuple(captions), seconds=float(seconds), **texts)
+    segments = values.get("segments", [])
+    if not isinstance(segments, list):
+        raise ValueError(f"{place}: `segments` must be a list, not {segments!r}")
+    return Row(
+        file=file,
+        captions=_read_captions(captions, place),
+        seconds=float(seconds),
+        segments=tuple(_read_segment(segment, place) for segment in segments),
+        **texts,
+    )
+
+
+def _read_captions(captions: object, place: str) -> tuple[str, ...]:
+    if (
+        not isinstance(captions, list)
+        or not captions
+        or not all(isinstance(caption, str) and caption.strip() for caption in captions)
+    ):
+        raise ValueError(f"{place}: `captions` must be a list of texts, not {captions!r}")
+    return tuple(captions)
+
+
+def _read_segment(values: object, place: str) -> RowSegment:
+    if not isinstance(values, dict):
+        raise ValueError(f"{place}: a segment must be an object, not {values!r}")
+    start, stop = values.get("start"), values.get("stop")
+    if not (_is_seconds(start) and _is_seconds(stop) and start < stop):
+        raise ValueError(
+            f"{place}: a segment must have `start` before `stop`, in seconds: {values}"
+        )
+    return RowSegment(float(start), float(stop), _read_captions(values.get("captions"), place))
+
+
+def _is_seconds(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def load_clips(

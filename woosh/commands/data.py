@@ -1,0 +1,125 @@
+"""`woosh data prepare`: recordings become shards."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from woosh.arguments import count_up_to, number
+from woosh.commands.common import Commands, add_command, progress_on_terminals
+from woosh.outputs import check_writable
+
+if TYPE_CHECKING:
+    from woosh.data.prepare import Report
+
+MAX_WORKERS = 1024
+REJECTED_SHOWN = 10
+EXAMPLES = """\
+examples:
+  woosh data prepare recordings/ shards/
+  woosh data prepare manifest.jsonl shards/ --workers 16
+  woosh data prepare recordings/ shards/ --keep-channels --longest 30
+
+A folder's captions are the lines of dog.txt beside dog.wav, or else the words of the file's name. A
+manifest's rows may have "segments": [{"start": 0, "stop": 2.5, "captions": ["..."]}]. Run it again after
+an interruption: shards that are there are not made again.
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command, and its own one, to `woosh`."""
+    parser = commands.add_parser(
+        "data",
+        help="prepare recordings for training",
+        description="Prepare recordings for training.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_subparsers(metavar="WHAT", required=True)
+    prepare = add_command(
+        kinds,
+        "prepare",
+        run,
+        brief="resample, cut and pack recordings into shards",
+        description="Resample recordings, cut them where they are silent, leave out doubles and pack "
+        "the rest into shards that WebDataset reads.",
+        examples=EXAMPLES,
+    )
+    add = prepare.add_argument
+    add("source", type=Path, metavar="SRC", help="folder of recordings, or a JSONL manifest")
+    add("output", type=Path, metavar="OUT", help="folder of the shards")
+    add(
+        "--rate",
+        type=count_up_to(384_000),
+        default=48_000,
+        metavar="HZ",
+        help="sample rate (default 48000)",
+    )
+    add("--keep-channels", action="store_true", help="do not mix to mono")
+    add(
+        "--gap",
+        type=number(0, open_low=True),
+        default=2.0,
+        metavar="SECONDS",
+        help="silence from this length on parts two samples (default 2)",
+    )
+    add(
+        "--longest",
+        type=number(0.1),
+        default=60.0,
+        metavar="SECONDS",
+        help="longer samples are cut into equal pieces (default 60)",
+    )
+    add(
+        "--files-per-shard",
+        type=count_up_to(1_000_000),
+        default=256,
+        metavar="N",
+        help="recordings in a shard (default 256)",
+    )
+    add(
+        "--workers",
+        type=count_up_to(MAX_WORKERS),
+        default=1,
+        metavar="N",
+        help="processes (default 1)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check, prepare, say what came of it."""
+    source, output = arguments.source.expanduser(), arguments.output.expanduser()
+    if not source.exists():
+        raise FileNotFoundError(f"neither a manifest nor a folder: {source}")
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"{output} exists and is not a folder")
+    check_writable(output if output.exists() else output.parent)
+    from woosh.data.prepare import Settings, prepare
+
+    settings = Settings(
+        sample_rate=arguments.rate,
+        mono=not arguments.keep_channels,
+        gap_seconds=arguments.gap,
+        longest_seconds=arguments.longest,
+        files_per_shard=arguments.files_per_shard,
+    )
+    report = prepare(source, output, settings, arguments.workers, progress_on_terminals)
+    print(report_text(output, report))
+    rejected = list(report.rejected.items())
+    for path, reason in rejected[:REJECTED_SHOWN]:
+        print(f"woosh: warning: left out: {path}: {reason}", file=sys.stderr)
+    if len(rejected) > REJECTED_SHOWN:
+        more = len(rejected) - REJECTED_SHOWN
+        print(f"woosh: warning: and {more} other files: see report.json", file=sys.stderr)
+
+
+def report_text(output: Path, report: Report) -> str:
+    """A report as lines."""
+    lines = [
+        f"{output}  {report.samples} samples, {report.hours_written:.2f} h, of {report.files} files, "
+        f"{report.hours_found:.2f} h; {len(report.rejected)} left out"
+    ]
+    lines += [f"  {hours:8.2f} h  {licence}" for licence, hours in report.licences.items()]
+    return "\n".join(lines)

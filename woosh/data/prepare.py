@@ -1,0 +1,319 @@
+"""From a folder or a manifest to shards: resampled, cut where it sounds, without doubles.
+
+The files are taken in their order, so many to a shard. A shard follows from its files and the settings
+alone; one that is there is left as it is, so that an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from woosh.audio import file_stem, read_audio
+from woosh.clip_sets import SUFFIXES, Progress, no_progress
+from woosh.data.segments import cut_evenly, sounding_segments
+from woosh.data.shards import ENDING, Sample, write_shard
+from woosh.datasets import Row, read_manifest
+from woosh.embeddings import hash_files
+
+PLAN, REPORT = "plan.json", "report.json"
+HASHING_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How recordings become samples.
+
+    Attributes:
+        sample_rate: of the shards, in Hz.
+        mono: average the channels into one.
+        gap_seconds: silence from this length on parts two samples.
+        shortest_seconds: shorter samples are left out.
+        longest_seconds: longer ones are cut into equal pieces.
+        files_per_shard: recordings whose samples make one shard.
+    """
+
+    sample_rate: int = 48_000
+    mono: bool = True
+    gap_seconds: float = 2.0
+    shortest_seconds: float = 0.05
+    longest_seconds: float = 60.0
+    files_per_shard: int = 256
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file to prepare, and sha256 of it."""
+
+    row: Row
+    content: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a preparation did.
+
+    Attributes:
+        files: recordings that were found.
+        samples: that were written.
+        hours_found: of the recordings that could be read.
+        hours_written: of the samples.
+        licences: hours written, by licence.
+        rejected: files that gave no sample, by path, with the reason.
+    """
+
+    files: int
+    samples: int
+    hours_found: float
+    hours_written: float
+    licences: dict[str, float]
+    rejected: dict[str, str]
+
+
+def list_recordings(source: Path) -> tuple[Path, list[Row]]:
+    """The rows of a manifest, or the audio files below a folder with captions that lie beside them.
+
+    The captions of `dog.wav` are the lines of `dog.txt`, or the words of its name if there is no such file.
+
+    Returns:
+        The folder that the rows' files are relative to, and the rows.
+
+    Raises:
+        FileNotFoundError: no such manifest or folder.
+        ValueError: a faulty manifest, or no audio file in the folder.
+    """
+    if source.is_file():
+        return source.parent, read_manifest(source)
+    if not source.is_dir():
+        raise FileNotFoundError(f"neither a manifest nor a folder: {source}")
+    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+    rows = [
+        Row(path.relative_to(source).as_posix(), _captions_beside(path), 0.0, group=path.stem)
+        for path in paths
+        if path.is_file()
+    ]
+    if not rows:
+        raise ValueError(f"{source} holds no audio file ({', '.join(sorted(SUFFIXES))})")
+    return source, rows
+
+
+def _captions_beside(path: Path) -> tuple[str, ...]:
+    beside = path.with_suffix(".txt")
+    lines = beside.read_text(encoding="utf-8").splitlines() if beside.is_file() else []
+    captions = tuple(line.strip() for line in lines if line.strip())
+    return captions or (file_stem(path.stem).replace("-", " "),)
+
+
+def prepare(
+    source: Path,
+    output: Path,
+    settings: Settings,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> Report:
+    """Write the shards of a source, those that are missing, and the report of all.
+
+    Args:
+        source: manifest (JSONL beside its audio) or folder.
+        output: folder of the shards; made if missing.
+        settings: how.
+        workers: processes.
+        progress: shows how far it is.
+
+    Raises:
+        FileNotFoundError: no such source.
+        ValueError: nothing to prepare, or the output was made from another source or with other settings.
+        OSError: the output cannot be written.
+    """
+    folder, rows = list_recordings(source)
+    recordings, rejected = _without_doubles(folder, rows, progress)
+    parts = [
+        recordings[start : start + settings.files_per_shard]
+        for start in range(0, len(recordings), settings.files_per_shard)
+    ]
+    output.mkdir(parents=True, exist_ok=True)
+    _check_plan(output, settings, recordings)
+    shards = [output / f"shard-{number:06d}{ENDING}" for number in range(len(parts))]
+    missing = [number for number, shard in enumerate(shards) if not shard.is_file()]
+    jobs = [(folder, parts[number], shards[number], settings) for number in missing]
+    for _ in progress(_run(jobs, workers), len(jobs), "writing shards"):
+        pass
+    report = _merged([_notes_of(shard) for shard in shards], len(rows), rejected)
+    text = json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False)
+    (output / REPORT).write_text(text + "\n", encoding="utf-8")
+    return report
+
+
+def _without_doubles(
+    folder: Path, rows: Sequence[Row], progress: Progress
+) -> tuple[list[Recording], dict[str, str]]:
+    """The rows whose content no earlier row has; the others with the reason."""
+
+    def content(row: Row) -> str:
+        try:
+            return hash_files([folder / row.file])
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+
+    with ThreadPoolExecutor(HASHING_THREADS) as pool:
+        contents = list(progress(pool.map(content, rows), len(rows), "hashing"))
+    first: dict[str, str] = {}
+    recordings, rejected = [], {}
+    for row, found in zip(rows, contents, strict=True):
+        if found.startswith("cannot"):
+            rejected[row.file] = found
+        elif found in first:
+            rejected[row.file] = f"the same as {first[found]}"
+        else:
+            first[found] = row.file
+            recordings.append(Recording(row, found))
+    return recordings, rejected
+
+
+def _check_plan(output: Path, settings: Settings, recordings: Sequence[Recording]) -> None:
+    """Write down what the shards are made of, or check that those that are there were made of the same."""
+    inputs = json.dumps([dataclasses.asdict(recording) for recording in recordings])
+    plan = dataclasses.asdict(settings) | {"inputs": hashlib.sha256(inputs.encode()).hexdigest()}
+    path = output / PLAN
+    if not path.is_file():
+        path.write_text(json.dumps(plan, indent=1) + "\n")
+        return
+    found = json.loads(path.read_text())
+    for name in plan.keys() | found.keys():
+        if found.get(name) != plan.get(name):
+            raise ValueError(
+                f"{output} was made with {name} {found.get(name)!r}, not {plan.get(name)!r}: name "
+                "another folder, or delete this one"
+            )
+
+
+def _run(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[None]:
+    """Make shards in this process or in several."""
+    if workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            make_shard(*job)
+            yield
+        return
+    # Fresh processes: a fork would copy the threads of libraries in the middle of their work.
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+        try:
+            for done in as_completed([pool.submit(make_shard, *job) for job in jobs]):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def make_shard(
+    folder: Path, recordings: Sequence[Recording], shard: Path, settings: Settings
+) -> None:
+    """Write the samples of some recordings as one shard, and before it the notes of what became of them."""
+    notes: dict[str, Any] = {"samples": 0, "found": 0.0, "written": 0.0}
+    notes |= {"licences": defaultdict(float), "rejected": {}}
+
+    def samples() -> Iterator[Sample]:
+        for recording in recordings:
+            made = _samples_of(folder, recording, settings, notes)
+            for sample in made:
+                seconds = sample.audio.shape[1] / sample.sample_rate
+                notes["samples"] += 1
+                notes["written"] += seconds
+                notes["licences"][recording.row.licence or "not stated"] += seconds
+                yield sample
+        _notes_path(shard).write_text(json.dumps(notes), encoding="utf-8")
+
+    write_shard(shard, samples())
+
+
+def _samples_of(
+    folder: Path, recording: Recording, settings: Settings, notes: dict[str, Any]
+) -> list[Sample]:
+    """The sounding parts of a recording; where there are none, the reason goes to the notes."""
+    row, rate = recording.row, settings.sample_rate
+    try:
+        audio = read_audio(folder / row.file, rate, settings.mono)
+    except (ValueError, OSError) as error:
+        notes["rejected"][row.file] = str(error)
+        return []
+    notes["found"] += audio.shape[1] / rate
+    pieces = [
+        piece
+        for segment in sounding_segments(audio, rate, settings.gap_seconds)
+        for piece in cut_evenly(segment, round(settings.longest_seconds * rate))
+        if piece.stop - piece.start >= settings.shortest_seconds * rate
+    ]
+    if not pieces:
+        notes["rejected"][row.file] = "silent, or shorter than the shortest sample"
+    return [
+        Sample(
+            f"{recording.content[:16]}-{number:04d}",
+            _within_full_scale(audio[:, piece.start : piece.stop]),
+            rate,
+            _facts(row, recording.content, piece.start / rate, piece.stop / rate),
+        )
+        for number, piece in enumerate(pieces)
+    ]
+
+
+def _within_full_scale(audio: np.ndarray) -> np.ndarray:
+    """Audio as FLAC can hold it: what passes [-1, 1], as resampling may, is made quieter."""
+    peak = float(np.abs(audio).max())
+    return audio / peak if peak > 1 else audio
+
+
+def _facts(row: Row, content: str, start: float, stop: float) -> dict[str, Any]:
+    """What is written beside a sample: the row, where in its file the sample was, and the file's content.
+
+    A sample has the captions of the segments that the row names within its stretch, or those of the file.
+    """
+    facts = {name: value for name, value in dataclasses.asdict(row).items() if value}
+    facts.pop("segments", None)
+    own = [
+        caption
+        for segment in row.segments
+        if segment.start < stop and segment.stop > start
+        for caption in segment.captions
+    ]
+    captions = own or list(row.captions)
+    return facts | {
+        "captions": captions,
+        "seconds": stop - start,
+        "start": start,
+        "content": content,
+    }
+
+
+def _notes_path(shard: Path) -> Path:
+    return shard.with_suffix(".json")
+
+
+def _notes_of(shard: Path) -> dict[str, Any]:
+    return json.loads(_notes_path(shard).read_text(encoding="utf-8"))
+
+
+def _merged(notes: Sequence[dict[str, Any]], files: int, rejected: dict[str, str]) -> Report:
+    """The report of all shards."""
+
+    def hours(pick: Callable[[dict[str, Any]], float]) -> float:
+        return sum(pick(note) for note in notes) / 3600
+
+    licences = sorted({name for note in notes for name in note["licences"]})
+    for note in notes:
+        rejected = rejected | note["rejected"]
+    return Report(
+        files=files,
+        samples=sum(note["samples"] for note in notes),
+        hours_found=hours(lambda note: note["found"]),
+        hours_written=hours(lambda note: note["written"]),
+        licences={name: hours(lambda note: note["licences"].get(name, 0.0)) for name in licences},  # noqa: B023
+        rejected=dict(sorted(rejected.items())),
+    )

@@ -1,0 +1,133 @@
+"""Shards in WebDataset's form: tar files of samples, each a FLAC file and a JSON file of one name."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from woosh.audio import resample
+
+ENDING = ".tar"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sound of a shard, and what is known of it.
+
+    Attributes:
+        key: name, unique in its data set, without a dot.
+        audio: (C, S) float32.
+        sample_rate: in Hz.
+        facts: JSON values; `captions` is a list of texts.
+    """
+
+    key: str
+    audio: np.ndarray
+    sample_rate: int
+    facts: Mapping[str, Any]
+
+
+def write_shard(path: Path, samples: Iterable[Sample]) -> None:
+    """Write a shard; it appears under its name only once it is complete. Equal samples make equal files.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from webdataset import TarWriter
+
+    part = path.with_name(f"{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        with part.open("wb") as file, TarWriter(file, encoder=False, mtime=0) as writer:
+            for sample in samples:
+                facts = json.dumps(dict(sample.facts), ensure_ascii=False, sort_keys=True)
+                writer.write(
+                    {
+                        "__key__": sample.key,
+                        "flac": _flac(sample.audio, sample.sample_rate),
+                        "json": facts.encode(),
+                    }
+                )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _flac(audio: np.ndarray, sample_rate: int) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, audio.T, sample_rate, format="FLAC", subtype="PCM_24")
+    return buffer.getvalue()
+
+
+def read_shards(urls: Sequence[str], sample_rate: int, mono: bool = True) -> Iterator[Sample]:
+    """Read the samples of shards in their order.
+
+    Args:
+        urls: paths, or addresses that webdataset opens; see `shard_urls`.
+        sample_rate: of the result, in Hz.
+        mono: average the channels into one.
+
+    Raises:
+        FileNotFoundError: a shard is missing.
+        ValueError: a shard is damaged, or holds a sample without sound or captions.
+    """
+    from webdataset import WebDataset
+
+    for url in urls:
+        # A shard whose recordings were all silent is empty, and no fault.
+        data = WebDataset(
+            [url], shardshuffle=False, nodesplitter=None, workersplitter=None, empty_check=False
+        )
+        try:
+            for item in data:
+                yield _sample(item, url, sample_rate, mono)
+        except (OSError, EOFError, tarfile.TarError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise FileNotFoundError(f"no shard {url}") from error
+            raise ValueError(f"{url} is damaged: {error}") from error
+
+
+def _sample(item: Mapping[str, Any], url: str, sample_rate: int, mono: bool) -> Sample:
+    key = item["__key__"]
+    try:
+        facts = json.loads(item["json"])
+        frames, rate = soundfile.read(io.BytesIO(item["flac"]), dtype="float32", always_2d=True)
+        captions = facts["captions"]
+    except (KeyError, TypeError, ValueError, soundfile.LibsndfileError) as error:
+        raise ValueError(
+            f"{url}: sample {key!r} is not a FLAC file beside JSON with captions ({error})"
+        ) from error
+    if not captions or not all(isinstance(text, str) and text.strip() for text in captions):
+        raise ValueError(f"{url}: the captions of {key!r} must be a list of texts")
+    audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
+    return Sample(key, resample(audio, rate, sample_rate), sample_rate, facts)
+
+
+def shard_urls(source: str) -> list[str]:
+    """The shards of a folder, of a pattern such as `data-{000..009}.tar`, or of an address that webdataset opens.
+
+    Raises:
+        FileNotFoundError: a folder without shards.
+        ValueError: an address that would run a command.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        urls = [str(path) for path in sorted(folder.glob(f"*{ENDING}"))]
+        if not urls:
+            raise FileNotFoundError(f"no shards (*{ENDING}) in {folder}")
+        return urls
+    from braceexpand import braceexpand
+
+    urls = list(braceexpand(source))
+    for url in urls:
+        if url.startswith("pipe:"):
+            raise ValueError(f"{url!r} would run a command: name a file or an address")
+    return urls
