@@ -25,7 +25,8 @@ from tqdm.auto import tqdm
 from woosh.augmentation import coloured
 from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config
-from woosh.datasets import Clip, load_clips, procedural_clips, read_manifest
+from woosh.data.sources import load_source
+from woosh.datasets import Clip, procedural_clips
 from woosh.latents import LatentCache, LatentClip, save_latents
 from woosh.losses import MEL_FLOOR
 from woosh.spectra import mel_filters
@@ -46,7 +47,7 @@ class Config:
     """Settings of one encoding; see `configs/latents_tiny.yaml`."""
 
     output: str
-    manifest: str  # JSONL, audio beside it
+    data: str  # manifest (JSONL beside its audio), shards, or hf:NAME
     split: str
     autoencoder: str  # folder
     procedural_clips: int  # of any family
@@ -182,8 +183,7 @@ def main(config: Config) -> None:
     output = Path(config.output)
     autoencoder = WooshAutoencoder.from_pretrained(config.autoencoder).to(accelerator.device).eval()
     rate = autoencoder.config.sample_rate
-    manifest = Path(config.manifest)
-    clips = load_clips(read_manifest(manifest, config.split), manifest.parent, rate)
+    clips = load_source(config.data, config.split, rate)
     clips += procedural_clips(config.procedural_clips, config.seed)
     for number, twin in enumerate(config.twins, start=1):
         label, separator, family = twin.partition("=")

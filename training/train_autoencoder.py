@@ -25,7 +25,8 @@ from tqdm.auto import tqdm
 
 from woosh.autoencoder import Spectrum, WooshAutoencoder, add_magnitude_channels
 from woosh.config import load_config
-from woosh.datasets import Clip, CropDataset, load_clips, procedural_clips, read_manifest
+from woosh.data.sources import load_source
+from woosh.datasets import Clip, CropDataset, procedural_clips
 from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phase_loss
 from woosh.metrics.reconstruction import mel_distance, si_sdr
 from woosh.training import (
@@ -46,7 +47,7 @@ class Config:
     """Settings of one training; see `configs/autoencoder_tiny.yaml`."""
 
     output: str
-    manifest: str  # JSONL, audio beside it
+    data: str  # manifest (JSONL beside its audio), shards, or hf:NAME
     initial: str | None  # folder of an autoencoder to start from; it decides the sizes
     freeze_encoder: bool  # train the decoder alone, so that cached latents stay valid
     new_magnitude_channels: int  # to put in front of the initial autoencoder's channels
@@ -179,11 +180,6 @@ def set_latent_statistics(model: WooshAutoencoder, batches: Iterable[Tensor]) ->
     model.latent_std.copy_(torch.stack([z.std(dim=(0, 2)) for z in latents]).mean(dim=0))
 
 
-def read_clips(manifest: str, split: str) -> list[Clip]:
-    """The usable clips of one split."""
-    return load_clips(read_manifest(manifest, split), Path(manifest).parent)
-
-
 def build_model(config: Config, recorded: list[Clip]) -> WooshAutoencoder:
     """A new autoencoder, or the one to start from; its encoder takes no gradient if frozen.
 
@@ -240,7 +236,7 @@ def main(config: Config) -> None:
     output = Path(config.output)
 
     # 2. Data
-    recorded, held_out = (read_clips(config.manifest, split) for split in ("train", "validation"))
+    recorded, held_out = (load_source(config.data, split) for split in ("train", "validation"))
     procedural = procedural_clips(config.procedural_clips, config.seed)
     weights = sampling_weights(
         recorded, procedural, config.procedural_share, config.length_exponent

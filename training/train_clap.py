@@ -46,7 +46,8 @@ from woosh.contrastive import (
     same_group,
     similarity,
 )
-from woosh.datasets import load_clips, procedural_clips, read_manifest
+from woosh.data.sources import load_source
+from woosh.datasets import procedural_clips
 from woosh.log_mel import LogMel
 from woosh.mobilenet import MobileNet
 from woosh.passt_weights import load_passt
@@ -70,7 +71,7 @@ class Config:
     """Settings of one training; see `configs/clap_tiny.yaml`."""
 
     output: str
-    manifest: str  # JSONL, audio beside it
+    data: str  # manifest (JSONL beside its audio), shards, or hf:NAME
     split: str
     validation_split: str
     procedural_clips: int
@@ -244,8 +245,7 @@ def build_clap(config: Config) -> WooshClap:
 
 def pair_source(config: Config, sample_rate: int) -> PairBatches:
     """Batches of recorded and procedural clips."""
-    manifest = Path(config.manifest)
-    clips = load_clips(read_manifest(manifest, config.split), manifest.parent, sample_rate)
+    clips = load_source(config.data, config.split, sample_rate)
     recorded = len(clips)
     clips += procedural_clips(config.procedural_clips, config.seed, sample_rate=sample_rate)
     share = config.procedural_share if config.procedural_clips else 0.0
@@ -297,9 +297,8 @@ def averaged(clap: WooshClap, average: nn.Module, source: PairBatches, config: C
 
 def evaluate(config: Config, clap: WooshClap) -> None:
     """Write evaluation.json: what the aligner knows of the held-out clips."""
-    manifest = Path(config.manifest)
-    rows = read_manifest(manifest, config.validation_split)
-    result = evaluate_aligner(clap, load_clips(rows, manifest.parent, clap.sample_rate))
+    clips = load_source(config.data, config.validation_split, clap.sample_rate)
+    result = evaluate_aligner(clap, clips)
     (Path(config.output) / "evaluation.json").write_text(json.dumps(result, indent=1))
     print(json.dumps(result, indent=1))
 

@@ -79,7 +79,7 @@ def latents_run(magnitude_run: Path, manifest: Path) -> Path:
     encode_latents.main(
         encode_latents.Config(
             output=str(output),
-            manifest=str(manifest),
+            data=str(manifest),
             split="train",
             autoencoder=str(magnitude_run / "autoencoder"),
             procedural_clips=2,

@@ -44,7 +44,7 @@ def test_a_twin_without_a_family_is_refused(
     config = dataclasses.replace(
         load_config(encode_latents.Config, CONFIGS / "latents_tiny.yaml"),
         output=str(tmp_path / "latents"),
-        manifest=str(manifest),
+        data=str(manifest),
         autoencoder=str(magnitude_run / "autoencoder"),
         procedural_clips=0,
         twins=("dog bark",),

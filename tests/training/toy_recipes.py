@@ -29,7 +29,7 @@ def autoencoder_config(manifest: Path, output: Path) -> train_autoencoder.Config
     return dataclasses.replace(
         config,
         output=str(output),
-        manifest=str(manifest),
+        data=str(manifest),
         procedural_clips=2,
         latent_channels=8,
         width=16,
@@ -83,7 +83,7 @@ def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
     return dataclasses.replace(
         config,
         output=str(output),
-        manifest=str(manifest),
+        data=str(manifest),
         procedural_clips=2,
         mobilenet_width=0.1,
         text_encoder=str(text / "text_encoder"),
