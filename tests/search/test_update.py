@@ -110,6 +110,20 @@ def test_only_what_changed_is_heard_again(sounds: Path, embedder: Embedder) -> N
     ]
 
 
+def test_files_that_changed_places(sounds: Path, embedder: Embedder) -> None:
+    update(sounds, embedder)
+    first, second, spare = (sounds / name for name in ("clip-0.wav", "clip-1.wav", "spare"))
+    first.rename(spare)
+    second.rename(first)
+    spare.rename(second)
+    for place, path in enumerate((first, second)):
+        os.utime(path, ns=(place, place))
+    assert update(sounds, embedder).sounds == 6
+    index = open_index(sounds)
+    for path in (first, second):
+        assert search(index, path, embedder, 1) == [path.name]
+
+
 def test_an_interrupted_update_goes_on(sounds: Path, embedder: Embedder) -> None:
     stopped, lengths = counting(embedder, limit=4)
     with pytest.raises(KeyboardInterrupt):

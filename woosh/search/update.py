@@ -220,7 +220,7 @@ def _listen(
         for heard in progress(heard_files, len(files), "listening"):
             counts[0] += heard.audio is not None
             counts[1] += heard.audio is None and heard.problem is None
-            _store(database, heard, embedder)
+            _store(database, folder, heard, embedder)
             if monotonic() - committed > COMMIT_SECONDS:
                 database.commit()
                 committed = monotonic()
@@ -259,16 +259,16 @@ def _read(folder: Path, file: _File, embedder: Embedder, contents: set[str]) -> 
         return _Heard(file, content, problem=str(error))
 
 
-def _store(database: sqlite3.Connection, heard: _Heard, embedder: Embedder) -> None:
+def _store(database: sqlite3.Connection, folder: Path, heard: _Heard, embedder: Embedder) -> None:
     """Write what is known of a file; one whose content is as before keeps its number."""
-    file, embedding, seconds = heard.file, None, heard.seconds
-    problem = heard.problem
+    file, embedding, seconds, problem = heard.file, None, heard.seconds, heard.problem
     if heard.audio is not None:
         vector = embedder.embed(heard.audio).numpy()
-        if np.isfinite(vector).all():
-            embedding = (vector / np.linalg.norm(vector)).astype(np.float16).tobytes()
+        length = np.linalg.norm(vector)
+        if np.isfinite(length) and length > 0:
+            embedding = (vector / length).astype(np.float16).tobytes()
         else:
-            problem = "the model hears nothing in it that is finite"
+            problem = "the model hears nothing in it"
     elif problem is None:
         same = database.execute(
             "UPDATE sounds SET size = ?, modified = ? WHERE path = ? AND content = ?",
@@ -276,10 +276,14 @@ def _store(database: sqlite3.Connection, heard: _Heard, embedder: Embedder) -> N
         )
         if same.rowcount:
             return
-        seconds, embedding = database.execute(
+        known = database.execute(
             "SELECT seconds, embedding FROM sounds WHERE content = ? AND embedding NOTNULL",
             (heard.content,),
         ).fetchone()
+        if known is None:  # the file that had this content has another one since this update
+            _store(database, folder, _read(folder, file, embedder, set()), embedder)
+            return
+        seconds, embedding = known
     database.execute(
         "INSERT OR REPLACE INTO sounds (path, size, modified, content, seconds, embedding, problem)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
