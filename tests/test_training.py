@@ -1,7 +1,9 @@
-"""Pieces of the recipes' loops: schedule, average, atomic checkpoints, logs, half precision."""
+"""Pieces of the recipes' loops: schedule, average, updates, atomic checkpoints, logs, half precision."""
 
 import json
 import math
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from woosh.training import (
     Log,
     Progress,
+    Updates,
     cosine_schedule,
     half,
     moving_average,
@@ -97,3 +101,89 @@ def test_half_refuses_what_it_cannot_hold() -> None:
         model.bias[0] = 1e6
     with pytest.raises(ValueError, match="bias holds values beyond"):
         half(model)
+
+
+def made(
+    output: Path, non_finite: str = "stop", clip_norm: float = 1.0
+) -> tuple[nn.Module, Updates, Accelerator, Progress]:
+    """A linear layer whose rate halves at every step."""
+    torch.manual_seed(0)
+    accelerator, progress = Accelerator(cpu=True), Progress()
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    schedule = LambdaLR(optimizer, lambda step: 0.5**step)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    accelerator.register_for_checkpointing(progress)
+    parameters = list(model.parameters())
+    updates = Updates(
+        accelerator, [optimizer], [schedule], parameters, clip_norm, non_finite, output, progress
+    )
+    return model, updates, accelerator, progress
+
+
+def loss_of(model: nn.Module, scale: float) -> torch.Tensor:
+    return (scale * model(torch.ones(4, 3))).square().mean()
+
+
+def test_steps_are_those_of_clipping_by_hand(tmp_path: Path) -> None:
+    model, updates, _, _ = made(tmp_path, clip_norm=0.3)
+    torch.manual_seed(0)
+    by_hand = nn.Linear(3, 2)
+    for step in range(3):
+        updates.apply(loss_of(model, 2.0), step)
+        by_hand.zero_grad()
+        loss_of(by_hand, 2.0).backward()
+        gradients = [value.grad for value in by_hand.parameters()]
+        norm = torch.cat([grad.flatten() for grad in gradients if grad is not None]).norm()
+        assert updates.gradient_norm == pytest.approx(float(norm), rel=1e-5)
+        with torch.no_grad():
+            for value in by_hand.parameters():
+                value -= 0.5**step * value.grad * min(1.0, 0.3 / float(norm))  # type: ignore[operator]
+    for first, second in zip(model.parameters(), by_hand.parameters(), strict=True):
+        assert torch.allclose(first, second, atol=1e-6)
+    assert updates.skipped == 0 and not updates.stopping
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_stop_saves_the_state_before_and_names_the_batch(tmp_path: Path, scale: float) -> None:
+    model, updates, accelerator, progress = made(tmp_path)
+    updates.apply(loss_of(model, 1.0), 7)
+    progress.step = 1
+    before = [value.clone() for value in model.parameters()]
+    with pytest.raises(FloatingPointError, match=r"step 2, batch 8: .*non_finite=skip"):
+        updates.apply(loss_of(model, scale), 8)
+    facts = json.loads((tmp_path / "non_finite_0.json").read_text())
+    assert facts["step"] == 2 and facts["batch"] == 8
+    with torch.no_grad():
+        for value in model.parameters():
+            value.zero_()
+    progress.step = 99
+    resume_checkpoint(accelerator, tmp_path / "checkpoint")
+    assert progress.step == 1
+    for first, second in zip(model.parameters(), before, strict=True):
+        assert torch.equal(first, second)
+
+
+def test_skip_leaves_the_weights_and_counts(tmp_path: Path) -> None:
+    model, updates, _, _ = made(tmp_path, "skip")
+    before = [value.clone() for value in model.parameters()]
+    updates.apply(loss_of(model, float("nan")), 0)
+    assert updates.skipped == 1
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
+    assert all(value.grad is None or not value.grad.any() for value in model.parameters())
+    updates.apply(loss_of(model, 1.0), 1)
+    assert updates.skipped == 1
+    assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
+
+
+def test_sigterm_is_heard_after_the_step(tmp_path: Path) -> None:
+    model, updates, _, _ = made(tmp_path)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert not updates.stopping
+    updates.apply(loss_of(model, 1.0), 0)
+    assert updates.stopping
+
+
+def test_unknown_policy(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="non_finite is 'ignore'"):
+        made(tmp_path, "ignore")

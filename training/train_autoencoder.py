@@ -33,6 +33,7 @@ from woosh.training import (
     Log,
     Objective,
     Progress,
+    Updates,
     cosine_schedule,
     moving_average,
     resume_checkpoint,
@@ -70,6 +71,7 @@ class Config:
     betas: tuple[float, ...]
     ema_decay: float
     clip_norm: float
+    non_finite: str  # "stop" or "skip", when a loss or a gradient is NaN or infinite
     magnitude_weight: float
     phase_weight: float
     complex_weight: float
@@ -266,6 +268,16 @@ def main(config: Config) -> None:
     accelerator.register_for_checkpointing(schedule, average, progress)
     if config.resume:
         resume_checkpoint(accelerator, output / "checkpoint")
+    updates = Updates(
+        accelerator,
+        [optimizer],
+        [schedule],
+        objective.parameters(),
+        config.clip_norm,
+        config.non_finite,
+        output,
+        progress,
+    )
     crops = CropDataset(
         [*recorded, *procedural],
         weights,
@@ -283,22 +295,22 @@ def main(config: Config) -> None:
         number = progress.step * accelerator.num_processes + accelerator.process_index
         with accelerator.autocast():
             loss, logs = objective(audio, *draw_disturbance(model, audio, config, number))
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(objective.parameters(), config.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
+        updates.apply(loss, number)
         average.update_parameters(model)
         progress.step += 1
         if log is not None and progress.step % config.log_every == 0:
             scalars = {name: value.item() for name, value in logs.items()}
+            scalars |= {"gradient_norm": updates.gradient_norm, "skipped": updates.skipped}
             log.write(progress.step, scalars, config.log_every * batch_total, "crops")
             bar.set_postfix(loss=round(scalars["loss"], 3))
         if log is not None and progress.step % config.evaluate_every == 0:
             with accelerator.autocast():
                 log.write(progress.step, evaluate(averaged, held_out), 0, "crops")
-        if progress.step % config.save_every == 0 or progress.step == config.steps:
+        due = progress.step % config.save_every == 0 or progress.step == config.steps
+        if due or updates.stopping:
             save_checkpoint(accelerator, output / "checkpoint")
+        if updates.stopping:
+            return
 
     # 7. Statistics and save
     if accelerator.is_main_process:

@@ -56,6 +56,7 @@ from woosh.training import (
     Log,
     Objective,
     Progress,
+    Updates,
     cosine_schedule,
     moving_average,
     resume_checkpoint,
@@ -107,6 +108,7 @@ class Config:
     weight_decay: float
     ema_decay: float
     clip_norm: float
+    non_finite: str  # "stop" or "skip", when a loss or a gradient is NaN or infinite
     statistics_batches: int  # from which the average's batch normalisation is measured
     precision: str  # "no", "bf16" or "fp16"
     seed: int
@@ -333,6 +335,16 @@ def main(config: Config) -> None:
     accelerator.register_for_checkpointing(schedule, average, progress)
     if config.resume:
         resume_checkpoint(accelerator, output / "checkpoint")
+    updates = Updates(
+        accelerator,
+        [optimizer],
+        [schedule],
+        trained,
+        config.clip_norm,
+        config.non_finite,
+        output,
+        progress,
+    )
     processes, rank = accelerator.num_processes, accelerator.process_index
     remaining = Batches(
         source, progress.step * processes, (config.steps - progress.step) * processes
@@ -350,25 +362,25 @@ def main(config: Config) -> None:
         scores = estimated_scores(teachers, batch, accelerator.device) if teachers else None
         with accelerator.autocast():
             loss, logs = objective(*inputs, scores)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(trained, config.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
+        updates.apply(loss, number)
         average.update_parameters(towers)
         progress.step += 1
         total = {name: total[name] + logs[name].item() for name in total}
         if log is not None and progress.step % config.log_every == 0:
             means = {name: value / config.log_every for name, value in total.items()}
+            means |= {"gradient_norm": updates.gradient_norm, "skipped": updates.skipped}
             log.write(
                 progress.step, means, config.log_every * config.batch_size * processes, "pairs"
             )
             bar.set_postfix(loss=round(means["loss"], 4))
             total = dict.fromkeys(SCALARS, 0.0)
-        if progress.step % config.save_every == 0 or progress.step == config.steps:
+        due = progress.step % config.save_every == 0 or progress.step == config.steps
+        if due or updates.stopping:
             save_checkpoint(accelerator, output / "checkpoint")
             if accelerator.is_main_process:
                 save_clap(averaged(clap, average, source, config), output / "clap")
+        if updates.stopping:
+            return
 
     # 7. Evaluation
     if accelerator.is_main_process:

@@ -17,7 +17,7 @@ from typing import cast
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
@@ -31,6 +31,7 @@ from woosh.training import (
     Log,
     Objective,
     Progress,
+    Updates,
     cosine_schedule,
     moving_average,
     resume_checkpoint,
@@ -77,6 +78,7 @@ class Config:
     weight_decay: float
     ema_decay: float
     clip_norm: float
+    non_finite: str  # "stop" or "skip", when a loss or a gradient is NaN or infinite
     precision: str  # "no", "bf16" or "fp16"
     compile: bool  # each block, anew for every length in `lengths`: slow to start, then faster
     seed: int
@@ -194,6 +196,13 @@ def build_optimizers(model: WooshTransformer, config: Config) -> list[torch.opti
     return [muon, adamw]
 
 
+def save(accelerator: Accelerator, average: nn.Module, output: Path) -> None:
+    """Write the run's state, and the averaged transformer."""
+    save_checkpoint(accelerator, output / "checkpoint")
+    if accelerator.is_main_process:
+        cast(WooshTransformer, average.module).save_pretrained(output / "transformer")
+
+
 def main(config: Config) -> None:
     """Train and save."""
     # 1. Accelerator
@@ -238,6 +247,16 @@ def main(config: Config) -> None:
     if config.resume:
         resume_checkpoint(accelerator, output / "checkpoint")
     processes, rank = accelerator.num_processes, accelerator.process_index
+    updates = Updates(
+        accelerator,
+        optimizers,
+        schedules,
+        objective.parameters(),
+        config.clip_norm,
+        config.non_finite,
+        output,
+        progress,
+    )
     remaining = Batches(
         source, progress.step * processes, (config.steps - progress.step) * processes
     )
@@ -254,25 +273,22 @@ def main(config: Config) -> None:
             text, mask = embed(text_encoder, tokenizer, batch.captions, number)
             weight = cache.channel_weight.to(accelerator.device)
             loss, logs = objective(latents, text, mask, noise, time, weight)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(objective.parameters(), config.clip_norm)
-        for optimizer, schedule in zip(optimizers, schedules, strict=True):
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
+        updates.apply(loss, number)
         average.update_parameters(model)
         progress.step += 1
         total = {name: total[name] + logs[name].item() for name in total}
         clips_seen += len(latents) * processes
         if log is not None and progress.step % config.log_every == 0:
             means = {name: value / config.log_every for name, value in total.items()}
+            means |= {"gradient_norm": updates.gradient_norm, "skipped": updates.skipped}
             log.write(progress.step, means, clips_seen, "clips")
             bar.set_postfix(error=round(means["error"], 4))
             total, clips_seen = dict.fromkeys(SCALARS, 0.0), 0
-        if progress.step % config.save_every == 0 or progress.step == config.steps:
-            save_checkpoint(accelerator, output / "checkpoint")
-            if accelerator.is_main_process:
-                cast(WooshTransformer, average.module).save_pretrained(output / "transformer")
+        due = progress.step % config.save_every == 0 or progress.step == config.steps
+        if due or updates.stopping:
+            save(accelerator, average, output)
+        if updates.stopping:
+            break
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pieces that the recipes' loops share: averaging, schedule, atomic checkpoints, logs, half precision."""
+"""Pieces that the recipes' loops share: averaging, schedule, updates, atomic checkpoints, logs, half precision."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import dataclasses
 import json
 import math
 import shutil
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import torch
@@ -16,8 +18,10 @@ import yaml
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+NON_FINITE = ("stop", "skip")  # what happens at a NaN or an infinity
 
 
 def cosine_schedule(
@@ -111,6 +115,100 @@ def resume_checkpoint(accelerator: Accelerator, folder: Path) -> None:
             accelerator.load_state(str(candidate))
             return
     raise FileNotFoundError(f"no checkpoint at {folder} to resume from; leave resume off")
+
+
+class Updates:
+    """Applies gradients as long as they are finite, and hears SIGTERM.
+
+    Args:
+        accelerator: of the run.
+        optimizers: prepared by it.
+        schedules: one for each optimiser.
+        parameters: whose gradients are clipped together.
+        clip_norm: greatest norm of all gradients.
+        non_finite: when a loss or a gradient is NaN or infinite, "stop" saves the state and raises,
+            "skip" leaves the weights as they are and counts. Half precision with a loss scale (fp16)
+            overflows now and then; there only the loss counts.
+        output: folder of the run.
+        progress: of the run.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        optimizers: Sequence[Any],
+        schedules: Sequence[LRScheduler],
+        parameters: Iterable[nn.Parameter],
+        clip_norm: float,
+        non_finite: str,
+        output: Path,
+        progress: Progress,
+    ) -> None:
+        if non_finite not in NON_FINITE:
+            raise ValueError(f"non_finite is {non_finite!r}; it must be one of {NON_FINITE}")
+        self.accelerator, self.optimizers, self.schedules = accelerator, optimizers, schedules
+        self.parameters, self.clip_norm, self.non_finite = list(parameters), clip_norm, non_finite
+        self.output, self.progress = output, progress
+        self.skipped = 0
+        self.gradient_norm = 0.0  # of the last step, before clipping
+        self.stopping = False  # in every process, since one of them was asked to
+        self._asked = False
+        signal.signal(signal.SIGTERM, self._hear)
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+
+    def apply(self, loss: Tensor, batch: int) -> None:
+        """Back-propagate a loss, step the optimisers and schedules, and forget the gradients.
+
+        Args:
+            loss: of this process's batch, a scalar.
+            batch: its number, for the message.
+
+        Raises:
+            FloatingPointError: a number is not finite, and the policy is to stop. The checkpoint and
+                `non_finite.json` are written before.
+        """
+        self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.gradient_norm = float(norm) if norm is not None else 0.0
+        scaled = self.accelerator.scaler is not None
+        finite = bool(loss.isfinite()) and (
+            scaled or bool(torch.tensor(self.gradient_norm).isfinite())
+        )
+        signs = torch.tensor([not finite, self._asked], dtype=torch.float32, device=loss.device)
+        refused, asked = self.accelerator.reduce(
+            signs, "sum"
+        ).tolist()  # any process decides for all
+        self.stopping = asked > 0
+        if refused and self.non_finite == "stop":
+            self._save_and_raise(float(loss.detach()), batch)
+        self.skipped += refused > 0
+        for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
+            if not refused:
+                optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+
+    def _save_and_raise(self, loss: float, batch: int) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        save_checkpoint(self.accelerator, self.output / "checkpoint")
+        facts = {
+            "step": self.progress.step + 1,
+            "batch": batch,
+            "process": self.accelerator.process_index,
+            "loss": str(loss),
+            "gradient_norm": str(self.gradient_norm),
+        }
+        self.output.mkdir(parents=True, exist_ok=True)
+        name = f"non_finite_{self.accelerator.process_index}.json"
+        (self.output / name).write_text(json.dumps(facts) + "\n")
+        raise FloatingPointError(
+            f"step {facts['step']}, batch {batch}: loss {loss}, gradient norm {self.gradient_norm}; the "
+            f"state before it is in {self.output / 'checkpoint'}: go on with resume=true and "
+            "non_finite=skip, or a lower learning rate"
+        )
 
 
 class Log:

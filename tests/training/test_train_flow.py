@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,52 @@ def test_a_resumed_flow_equals_an_uninterrupted_one(
             train_flow.main(config)
     train_flow.main(dataclasses.replace(config, resume=True))
     assert same(weights(flow_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+
+
+def test_sigterm_ends_a_run_that_goes_on_as_if_nothing_had_been(
+    flow_run: Path,
+    latents_run: Path,
+    text_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = flow_config(latents_run, text_run, tmp_path / "run")
+    draw = train_flow.draw_noise
+
+    def asked_to_end(latents: torch.Tensor, given: train_flow.Config, number: int) -> tuple:
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return draw(latents, given, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_flow, "draw_noise", asked_to_end)
+        train_flow.main(config)
+    rows = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [2]
+    train_flow.main(dataclasses.replace(config, resume=True))
+    assert same(weights(flow_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+
+
+def test_a_faulty_batch_stops_the_run_or_is_skipped(
+    latents_run: Path, text_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = flow_config(latents_run, text_run, tmp_path / "run")
+    draw = train_flow.draw_noise
+
+    def faulty(latents: torch.Tensor, given: train_flow.Config, number: int) -> tuple:
+        noise, time = draw(latents, given, number)
+        return noise * float("nan") if number == 3 else noise, time
+
+    monkeypatch.setattr(train_flow, "draw_noise", faulty)
+    with pytest.raises(FloatingPointError, match="step 4, batch 3"):
+        train_flow.main(config)
+    train_flow.main(dataclasses.replace(config, resume=True, non_finite="skip"))
+    rows = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [2, 4, 6]
+    assert json.loads(rows[-1])["skipped"] == 1
+    assert all(
+        value.isfinite().all() for value in weights(tmp_path / "run" / "transformer").values()
+    )
 
 
 def test_flow_overfits_one_batch() -> None:

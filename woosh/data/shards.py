@@ -124,9 +124,9 @@ def shard_urls(source: str) -> list[str]:
         if not urls:
             raise FileNotFoundError(f"no shards (*{ENDING}) in {folder}")
         return urls
-    from braceexpand import braceexpand
+    from webdataset.shardlists import expand_urls
 
-    urls = list(braceexpand(source))
+    urls = expand_urls(source)
     for url in urls:
         if url.startswith("pipe:"):
             raise ValueError(f"{url!r} would run a command: name a file or an address")

@@ -34,6 +34,7 @@ def load_source(source: str, split: str, sample_rate: int = 48_000) -> list[Clip
     Raises:
         FileNotFoundError: there is no such source.
         ValueError: it is faulty, or has no clip of this split.
+        ImportError: `hf:` without the `datasets` library.
     """
     if source.endswith(".jsonl"):
         path = Path(source)
@@ -70,8 +71,12 @@ def _shard_clips(source: str, split: str, sample_rate: int) -> Iterator[Clip]:
 
 
 def _hub_clips(name: str, split: str, sample_rate: int) -> Iterator[Clip]:
-    from datasets import Audio, load_dataset, load_from_disk
-
+    try:
+        from datasets import Audio, load_dataset, load_from_disk
+    except ImportError as error:
+        raise ImportError(
+            f"{HUB}{name} needs the library `datasets`: install it, or this package's extra `train`"
+        ) from error
     folder = Path(name).expanduser()
     try:
         if folder.is_dir():
