@@ -136,9 +136,10 @@ class MobileNet(ModelMixin, ConfigMixin):
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """Log-mel (B, bands, T) of `woosh.log_mel.LogMel` -> features (B, feature_width)."""
-        maps = self.features[0](log_mel[:, None])  # (B, 16 width, bands / 2, T / 2)
+        stem, *blocks = self.features
+        maps = stem(log_mel[:, None])  # (B, 16 width, bands / 2, T / 2)
         # Channels last in memory: depthwise convolutions are half as long about it on a CPU.
         maps = maps.contiguous(memory_format=torch.channels_last)
-        for block in self.features[1:]:
+        for block in blocks:
             maps = block(maps)  # at last (B, feature_width, bands / 32, T / 32)
         return maps.mean(dim=(2, 3))

@@ -78,6 +78,7 @@ def _hub_clips(name: str, split: str, sample_rate: int) -> Iterator[Clip]:
             f"{HUB}{name} needs the library `datasets`: install it, or this package's extra `train`"
         ) from error
     folder = Path(name).expanduser()
+    rows: Any
     try:
         if folder.is_dir():
             rows = load_from_disk(str(folder))
@@ -104,7 +105,7 @@ def _hub_clips(name: str, split: str, sample_rate: int) -> Iterator[Clip]:
 
 def _decoded(value: Mapping[str, Any], place: str, sample_rate: int) -> np.ndarray:
     """Audio (S,) of a row: the bytes that it holds, or the file that it names."""
-    source = io.BytesIO(value["bytes"]) if value.get("bytes") else value.get("path")
+    source = io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"]
     try:
         frames, rate = soundfile.read(source, dtype="float32", always_2d=True)
     except (TypeError, OSError, soundfile.LibsndfileError) as error:
