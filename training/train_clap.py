@@ -297,6 +297,13 @@ def averaged(clap: WooshClap, average: nn.Module, source: PairBatches, config: C
     )
 
 
+def save(accelerator: Accelerator, clap: WooshClap, output: Path) -> None:
+    """Write the run's state, and the aligner."""
+    save_checkpoint(accelerator, output / "checkpoint")
+    if accelerator.is_main_process:
+        save_clap(clap, output / "clap")
+
+
 def evaluate(config: Config, clap: WooshClap) -> None:
     """Write evaluation.json: what the aligner knows of the held-out clips."""
     clips = load_source(config.data, config.validation_split, clap.sample_rate)
@@ -374,17 +381,16 @@ def main(config: Config) -> None:
             )
             bar.set_postfix(loss=round(means["loss"], 4))
             total = dict.fromkeys(SCALARS, 0.0)
-        due = progress.step % config.save_every == 0 or progress.step == config.steps
-        if due or updates.stopping:
-            save_checkpoint(accelerator, output / "checkpoint")
-            if accelerator.is_main_process:
-                save_clap(averaged(clap, average, source, config), output / "clap")
+        if progress.step % config.save_every == 0 or updates.stopping:
+            save(accelerator, averaged(clap, average, source, config), output)
         if updates.stopping:
             return
 
-    # 7. Evaluation
+    # 7. Save and evaluate
+    final = averaged(clap, average, source, config)
+    save(accelerator, final, output)
     if accelerator.is_main_process:
-        evaluate(config, averaged(clap, average, source, config))
+        evaluate(config, final)
 
 
 if __name__ == "__main__":
