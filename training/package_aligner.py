@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import json
 import shutil
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,6 @@ class Config:
     records: str  # folder for the configuration, log and evaluation of the runs
     manifest: str  # of the training data, for attribution and vocabulary
     split: str
-    categories: str  # JSON list of the Universal Category System
     run: str  # of train_clap.py
     earlier_runs: tuple[str, ...]  # that it went on from or was taught by
     text_encoder_of: str  # model that holds the same text encoder
@@ -43,18 +43,21 @@ class Config:
     size_limit: int  # bytes
 
 
-def vocabulary(manifest: Path, split: str, categories: Path) -> list[str]:
-    """The kinds of sounds of a split's clips, in words: category and subcategory of their `catid`."""
-    words = {
-        row["CatID"]: (row["Category"].lower(), row["SubCategory"].lower())
-        for row in json.loads(categories.read_text(encoding="utf-8"))
-    }
-    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
-    kinds = {row["catid"] for row in rows if row["split"] == split and row.get("catid")}
-    pairs = [words[kind] for kind in kinds]
-    return sorted(
-        {category if sub in ("general", "misc") else f"{category} {sub}" for category, sub in pairs}
-    )
+def vocabulary(manifest: Path, split: str) -> list[str]:
+    """The kinds of sounds of a split's clips (their `catid`), each in the words that most of its clips begin with.
+
+    Captions are what the aligner was trained on: the kinds' own names, "animals dog", are known far less well.
+    """
+    captions: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in map(json.loads, manifest.read_text(encoding="utf-8").splitlines()):
+        if row["split"] == split and row.get("catid"):
+            captions[row["catid"]][row["captions"][0]] += 1
+    return sorted({_most_common(counts) for counts in captions.values()})
+
+
+def _most_common(counts: Counter[str]) -> str:
+    """The text that occurs most often, the shortest of several."""
+    return min(counts, key=lambda text: (-counts[text], len(text), text))
 
 
 def check_text_encoder(trained: WooshTextEncoder, model: str) -> None:
@@ -90,7 +93,7 @@ def main(config: Config) -> None:
     if output.exists():
         shutil.rmtree(output)
     save_clap(clap, output, config.text_encoder_of)
-    words = vocabulary(manifest, config.split, Path(config.categories))
+    words = vocabulary(manifest, config.split)
     (output / "labels.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     (output / "README.md").write_text(model_card(config, parameters))
     (output / "ATTRIBUTION.md").write_text(attribution(read_manifest(manifest, config.split)))

@@ -20,30 +20,23 @@ from woosh.config import load_config
 def config(
     clap_run: Path, text_run: Path, manifest: Path, tmp_path: Path
 ) -> package_aligner.Config:
-    """A model that holds the text encoder, a manifest with kinds of sounds, and the kinds in words."""
+    """A model that holds the text encoder, and a manifest with kinds of sounds."""
     model = tmp_path / "model"
     shutil.copytree(text_run, model)
     (model / "model_index.json").write_text('{"_class_name": "WooshPipeline"}')
-    kinds = ["ANMLDog", "RAIN", "RAIN", "ANMLMisc", "GLASBrk", "GLASBrk"]
+    kinds = ["ANMLDog", "ANMLDog", "ANMLDog", "RAIN", "GLASBrk", "GLASBrk"]
+    captions = ["one bark", "a dog barking", "a dog barking", "rain", "glass", "glass"]
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]
-    lines = [json.dumps(row | {"catid": kind}) for row, kind in zip(rows, kinds, strict=True)]
+    lines = [
+        json.dumps(row | {"catid": kind, "captions": [caption, "x"]})
+        for row, kind, caption in zip(rows, kinds, captions, strict=True)
+    ]
     (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
-    words = [
-        ("ANMLDog", "ANIMALS", "DOG"),
-        ("ANMLMisc", "ANIMALS", "MISC"),
-        ("GLASBrk", "GLASS", "BREAK"),
-        ("RAIN", "RAIN", "GENERAL"),
-    ]
-    categories = [
-        dict(zip(("CatID", "Category", "SubCategory"), row, strict=True)) for row in words
-    ]
-    (tmp_path / "categories.json").write_text(json.dumps(categories))
     return dataclasses.replace(
         load_config(package_aligner.Config, CONFIGS / "package_tiny_clap.yaml"),
         output=str(tmp_path / "aligner"),
         records=str(tmp_path / "records"),
         manifest=str(tmp_path / "manifest.jsonl"),
-        categories=str(tmp_path / "categories.json"),
         run=str(clap_run),
         earlier_runs=(str(clap_run),),
         text_encoder_of=str(model),
@@ -65,7 +58,7 @@ def test_a_packaged_aligner_embeds_as_the_trained_one(
             (packaged.embed_text(["a dog"]), trained.embed_text(["a dog"])),
         ):
             assert torch.allclose(first, second, atol=5e-3)
-    assert (folder / "labels.txt").read_text() == "animals\nanimals dog\nrain\n"
+    assert (folder / "labels.txt").read_text() == "a dog barking\nrain\n"
     text = (folder / "ATTRIBUTION.md").read_text()
     assert all(f"author / {index}" in text for index in range(4)) and "author / 4" not in text
     info = describe_aligner(folder)
