@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from woosh.catalogue import find_model
 from woosh.clap import load_clap, save_clap
 from woosh.config import load_config
 from woosh.datasets import read_manifest
-from woosh.packaging import attribution, copy_records, size_of
+from woosh.packaging import attribution, copy_records, size_of, vocabulary
 from woosh.text import WooshTextEncoder
 from woosh.training import half
 
@@ -41,23 +39,6 @@ class Config:
     text_encoder_of: str  # model that holds the same text encoder
     licence: str  # of the weights, SPDX
     size_limit: int  # bytes
-
-
-def vocabulary(manifest: Path, split: str) -> list[str]:
-    """The kinds of sounds of a split's clips (their `catid`), each in the words that most of its clips begin with.
-
-    Captions are what the aligner was trained on: the kinds' own names, "animals dog", are known far less well.
-    """
-    captions: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in map(json.loads, manifest.read_text(encoding="utf-8").splitlines()):
-        if row["split"] == split and row.get("catid"):
-            captions[row["catid"]][row["captions"][0]] += 1
-    return sorted({_most_common(counts) for counts in captions.values()})
-
-
-def _most_common(counts: Counter[str]) -> str:
-    """The text that occurs most often, the shortest of several."""
-    return min(counts, key=lambda text: (-counts[text], len(text), text))
 
 
 def check_text_encoder(trained: WooshTextEncoder, model: str) -> None:
@@ -93,7 +74,7 @@ def main(config: Config) -> None:
     if output.exists():
         shutil.rmtree(output)
     save_clap(clap, output, config.text_encoder_of)
-    words = vocabulary(manifest, config.split)
+    words = sorted(set(vocabulary(manifest, config.split).values()))
     (output / "labels.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     (output / "README.md").write_text(model_card(config, parameters))
     (output / "ATTRIBUTION.md").write_text(attribution(read_manifest(manifest, config.split)))

@@ -1,9 +1,10 @@
-"""What stands beside weights in a model folder: whose recordings they heard, and how they were made."""
+"""What stands beside weights in a model folder: whose recordings they heard, what kinds, and how they were made."""
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +35,23 @@ def attribution(rows: Sequence[Row]) -> str:
             cells = (row.file, row.author, row.licence, row.url or f"https://github.com/{source}")
             lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def vocabulary(manifest: Path, split: str) -> dict[str, str]:
+    """The kinds of sounds of a split's clips (their `catid`), each in the words that most of its clips begin with.
+
+    Captions are what an aligner is trained on: the kinds' own names, "animals dog", are known far less well.
+    """
+    captions: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in map(json.loads, manifest.read_text(encoding="utf-8").splitlines()):
+        if row["split"] == split and row.get("catid"):
+            captions[row["catid"]][row["captions"][0]] += 1
+    return {kind: _most_common(counts) for kind, counts in captions.items()}
+
+
+def _most_common(counts: Counter[str]) -> str:
+    """The text that occurs most often, the shortest of several."""
+    return min(counts, key=lambda text: (-counts[text], len(text), text))
 
 
 def copy_records(run: Path, name: str, target: Path) -> None:

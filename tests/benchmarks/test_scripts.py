@@ -66,3 +66,11 @@ def test_a_toy_model_against_references(tmp_path: Path) -> None:
     assert "6 generated, 6 reference clips" in out
     assert re.search(r"clap score +-?[\d.]+", out)
     assert "halves of the references" in out and "shuffled captions" in out
+
+
+@pytest.mark.slow
+def test_tags_of_held_out_recordings(shared: Path) -> None:
+    out = run("evaluate_tags", "--manifest", shared / "data" / "sfx" / "manifest.jsonl")
+    first, among = map(float, re.findall(r"([\d.]+)%", out))
+    assert re.match(r"\d+ clips, \d+ labels", out)
+    assert 25 < first < among <= 100
