@@ -3,7 +3,11 @@
 import json
 import math
 import os
+import random
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +74,28 @@ def test_checkpoint_resumes_and_survives_a_kill_between_the_renames(tmp_path: Pa
     folder.rename(tmp_path / "checkpoint.old")  # killed after the first rename
     resume_checkpoint(accelerator, folder)
     assert progress.step == 2 and (model.weight == 2).all()
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    command = [sys.executable, "tests/checkpoint_loop.py", str(tmp_path)]
+    root = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    saved, generator = 0, random.Random(0)
+    for _ in range(4):
+        process = subprocess.Popen(
+            command, cwd=root, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        assert process.stdout is not None
+        first = int(process.stdout.readline().removeprefix("step "))
+        assert saved <= first <= saved + 1  # a save may be complete that was not told
+        for _ in range(generator.randrange(1, 6)):
+            saved = int(process.stdout.readline().removeprefix("step "))
+        time.sleep(generator.random() * 0.02)
+        process.kill()
+        rest = process.stdout.read().split()
+        saved = max(saved, *(int(word) for word in rest if word.isdecimal()), 0)
+        assert process.wait() == -signal.SIGKILL
 
 
 @dataclass(frozen=True)
