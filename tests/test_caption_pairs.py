@@ -1,6 +1,7 @@
 """Pairs of sounds and captions: what a batch follows from, and what belongs together."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from woosh.caption_pairs import Augmentation, PairBatches, caption_groups, varied_caption
 from woosh.datasets import Clip
 
-PLAIN = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0)
-RICH = Augmentation(0.15, 3.0, 0.5, 0.3, 0.5)
+PLAIN = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+RICH = Augmentation(0.15, 3.0, 0.5, 0.4, 0.5, 0.5, 0.3, 0.5)
+RESPONSES = [np.array([1.0, 0.5, -0.3]), np.array([1.0])]
 
 
 def clip(seconds: float, *captions: str) -> Clip:
@@ -24,7 +26,7 @@ CLIPS = [clip(2.0, "rain", "wet"), clip(0.3, "a dog, barking"), clip(1.0, "wet",
 
 
 def batches(augmentation: Augmentation, size: int = 2, seed: int = 0) -> PairBatches:
-    return PairBatches(CLIPS, np.ones(3), 500, size, augmentation, seed)
+    return PairBatches(CLIPS, np.ones(3), 500, size, augmentation, seed, RESPONSES)
 
 
 def test_clips_that_share_a_caption_belong_together_through_others_too() -> None:
@@ -76,3 +78,29 @@ def test_words_are_left_out_but_never_all(caption: str, seed: int) -> None:
 def test_punctuation_is_dropped_alone() -> None:
     only = dataclasses.replace(PLAIN, punctuation_dropout=1.0)
     assert varied_caption("a dog, barking!", only, np.random.default_rng(0)) == "a dog barking"
+
+
+def test_joined_sounds_have_both_captions_and_are_like_no_other() -> None:
+    joined = dataclasses.replace(PLAIN, joined_share=1.0)
+    batch = batches(joined, size=3).batch(0)
+    assert len(set(batch.groups.tolist())) == 3
+    known = {caption for clip in CLIPS for caption in clip.captions}
+    for caption in batch.captions:
+        parts = re.split(r" (?:and|with|beside) ", caption)
+        assert len(parts) == 2 and set(parts) <= known
+    some = dataclasses.replace(PLAIN, joined_share=0.5)
+    seen = [group for number in range(40) for group in batches(some).batch(number).groups.tolist()]
+    assert 0.3 < np.mean([group < 0 for group in seen]) < 0.7
+
+
+def test_polarity_and_responses_are_heard() -> None:
+    plain = batches(PLAIN).batch(1).audio
+    turned = batches(dataclasses.replace(PLAIN, polarity_share=1.0)).batch(1).audio
+    cosine = torch.nn.functional.cosine_similarity(plain, turned, dim=1)
+    assert torch.allclose(cosine[0], torch.tensor(-1.0), atol=1e-5)
+    wet = PairBatches(
+        CLIPS, np.ones(3), 500, 2, dataclasses.replace(PLAIN, response_share=1.0), 0, RESPONSES[:1]
+    ).batch(1)
+    assert not torch.allclose(wet.audio, plain, atol=1e-2)
+    with pytest.raises(ValueError, match="no impulse responses"):
+        PairBatches(CLIPS, np.ones(3), 500, 2, dataclasses.replace(PLAIN, response_share=0.1), 0)

@@ -25,6 +25,7 @@ from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from woosh.augmentation import load_responses
 from woosh.caption_pairs import Augmentation, PairBatch, PairBatches
 from woosh.clap import (
     SEGMENT_SECONDS,
@@ -98,6 +99,10 @@ class Config:
     speed: float
     colour_decibels: float
     mixed_share: float
+    joined_share: float
+    responses: str | None  # folder of impulse responses
+    response_share: float
+    polarity_share: float
     word_dropout: float
     punctuation_dropout: float
     batch_size: int  # pairs per process; they meet over all processes
@@ -257,11 +262,17 @@ def pair_source(config: Config, sample_rate: int) -> PairBatches:
         config.speed,
         config.colour_decibels,
         config.mixed_share,
+        config.joined_share,
+        config.response_share,
+        config.polarity_share,
         config.word_dropout,
         config.punctuation_dropout,
     )
     samples = round(config.crop_seconds * sample_rate)
-    return PairBatches(clips, weights, samples, config.batch_size, augmentation, config.seed)
+    responses = load_responses(Path(config.responses), sample_rate) if config.responses else ()
+    return PairBatches(
+        clips, weights, samples, config.batch_size, augmentation, config.seed, responses
+    )
 
 
 def inputs_of(

@@ -10,8 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from woosh.augmentation import at_speed, coloured, with_another_under
+from woosh.augmentation import (
+    at_speed,
+    coloured,
+    mixed_as_equals,
+    through_response,
+    with_another_under,
+)
 from woosh.datasets import Clip, crop
+
+JOINING_WORDS = ("and", "with", "beside")
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,10 @@ class Augmentation:
     Args:
         speed: greatest change of speed, and of pitch with it, as a share.
         colour: standard deviation in dB of a smooth random filter.
-        mixed_share: of the crops that get another sound under them.
+        mixed_share: of the crops that get another sound under them, which the caption does not tell.
+        joined_share: of the crops that are two sounds at once, with both captions.
+        response_share: of the crops that go through an impulse response.
+        polarity_share: of the crops that are turned upside down.
         word_dropout: chance of a word to be left out of its caption.
         punctuation_dropout: chance of a caption to lose its punctuation.
     """
@@ -29,6 +40,9 @@ class Augmentation:
     speed: float
     colour: float
     mixed_share: float
+    joined_share: float
+    response_share: float
+    polarity_share: float
     word_dropout: float
     punctuation_dropout: float
 
@@ -79,6 +93,7 @@ class PairBatches:
         batch_size: pairs.
         augmentation: of sounds and captions.
         seed: of all draws.
+        responses: impulse responses (R,) at the clips' rate.
     """
 
     def __init__(
@@ -89,7 +104,11 @@ class PairBatches:
         batch_size: int,
         augmentation: Augmentation,
         seed: int,
+        responses: Sequence[np.ndarray] = (),
     ) -> None:
+        if augmentation.response_share and not responses:
+            raise ValueError("response_share is above 0, but there are no impulse responses")
+        self.responses = responses
         self.clips, self.samples, self.batch_size = clips, samples, batch_size
         self.augmentation, self.seed = augmentation, seed
         self.chances = np.asarray(weights, dtype=np.float64) / np.sum(weights)
@@ -102,26 +121,51 @@ class PairBatches:
         drawn = generator.choice(
             len(self.clips), self.batch_size, replace=not enough, p=self.chances
         )
-        sounds = [self._sound(self.clips[row], generator) for row in drawn]
-        captions = tuple(self._caption(self.clips[row], generator) for row in drawn)
+        sounds, captions = [], []
+        groups = self.groups[drawn].copy()
+        for place, row in enumerate(drawn):
+            sound, caption = self._vary(row, generator)
+            if self._happens(self.augmentation.joined_share, generator):
+                other, beside = self._vary(
+                    int(generator.choice(len(self.clips), p=self.chances)), generator
+                )
+                sound = mixed_as_equals(sound, other, generator)
+                caption = f"{caption} {JOINING_WORDS[int(generator.integers(len(JOINING_WORDS)))]} {beside}"
+                groups[place] = -1 - place  # like no other clip of the batch
+            sounds.append(self._finish(sound, generator))
+            captions.append(caption)
         audio = np.stack([np.pad(sound, (0, self.samples - len(sound))) for sound in sounds])
         return PairBatch(
             torch.from_numpy(audio.astype(np.float32)),
             torch.tensor([len(sound) for sound in sounds]),
-            captions,
-            torch.from_numpy(self.groups[drawn]),
+            tuple(captions),
+            torch.from_numpy(groups),
         )
 
-    def _sound(self, clip: Clip, generator: np.random.Generator) -> np.ndarray:
-        """A crop of a clip, or all of a shorter one: (up to `samples`,), its peak between 0.05 and 1."""
-        settings = self.augmentation
+    def _vary(self, row: int, generator: np.random.Generator) -> tuple[np.ndarray, str]:
+        """A crop of a clip (up to `samples`,), or all of a shorter one, and one of its captions."""
+        settings, clip = self.augmentation, self.clips[row]
         audio = self._stretch(clip, generator)
         audio = at_speed(audio, np.exp(generator.uniform(-1, 1) * np.log1p(settings.speed)))
         audio = coloured(audio[: self.samples], settings.colour, generator)
-        if generator.random() < settings.mixed_share:
+        return audio, self._caption(clip, generator)
+
+    def _finish(self, audio: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """What does not change the caption, and a peak between 0.05 and 1."""
+        settings = self.augmentation
+        if self._happens(settings.mixed_share, generator):
             other = self.clips[int(generator.integers(len(self.clips)))]
             audio = with_another_under(audio, np.resize(other.audio, len(audio)), generator)
+        if self._happens(settings.response_share, generator):
+            audio = through_response(
+                audio, self.responses[int(generator.integers(len(self.responses)))]
+            )
+        if self._happens(settings.polarity_share, generator):
+            audio = -audio
         return audio * 0.05 ** generator.random() / max(np.abs(audio).max(), 1e-4)
+
+    def _happens(self, share: float, generator: np.random.Generator) -> bool:
+        return share > 0 and generator.random() < share
 
     def _stretch(self, clip: Clip, generator: np.random.Generator) -> np.ndarray:
         """What is cropped before its speed changes, long enough to fill a crop afterwards."""
