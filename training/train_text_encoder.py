@@ -48,6 +48,7 @@ from woosh.text import WooshTextEncoder, load_tokenizer
 from woosh.training import (
     Log,
     Progress,
+    Updates,
     cosine_schedule,
     moving_average,
     resume_checkpoint,
@@ -80,6 +81,8 @@ class Config:
     weight_decay: float
     similarity_weight: float
     ema_decay: float
+    clip_norm: float
+    non_finite: str  # "stop" or "skip", when a loss or a gradient is NaN or infinite
     precision: str  # "no" or "bf16"
     seed: int
     log_every: int
@@ -311,25 +314,36 @@ def main(config: Config) -> None:
     if config.resume:
         resume_checkpoint(accelerator, output / "checkpoint")
 
+    updates = Updates(
+        accelerator,
+        [optimizer],
+        [schedule],
+        student.parameters(),
+        config.clip_norm,
+        config.non_finite,
+        output,
+        progress,
+    )
+
     # 6. Loop
     log = Log(output, config, progress.step)
     bar = tqdm(range(progress.step, config.steps), initial=progress.step, total=config.steps)
     for step in bar:
         batch = draw_batch(tokenizer, corpus.train, config, step)
         loss, logs = training_step(student, batch, config.similarity_weight)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(student.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        updates.apply(loss, step)
         average.update_parameters(accelerator.unwrap_model(student))
         progress.step = step + 1
         bar.set_postfix(loss=f"{logs['loss'].item():.4f}")
         if progress.step % config.log_every == 0:
             scalars = {name: value.item() for name, value in logs.items()}
+            scalars |= {"gradient_norm": updates.gradient_norm, "skipped": updates.skipped}
             log.write(progress.step, scalars, config.log_every * config.batch_size, "phrases")
-        if progress.step % config.save_every == 0 or progress.step == config.steps:
+        due = progress.step % config.save_every == 0 or progress.step == config.steps
+        if due or updates.stopping:
             save_checkpoint(accelerator, output / "checkpoint")
+        if updates.stopping:
+            return
 
     # 7. Save
     averaged = cast(Student, average.module)
