@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from woosh.datasets import (
     Clip,
     CropDataset,
+    NumberedBatches,
     crop,
     load_clips,
     procedural_clips,
@@ -161,3 +162,13 @@ def test_procedural_clips_are_the_sounds_of_their_seeds() -> None:
     first, second = procedural_clips(2, seed=3)
     assert (first.name, second.name) == ("procedural/3", "procedural/4")
     assert np.array_equal(second.audio, procedural_clips(1, seed=4)[0].audio)
+
+
+def test_numbered_batches_go_on_from_where_they_are_asked() -> None:
+    class Squares:
+        def batch(self, number: int) -> int:
+            return number**2
+
+    batches = NumberedBatches(Squares(), 3, 2)
+    assert len(batches) == 2
+    assert [batches[index] for index in range(2)] == [(3, 9), (4, 16)]

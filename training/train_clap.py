@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from woosh.augmentation import load_responses
@@ -31,12 +31,12 @@ from woosh.clap import (
     SEGMENT_SECONDS,
     ClapHead,
     WooshClap,
+    cut_segments,
     features_of,
     load_clap,
     normalise_text,
     rounded_segments,
     save_clap,
-    segments,
 )
 from woosh.config import load_config
 from woosh.contrastive import (
@@ -48,7 +48,7 @@ from woosh.contrastive import (
     similarity,
 )
 from woosh.data.sources import load_source
-from woosh.datasets import procedural_clips
+from woosh.datasets import NumberedBatches, procedural_clips
 from woosh.log_mel import LogMel
 from woosh.mobilenet import MobileNet
 from woosh.passt_weights import load_passt
@@ -120,19 +120,6 @@ class Config:
     log_every: int
     save_every: int
     resume: bool  # continue from the output folder's checkpoint
-
-
-class Batches(Dataset):
-    """The batches from `start` on as a map-style data set, for the loader to split by process."""
-
-    def __init__(self, source: PairBatches, start: int, count: int) -> None:
-        self.source, self.start, self.count = source, start, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> tuple[int, PairBatch]:
-        return self.start + index, self.source.batch(self.start + index)
 
 
 class Towers(nn.Module):
@@ -211,11 +198,7 @@ def estimated_scores(
 def cut(batch: PairBatch, size: int, padding: str) -> tuple[Tensor, Tensor]:
     """The segments of all clips of a batch (N, size), and how many each clip has (B,)."""
     counts = rounded_segments(batch.lengths, size)
-    parts = [
-        segments(clip[: int(length)], int(count), size, padding)
-        for clip, length, count in zip(batch.audio, batch.lengths, counts, strict=True)
-    ]
-    return torch.cat(parts), counts
+    return cut_segments(batch.audio, batch.lengths, counts, size, padding), counts
 
 
 def build_clap(config: Config) -> WooshClap:
@@ -364,7 +347,7 @@ def main(config: Config) -> None:
         progress,
     )
     processes, rank = accelerator.num_processes, accelerator.process_index
-    remaining = Batches(
+    remaining = NumberedBatches(
         source, progress.step * processes, (config.steps - progress.step) * processes
     )
     order = range(rank, len(remaining), processes)

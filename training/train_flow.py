@@ -18,13 +18,14 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from woosh.config import load_config
+from woosh.datasets import NumberedBatches
 from woosh.flow import flow_loss, interpolate, sample_times, target_velocity
-from woosh.latents import LatentBatch, LatentBatches, load_latents
+from woosh.latents import LatentBatches, load_latents
 from woosh.phrases import varied
 from woosh.text import WooshTextEncoder, load_tokenizer, tokenize
 from woosh.training import (
@@ -85,19 +86,6 @@ class Config:
     log_every: int
     save_every: int
     resume: bool  # continue from the output folder's checkpoint
-
-
-class Batches(Dataset):
-    """The batches from `start` on as a map-style data set, for the loader to split by process."""
-
-    def __init__(self, source: LatentBatches, start: int, count: int) -> None:
-        self.source, self.start, self.count = source, start, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> tuple[int, LatentBatch]:
-        return self.start + index, self.source.batch(self.start + index)
 
 
 def training_step(
@@ -257,7 +245,7 @@ def main(config: Config) -> None:
         output,
         progress,
     )
-    remaining = Batches(
+    remaining = NumberedBatches(
         source, progress.step * processes, (config.steps - progress.step) * processes
     )
     loader = DataLoader(remaining, batch_size=None, sampler=range(rank, len(remaining), processes))

@@ -125,14 +125,11 @@ class WooshClap:
         lengths = lengths.clamp(max=LONGEST_SECONDS * self.sample_rate)
         size = SEGMENT_SECONDS * self.sample_rate
         heard, divisors = segment_counts(lengths, size, self.head.released_mean)
-        parts = [
-            segments(clip[: int(length)], int(count), size, self.head.padding)
-            for clip, length, count in zip(audio, lengths, heard, strict=True)
-        ]
+        parts = cut_segments(audio, lengths, heard, size, self.head.padding)
         features = torch.cat(
             [
                 features_of(self.audio_encoder, self.log_mel(part))
-                for part in torch.cat(parts).split(SEGMENTS_AT_ONCE)
+                for part in parts.split(SEGMENTS_AT_ONCE)
             ]
         )  # (N, audio_width) of all segments
         sums = torch.stack([part.sum(dim=0) for part in features.split(heard.tolist())])
@@ -182,6 +179,16 @@ def rounded_segments(lengths: Tensor, size: int) -> Tensor:
     """Segments that sounds fill, a rest below a twentieth left out: max(1, ceil(round(10 L / N) / 10))."""
     tenths = torch.round(10 * lengths.double() / size)
     return torch.ceil(tenths / 10).long().clamp(min=1)
+
+
+def cut_segments(audio: Tensor, lengths: Tensor, counts: Tensor, size: int, padding: str) -> Tensor:
+    """Sounds (B, S) of true lengths (B,) as `counts` (B,) segments each: (N, size), those of the first one first."""
+    return torch.cat(
+        [
+            segments(sound[: int(length)], int(count), size, padding)
+            for sound, length, count in zip(audio, lengths, counts, strict=True)
+        ]
+    )
 
 
 def segments(audio: Tensor, count: int, size: int, padding: str) -> Tensor:

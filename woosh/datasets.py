@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Generic, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -19,6 +19,7 @@ from woosh.procedural import generate
 from woosh.procedural.synthesis import RATE as PROCEDURAL_RATE
 
 logger = logging.getLogger(__name__)
+Batch = TypeVar("Batch", covariant=True)
 
 SHORTEST = 0.05  # seconds; anything below is a click without content
 SILENCE = 1e-4  # peak under which a clip or a crop counts as silent
@@ -273,3 +274,23 @@ class CropDataset(Dataset):
         peak = np.abs(audio).max()
         gain = 0.25 ** generator.random() * generator.choice((-1.0, 1.0)) / max(peak, SILENCE)
         return (audio * gain)[None].astype(np.float32)
+
+
+class Numbered(Protocol[Batch]):
+    """Whatever gives a batch by its number."""
+
+    def batch(self, number: int) -> Batch: ...
+
+
+class NumberedBatches(Dataset, Generic[Batch]):
+    """The batches from `start` on as a map-style data set, for the loader to split by process."""
+
+    def __init__(self, source: Numbered[Batch], start: int, count: int) -> None:
+        self.source, self.start, self.count = source, start, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[int, Batch]:
+        """The batch's number, and the batch."""
+        return self.start + index, self.source.batch(self.start + index)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from usearch.index import Index
 
 from woosh.search import vectors
 from woosh.search.vectors import keys_of, nearest, new_index, read_vectors, write_vectors
@@ -20,7 +21,7 @@ def clustered(count: int, seed: int = 0) -> np.ndarray:
     return rows.astype(np.float16).astype(np.float32)
 
 
-def filled(rows: np.ndarray, first_key: int = 0):  # noqa: ANN201
+def filled(rows: np.ndarray, first_key: int = 0) -> Index:
     index = new_index(WIDTH)
     index.add(np.arange(first_key, first_key + len(rows), dtype=np.uint64), rows)
     return index
