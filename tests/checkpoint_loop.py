@@ -7,10 +7,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from woosh.training import Progress, resume_checkpoint, save_checkpoint
+from woosh.training import Progress, list_checkpoints, resume_checkpoint, save_checkpoint
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) / "checkpoint"
+    folder = Path(sys.argv[1])
     accelerator, progress = Accelerator(cpu=True), Progress()
 
     def tell() -> None:
@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
     model = accelerator.prepare(nn.Linear(300, 300))
     accelerator.register_for_checkpointing(progress)
-    if list(folder.parent.glob("checkpoint*")):
+    if list_checkpoints(folder):
         resume_checkpoint(accelerator, folder)
         assert (model.weight == progress.step).all(), "weights and step are of one checkpoint"
     tell()
@@ -27,5 +27,5 @@ if __name__ == "__main__":
         progress.step += 1
         with torch.no_grad():
             model.weight.fill_(progress.step)
-        save_checkpoint(accelerator, folder)
+        save_checkpoint(accelerator, folder, progress.step, kept=2)
         tell()

@@ -69,7 +69,7 @@ def test_every_parameter_gets_a_gradient() -> None:
 
 def make_magnitude_autoencoder() -> WooshAutoencoder:
     clips = 0.1 * torch.randn(3, 9600, generator=torch.Generator().manual_seed(1))
-    return add_magnitude_channels(make_autoencoder(), 3, clips)
+    return add_magnitude_channels(make_autoencoder(), 3, clips[:, None])
 
 
 def test_magnitude_channels_are_the_principal_components_of_the_levels() -> None:
@@ -79,7 +79,7 @@ def test_magnitude_channels_are_the_principal_components_of_the_levels() -> None
     spectrum = torch.fft.rfft(clips)
     gains = torch.nn.functional.interpolate(0.3 * mixing.T[None, :4], spectrum.shape[1])[0]
     clips = torch.fft.irfft(spectrum * gains.exp())
-    model = add_magnitude_channels(old, 6, clips)
+    model = add_magnitude_channels(old, 6, clips[:, None])
     with torch.no_grad():
         frames = torch.cat([levels(old.stft(clip[None, None]))[0] for clip in clips], dim=1)
         latents = model.encode_generated(clips[:, None])  # (4, 6, T)
@@ -127,7 +127,7 @@ def test_magnitude_channels_are_decoded_alone() -> None:
 def test_new_magnitude_channels_leave_the_others_as_they_are(tmp_path: Path) -> None:
     old, audio = make_autoencoder().eval(), torch.randn(1, 1, 9600)
     old.latent_std.fill_(2.0)
-    new = add_magnitude_channels(old, 3, torch.randn(2, 4800)).eval()
+    new = add_magnitude_channels(old, 3, torch.randn(2, 1, 4800)).eval()
     new.save_pretrained(tmp_path)
     again = WooshAutoencoder.from_pretrained(tmp_path)
     with torch.no_grad():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from woosh.config import load_config
+from woosh.config import load_config, plain_values, replace_fields
 
 ROOT = Path(__file__).parents[1]
 RECIPES = {
@@ -19,6 +19,10 @@ RECIPES = {
     "flow_tiny": "train_flow",
     "flow_tiny_fine": "train_flow",
     "flow_tiny_steady": "train_flow",
+    "objective_woosh": "train_flow",
+    "objective_plain": "train_flow",
+    "objective_edm": "train_flow",
+    "objective_uniform": "train_flow",
     "clap_tiny": "train_clap",
     "clap_public": "train_clap",
     "text_encoder_tiny": "train_text_encoder",
@@ -83,3 +87,29 @@ def test_bad_override_and_missing_file(tmp_path: Path) -> None:
 def test_every_shipped_file_fits_its_recipe(path: Path) -> None:
     recipe = importlib.import_module(f"training.{RECIPES[path.stem]}")
     assert load_config(recipe.Config, path)
+
+
+@dataclass(frozen=True)
+class Inner:
+    depth: int
+    width: float = 2.0
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    inner: Inner
+
+
+def test_a_dataclass_among_the_fields_stands_in_the_same_file(tmp_path: Path) -> None:
+    config = load_config(Outer, write(tmp_path, "name: a\ndepth: 3\n"), ["width=4"])
+    assert config == Outer("a", Inner(3, 4.0))
+    assert plain_values(config) == {"name": "a", "depth": 3, "width": 4.0}
+    assert replace_fields(config, name="b", depth=5) == Outer("b", Inner(5, 4.0))
+    assert replace_fields(config, inner=Inner(7)) == Outer("a", Inner(7))
+    with pytest.raises(TypeError, match="height"):
+        replace_fields(config, height=1)
+    with pytest.raises(ValueError, match="unknown keys .'inner'"):
+        load_config(Outer, write(tmp_path, "name: a\ndepth: 3\ninner: 1\n"))
+    with pytest.raises(ValueError, match="missing keys .'depth'"):
+        load_config(Outer, write(tmp_path, "name: a\n"))

@@ -1,4 +1,4 @@
-"""Manifests, bad files, crops that follow from their number alone."""
+"""Manifests, bad files, channels, and batches by their numbers."""
 
 import json
 import logging
@@ -7,17 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from woosh.datasets import (
-    Clip,
-    CropDataset,
     NumberedBatches,
-    crop,
     load_clips,
     procedural_clips,
     read_manifest,
+    with_channels,
 )
 
 
@@ -99,63 +95,21 @@ def test_missing_manifest_and_split(tmp_path: Path) -> None:
     assert len(read_manifest(path, "train")) == 10
 
 
-@given(length=st.integers(1, 3000), samples=st.integers(1, 2000), seed=st.integers(0, 10))
-def test_crops_have_the_asked_length_and_hold_the_sound(
-    length: int, samples: int, seed: int
-) -> None:
-    audio = np.arange(1, length + 1, dtype=np.float32)
-    piece = crop(audio, samples, np.random.default_rng(seed))
-    assert piece.shape == (samples,)
-    if (piece == 0).any() or length >= samples:  # a stretch, or the whole in zeros
-        inside = piece[piece > 0]
-        assert len(inside) == min(length, samples)
-        assert np.array_equal(np.diff(inside), np.ones(len(inside) - 1))
-    else:  # the whole between its mirror images
-        assert set(piece) == set(audio)
-        assert np.array_equal(np.abs(np.diff(piece)), np.ones(samples - 1))
+def test_channels_become_mono_or_stereo() -> None:
+    stereo = np.stack([np.ones(5), np.zeros(5)]).astype(np.float32)
+    assert np.array_equal(with_channels(stereo, 1), np.full(5, 0.5))
+    assert np.array_equal(with_channels(stereo, 2), stereo)
+    assert with_channels(stereo[:1], 2).tolist() == [[1] * 5] * 2
+    with pytest.raises(ValueError, match="3 channels cannot be made 2"):
+        with_channels(np.zeros((3, 5)), 2)
 
 
-def test_short_sounds_are_mirrored_half_of_the_times_and_ends_are_frequent() -> None:
-    draws = [crop(np.ones(100), 300, np.random.default_rng(seed)) for seed in range(400)]
-    assert 160 < sum(draw.min() == 1 for draw in draws) < 240
-    starts = [crop(np.arange(8000), 1600, np.random.default_rng(seed))[0] for seed in range(400)]
-    assert min(starts) == 0 and max(starts) == 6400
-    assert all(5 < starts.count(end) < 30 for end in (0, 6400))  # 200 of 6,801 places each
-
-
-def test_silent_stretches_are_drawn_again() -> None:
-    audio = np.zeros(48_000, dtype=np.float32)
-    audio[:12_000] = 0.5
-    loud = [
-        np.abs(crop(audio, 4800, np.random.default_rng(seed), tries=30)).max() > 0
-        for seed in range(50)
-    ]
-    assert all(loud)
-
-
-def test_a_crop_follows_from_seed_and_number() -> None:
-    clips = [
-        Clip(np.random.default_rng(i).standard_normal(9000).astype(np.float32), ("a",), str(i))
-        for i in range(3)
-    ]
-    weights = np.ones(3)
-    whole = CropDataset(clips, weights, 1000, 12, seed=5)
-    resumed = CropDataset(clips, weights, 1000, 12, seed=5, start=7)
-    assert (len(whole), len(resumed)) == (12, 5)
-    assert np.array_equal(whole[9], resumed[2])
-    assert whole[0].shape == (1, 1000) and whole[0].dtype == np.float32
-    assert not np.array_equal(whole[0], whole[1])
-    other = CropDataset(clips, weights, 1000, 12, seed=6)
-    assert not np.array_equal(whole[0], other[0])
-    peaks = [np.abs(whole[i]).max() for i in range(12)]
-    assert 0.24 < min(peaks) <= max(peaks) < 1.01
-
-
-def test_weights_decide_who_is_drawn() -> None:
-    clips = [Clip(np.full(2000, 0.1 + i, dtype=np.float32), ("a",), str(i)) for i in range(2)]
-    rising = [Clip(np.linspace(0.1, 1, 2000, dtype=np.float32), ("a",), "rising"), clips[1]]
-    crops = CropDataset(rising, np.array([1.0, 0.0]), 500, 40, seed=0)
-    assert all(np.ptp(crops[i]) > 0.01 for i in range(40))
+def test_stereo_files_are_read_as_they_are(tmp_path: Path) -> None:
+    rows = read_manifest(write_folder(tmp_path))
+    clips = {clip.name: clip.audio for clip in load_clips(rows, tmp_path, channels=2)}
+    left, right = clips["stereo.flac"]
+    assert np.allclose(right, -0.5 * left, atol=1e-3)
+    assert np.array_equal(*clips["mono.wav"])
 
 
 def test_procedural_clips_are_the_sounds_of_their_seeds() -> None:

@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from woosh.latents import (
+    Common,
+    Crops,
     LatentBatches,
-    LatentCache,
     LatentClip,
     fit_length,
     load_latents,
-    save_latents,
+    streamed_latents,
+    write_common,
+    write_latents,
 )
 
 SILENCE = torch.full((4, 10), -9.0)
@@ -31,20 +34,27 @@ def ramp(frames: int, continuous: bool) -> LatentClip:
     return dataclasses.replace(clip(frames), latents=places, continuous=continuous)
 
 
-def batches(clips: list[LatentClip], **changes: object) -> LatentBatches:
+COMMON = Common(SILENCE, WEIGHT, None, None)
+
+
+def crops(**changes: object) -> Crops:
     settings = {
+        "common": COMMON,
         "lengths": (100, 500),
         "chances": (1.0, 1.0),
         "frames_per_batch": 1000,
-        "favoured": ("dog",),
-        "favoured_share": 0.5,
-        "short_share": 0.1,
         "caption_dropout": 0.2,
         "latent_rate": 100.0,
         "seed": 0,
         **changes,
     }
-    return LatentBatches(clips, SILENCE, **settings)  # type: ignore[arg-type]
+    return Crops(**settings)  # type: ignore[arg-type]
+
+
+def batches(clips: list[LatentClip], **changes: object) -> LatentBatches:
+    settings = {"favoured": ("dog",), "favoured_share": 0.5, "short_share": 0.1}
+    settings |= {name: changes.pop(name) for name in tuple(changes) if name in settings}
+    return LatentBatches(clips, crops(**changes), **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -52,24 +62,66 @@ def clips() -> list[LatentClip]:
     return [clip(500, "dog", 1.0, "dog"), clip(500, "", 2.0, "long"), clip(60, "", 3.0, "short")]
 
 
-def test_save_and_load(tmp_path: Path, clips: list[LatentClip]) -> None:
-    save_latents(tmp_path, LatentCache(clips, SILENCE, WEIGHT))
-    loaded, silence, weight = load_latents(tmp_path)
-    assert torch.equal(silence.float(), SILENCE) and torch.equal(weight, WEIGHT)
-    for before, after in zip(clips, loaded, strict=True):
-        assert torch.equal(before.latents, after.latents.float())
-        assert dataclasses.replace(before, latents=SILENCE) == dataclasses.replace(
-            after, latents=SILENCE
+def save(folder: Path, clips: list[LatentClip], dtype: torch.dtype = torch.float16) -> None:
+    """Two shards, and what belongs to all."""
+    for number in range(2):
+        write_latents(folder / f"latents-{number}.tar", clips[number::2], dtype)
+    write_common(folder, COMMON)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_save_and_load(tmp_path: Path, clips: list[LatentClip], dtype: torch.dtype) -> None:
+    states = (torch.randn(3, 5), torch.randn(4, 5))
+    clips[1] = dataclasses.replace(clips[1], states=states, captions=("a", "b"))
+    save(tmp_path, clips, dtype)
+    loaded, common = load_latents(tmp_path)
+    assert torch.equal(common.silence, SILENCE) and torch.equal(common.channel_weight, WEIGHT)
+    for before, after in zip((clips[0], clips[2], clips[1]), loaded, strict=True):
+        assert torch.equal(before.latents, after.latents) and after.latents.dtype == dtype
+        assert dataclasses.replace(before, latents=SILENCE, states=()) == dataclasses.replace(
+            after, latents=SILENCE, states=()
         )
+        for first, second in zip(before.states, after.states, strict=True):
+            assert torch.equal(first.to(dtype), second)
 
 
 def test_a_missing_or_torn_cache_is_an_error(tmp_path: Path, clips: list[LatentClip]) -> None:
     with pytest.raises(FileNotFoundError, match="encode_latents"):
         load_latents(tmp_path)
-    save_latents(tmp_path, LatentCache(clips, SILENCE, WEIGHT))
-    (tmp_path / "index.json").write_text("[]")
-    with pytest.raises(ValueError, match="encode again"):
+    save(tmp_path, clips)
+    whole = (tmp_path / "latents-0.tar").read_bytes()
+    (tmp_path / "latents-0.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"latents-0.tar"):
         load_latents(tmp_path)
+
+
+def test_captions_come_with_their_own_states_padded() -> None:
+    states = (torch.ones(2, 5), torch.full((4, 5), 2.0))
+    both = dataclasses.replace(clip(500), captions=("one", "two"), states=states)
+    common = COMMON._replace(empty_states=torch.full((1, 5), 7.0), text_tokens=6)
+    batch = batches([both], favoured=(), common=common, frames_per_batch=20_000).batch(0)
+    assert batch.states is not None and batch.mask is not None
+    assert batch.states.shape == (len(batch.captions), 6, 5)
+    expected = {"one": (2, 1.0), "two": (4, 2.0), "": (1, 7.0)}
+    assert set(batch.captions) == set(expected)
+    for caption, state, mask in zip(batch.captions, batch.states, batch.mask, strict=True):
+        tokens, value = expected[caption]
+        assert mask.tolist() == [1.0] * tokens + [0.0] * (6 - tokens)
+        assert (state[:tokens] == value).all() and (state[tokens:] == 0).all()
+    assert batches([clip(500)], favoured=()).batch(0).states is None
+
+
+def test_a_stream_gives_the_batches_of_its_clips_in_a_shuffled_order(tmp_path: Path) -> None:
+    many = [clip(100 + i, value=float(i), name=str(i)) for i in range(12)]
+    save(tmp_path, many)
+    stream = streamed_latents(crops(frames_per_batch=300, lengths=(100,), chances=(1.0,)), tmp_path)
+    found = [batch for batch, _ in zip(stream, range(4), strict=False)]
+    assert [number for number, _ in found] == [0, 1, 2, 3]
+    values = [int(row[0, 0]) for _, batch in found for row in batch.latents]
+    assert sorted(values) == list(range(12)) and values != sorted(values)
+    again = [batch for batch, _ in zip(stream, range(4), strict=False)]
+    for (_, first), (_, second) in zip(found, again, strict=True):
+        assert torch.equal(first.latents, second.latents) and first.captions == second.captions
 
 
 @pytest.mark.parametrize("count", [10, 300, 599, 600, 800])

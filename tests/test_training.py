@@ -19,11 +19,15 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from woosh.training import (
     Log,
+    MovingAverage,
+    Objective,
     Progress,
     Updates,
+    adamw,
     cosine_schedule,
-    half,
-    moving_average,
+    list_checkpoints,
+    muon,
+    prepare_blocks,
     resume_checkpoint,
     save_checkpoint,
 )
@@ -43,37 +47,83 @@ def test_schedule_warms_up_and_falls_to_its_fraction() -> None:
 
 
 def test_moving_average_is_the_closed_form() -> None:
-    model = nn.Linear(1, 1, bias=False)
-    average = moving_average(model, 0.9)
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, affine=False))
+    average = MovingAverage(model, 0.9)
+    average.follow(model)
     with torch.no_grad():
         for value in (1.0, 2.0, 3.0):
-            model.weight.fill_(value)
-            average.update_parameters(model)
+            model[0].weight.fill_(value)
+            model[1].running_mean.fill_(value)
+            average.update()
     expected = 1.0  # the first update copies
     for value in (2.0, 3.0):
         expected = 0.9 * expected + 0.1 * value
-    assert math.isclose(average.module.weight.item(), expected, rel_tol=1e-6)
+    made = average.module()
+    assert math.isclose(made[0].weight.item(), expected, rel_tol=1e-6)
+    assert made[1].running_mean.item() == 3.0 and model[0].weight.item() == 3.0
+    other = MovingAverage(model, 0.9)
+    other.follow(model)
+    other.load_state_dict(average.state_dict())
+    assert torch.equal(other.module()[0].weight, made[0].weight) and other.updates == 3
+    with pytest.raises(ValueError, match="ema_decay is 1"):
+        MovingAverage(model, 1.0)
 
 
-def test_checkpoint_resumes_and_survives_a_kill_between_the_renames(tmp_path: Path) -> None:
+def filled(value: int) -> tuple[Accelerator, nn.Module, Progress]:
     accelerator, model, progress = Accelerator(), nn.Linear(2, 2), Progress()
     model = accelerator.prepare(model)
     accelerator.register_for_checkpointing(progress)
-    folder = tmp_path / "checkpoint"
-    with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        resume_checkpoint(accelerator, folder)
-    for step in (1, 2):
-        progress.step = step
-        with torch.no_grad():
-            model.weight.fill_(step)
-        save_checkpoint(accelerator, folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
-    progress.step = 9
+    fill(model, progress, value)
+    return accelerator, model, progress
+
+
+def fill(model: nn.Module, progress: Progress, value: int) -> None:
+    progress.step = value
     with torch.no_grad():
-        model.weight.fill_(9)
-    folder.rename(tmp_path / "checkpoint.old")  # killed after the first rename
-    resume_checkpoint(accelerator, folder)
-    assert progress.step == 2 and (model.weight == 2).all()
+        model.weight.fill_(value)
+
+
+def test_checkpoints_rotate_and_the_newest_complete_one_is_resumed(tmp_path: Path) -> None:
+    accelerator, model, progress = filled(0)
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        resume_checkpoint(accelerator, tmp_path)
+    for step in (5, 9, 10, 100):
+        fill(model, progress, step)
+        save_checkpoint(accelerator, tmp_path, step, kept=2)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-10", "step-100"]
+    (tmp_path / "step-200.partial").mkdir()  # killed while it was written
+    fill(model, progress, 0)
+    resume_checkpoint(accelerator, tmp_path)
+    assert progress.step == 100 and (model.weight == 100).all()
+    fill(model, progress, 7)
+    save_checkpoint(accelerator, tmp_path, 100, kept=2)  # is there, and stays as it is
+    resume_checkpoint(accelerator, tmp_path)
+    assert progress.step == 100
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path: Path) -> None:
+    """Files may grow to 1 kB only, as on a disk without space."""
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from accelerate import Accelerator
+from torch import nn
+from woosh.training import save_checkpoint
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+accelerator = Accelerator(cpu=True)
+accelerator.prepare(nn.Linear(300, 300))
+save_checkpoint(accelerator, Path(sys.argv[1]), 1, kept=1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+save_checkpoint(accelerator, Path(sys.argv[1]), 2, kept=1)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("OSError: the checkpoint") and "step-2 could not be written" in last
+    assert last.endswith(f"the last good one is {tmp_path / 'step-1'}")
+    assert [path.name for path in tmp_path.iterdir()] == ["step-1"]
 
 
 @pytest.mark.slow
@@ -119,30 +169,25 @@ def test_log_starts_anew_or_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").read_text() == ""
 
 
-def test_half_refuses_what_it_cannot_hold() -> None:
-    model = nn.Linear(2, 2)
-    assert half(model).weight.dtype == torch.float16
-    model = nn.Linear(2, 2)
-    with torch.no_grad():
-        model.bias[0] = 1e6
-    with pytest.raises(ValueError, match="bias holds values beyond"):
-        half(model)
-
-
 def made(
-    output: Path, non_finite: str = "stop", clip_norm: float = 1.0
+    output: Path, non_finite: str = "stop", clip_norm: float = 1.0, accumulation: int = 1
 ) -> tuple[nn.Module, Updates, Accelerator, Progress]:
     """A linear layer whose rate halves at every step."""
     torch.manual_seed(0)
-    accelerator, progress = Accelerator(cpu=True), Progress()
-    model = nn.Linear(3, 2)
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
+    progress, model = Progress(), nn.Linear(3, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     schedule = LambdaLR(optimizer, lambda step: 0.5**step)
     model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(progress)
     parameters = list(model.parameters())
+
+    def save() -> int:
+        save_checkpoint(accelerator, output / "checkpoints", progress.step, 1)
+        return progress.step + 1
+
     updates = Updates(
-        accelerator, [optimizer], [schedule], parameters, clip_norm, non_finite, output, progress
+        accelerator, [optimizer], [schedule], parameters, clip_norm, non_finite, output, save
     )
     return model, updates, accelerator, progress
 
@@ -167,7 +212,7 @@ def test_steps_are_those_of_clipping_by_hand(tmp_path: Path) -> None:
                 value -= 0.5**step * value.grad * min(1.0, 0.3 / float(norm))  # type: ignore[operator]
     for first, second in zip(model.parameters(), by_hand.parameters(), strict=True):
         assert torch.allclose(first, second, atol=1e-6)
-    assert updates.skipped == 0 and not updates.stopping
+    assert updates.skipped == 0
 
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf")])
@@ -176,15 +221,15 @@ def test_stop_saves_the_state_before_and_names_the_batch(tmp_path: Path, scale: 
     updates.apply(loss_of(model, 1.0), 7)
     progress.step = 1
     before = [value.clone() for value in model.parameters()]
-    with pytest.raises(FloatingPointError, match=r"step 2, batch 8: .*non_finite=skip"):
+    with pytest.raises(FloatingPointError, match=r"step 2, batches \[8\]: .*non_finite=skip"):
         updates.apply(loss_of(model, scale), 8)
     facts = json.loads((tmp_path / "non_finite_0.json").read_text())
-    assert facts["step"] == 2 and facts["batch"] == 8
+    assert facts["step"] == 2 and facts["batches"] == [8]
     with torch.no_grad():
         for value in model.parameters():
             value.zero_()
     progress.step = 99
-    resume_checkpoint(accelerator, tmp_path / "checkpoint")
+    resume_checkpoint(accelerator, tmp_path / "checkpoints")
     assert progress.step == 1
     for first, second in zip(model.parameters(), before, strict=True):
         assert torch.equal(first, second)
@@ -202,12 +247,91 @@ def test_skip_leaves_the_weights_and_counts(tmp_path: Path) -> None:
     assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
 
 
-def test_sigterm_is_heard_after_the_step(tmp_path: Path) -> None:
-    model, updates, _, _ = made(tmp_path)
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert not updates.stopping
-    updates.apply(loss_of(model, 1.0), 0)
-    assert updates.stopping
+def test_accumulated_batches_make_the_step_of_the_large_batch(tmp_path: Path) -> None:
+    inputs = torch.randn(12, 3, generator=torch.Generator().manual_seed(1))
+    models = []
+    for parts in (1, 4):
+        model, updates, accelerator, _ = made(tmp_path, accumulation=parts, clip_norm=0.1)
+        for step in range(2):
+            before = [value.clone() for value in model.parameters()]
+            for number, chunk in enumerate(inputs.chunk(parts)):
+                with accelerator.accumulate(model):
+                    updates.apply(model(chunk).square().mean(), step * parts + number)
+                now = list(model.parameters())
+                moved = not all(torch.equal(a, b) for a, b in zip(before, now, strict=True))
+                assert moved == (number == parts - 1)
+        models.append(model)
+    for first, second in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.allclose(first, second, atol=1e-6)
+
+
+def test_a_fault_in_any_accumulated_batch_is_found(tmp_path: Path) -> None:
+    model, updates, accelerator, _ = made(tmp_path, accumulation=2)
+    with accelerator.accumulate(model):
+        updates.apply(loss_of(model, float("nan")), 4)
+    with (
+        accelerator.accumulate(model),
+        pytest.raises(FloatingPointError, match=r"batches \[4, 5\]"),
+    ):
+        updates.apply(loss_of(model, 1.0), 5)
+
+
+def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest() -> None:
+    model = nn.ModuleDict({"block": nn.Linear(3, 4), "modulation": nn.Linear(3, 3)})
+    first, second = muon(model, ("block",), 0.1, 0.0)
+    (matrices,) = first.param_groups
+    assert [id(value) for value in matrices["params"]] == [id(model["block"].weight)]
+    assert len(second.param_groups[0]["params"]) == 3 and second.defaults["fused"]
+
+
+def test_adamw_leaves_frozen_parameters_out() -> None:
+    model = nn.Linear(3, 4)
+    model.bias.requires_grad_(False)
+    (group,) = adamw(model.parameters(), 0.1, 0.0, (0.9, 0.95)).param_groups
+    assert len(group["params"]) == 1
+
+
+class Doubling(nn.Module):
+    """Two blocks with dropout between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Linear(8, 8, bias=False) for _ in range(2))
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.blocks[1](self.drop(self.blocks[0](x).tanh()))
+
+
+def test_an_objective_counts_its_operations_and_changes_nothing() -> None:
+    torch.manual_seed(0)
+    model = Doubling()
+    objective = Objective(model, lambda network, x: (network(x).sum(), {}))
+    x = torch.randn(5, 8)
+    torch.manual_seed(1)
+    expected = model(x).sum()
+    torch.manual_seed(1)
+    loss, _ = objective(x)
+    assert torch.equal(loss, expected)
+    once = 3 * 2 * (2 * 5 * 8 * 8)  # forward and twice backward, two layers, a product and a sum
+    assert objective.operations == once
+    objective(x)
+    objective(torch.randn(10, 8))
+    assert objective.operations == 4 * once
+
+
+def test_checkpointed_blocks_give_the_same_gradients_and_keep_their_names() -> None:
+    gradients = []
+    for checkpointed in (False, True):
+        torch.manual_seed(0)
+        model = Doubling()
+        names = list(model.state_dict())
+        prepare_blocks(model.blocks, checkpointed, compiled=False)
+        assert list(model.state_dict()) == names
+        torch.manual_seed(1)
+        model(torch.ones(5, 8, requires_grad=True)).square().sum().backward()
+        gradients.append([value.grad for value in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
 def test_unknown_policy(tmp_path: Path) -> None:

@@ -57,10 +57,12 @@ def make_autoencoder() -> WooshAutoencoder:
     )
 
 
-def make_transformer(flow_map: bool = False, max_frames: int = 501) -> WooshTransformer:
+def make_transformer(
+    flow_map: bool = False, max_frames: int = 501, channels: int = CHANNELS
+) -> WooshTransformer:
     """One joint and one fused block, two latent frames per token."""
     return WooshTransformer(
-        latent_channels=CHANNELS,
+        latent_channels=channels,
         text_width=TEXT_WIDTH,
         text_tokens=TOKENS,
         width=32,

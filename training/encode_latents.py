@@ -1,45 +1,39 @@
-"""Encode recorded and procedural sounds once, so that flow training does not run the autoencoder.
+"""Encode sounds once, so that flow training runs neither the autoencoder nor a large text encoder.
 
     accelerate launch training/encode_latents.py configs/latents_tiny.yaml [name=value ...]
 
-Output folder: latents.safetensors (half precision), index.json, config.yaml, log.jsonl. Every recording is
-also encoded at other speeds (pitch and length change together), each through a smooth random filter and some of them over
-another sound of the same label, which varies the data. How much the ear notices of each latent channel is measured and
-stored beside them, for the flow's loss.
+Every recording is also encoded at other speeds and otherwise varied. How much the ear notices of each latent channel
+is measured and stored beside them, for the flow's loss. Processes share the shards; a run that was ended goes on where
+it was. Output folder: latents-NNNNNN.tar, common.safetensors, common.json, config.yaml, log.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-import soxr
 import torch
+import yaml
 from accelerate import Accelerator
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from woosh.augmentation import coloured
+from woosh.augmentation import load_responses
 from woosh.autoencoder import WooshAutoencoder
-from woosh.config import load_config
-from woosh.data.sources import load_source
+from woosh.config import check_choice, load_config, plain_values
+from woosh.data.shards import read_items, shard_urls
+from woosh.data.sources import is_sharded, load_shard, load_source
 from woosh.datasets import Clip, procedural_clips
-from woosh.latents import LatentCache, LatentClip, save_latents
-from woosh.losses import MEL_FLOOR
-from woosh.spectra import mel_filters
+from woosh.latent_encoding import Variations, channel_weight, encode_clip, pieces_of, versions
+from woosh.latents import Common, LatentClip, read_clip, write_common, write_latents
+from woosh.text import TextConditioner, load_text_conditioner
 from woosh.training import Log
 
-CONTINUOUS_SECONDS = 2.5  # a shorter sound counts as one event, however it ends
-QUIETEST_PEAK = 1e-3
-INAUDIBLE = 0.01  # of the loudest moment
-AT_THE_END = (
-    0.18  # of the root mean square of the whole: what is not much quieter at its end, goes on
-)
-DISTURBANCE = 0.3  # standard deviation of the noise that measures a channel's weight
-MEL_BANDS = 64
+DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -50,175 +44,172 @@ class Config:
     data: str  # manifest (JSONL beside its audio), shards, or hf:NAME
     split: str
     autoencoder: str  # folder
+    text_encoder: str | None  # folder, to store the captions' hidden states too
+    tokenizer: str | None  # folder
     procedural_clips: int  # of any family
     twins: tuple[str, ...]  # "label=family": procedural sounds that get a recorded label
     twin_clips: int  # procedural sounds for each of these labels
-    speeds: tuple[float, ...]  # 1.0 is the clip itself
-    colour_decibels: float  # deviation of the filter that colours the other speeds
-    mixed_share: float  # of these, with another sound of the same label under them
+    variations: Variations
+    responses: str | None  # folder of impulse responses
     longest_seconds: float  # of a clip that is encoded in one piece
     weighed_clips: int  # from which the channels' weights are measured
+    clips_per_shard: int  # unless the data are shards, which keep their clips
+    storage: str  # "float16" or "float32"
     seed: int
 
 
-def continuous_part(audio: np.ndarray, sample_rate: int) -> np.ndarray | None:
-    """Audio (S,) without the silence after it, if it would go on where it ends; None for an event that is over.
+class Part(NamedTuple):
+    """What becomes one shard: clips, and those that they may be mixed with."""
 
-    Steady sounds such as rain or an engine are cut somewhere, and some recordings of them are filled up by
-    silence. A model that saw silence follow them would let a sound of any length end early.
-    """
-    moments = np.array_split(audio, max(1, len(audio) * 20 // sample_rate))  # of 50 ms
-    levels = np.array([np.sqrt(np.mean(np.square(moment))) for moment in moments])
-    last = int(np.flatnonzero(levels > INAUDIBLE * levels.max())[-1])
-    heard = audio[: sum(len(moment) for moment in moments[: last + 1])]
-    end = heard[-round(0.3 * sample_rate) :]
-    if len(heard) < CONTINUOUS_SECONDS * sample_rate:
-        return None
-    goes_on = np.mean(np.square(end)) >= AT_THE_END**2 * np.mean(np.square(heard))
-    return heard if goes_on else None
+    clips: Sequence[Clip]
+    recorded: Sequence[Clip]
 
 
-def pieces_of(clip: Clip, longest: float, sample_rate: int) -> Iterator[tuple[Clip, bool]]:
-    """Cut a clip into pieces of `longest` seconds at most, the audible ones, and say which are continuous.
+def parts_of(config: Config, sample_rate: int) -> list[Callable[[], Part]]:
+    """All parts, each read when it is called.
 
-    What remains of a long recording is left out where it is too short to tell.
-    """
-    size = round(longest * sample_rate)
-    rest = round(min(CONTINUOUS_SECONDS, longest / 2) * sample_rate)
-    for start in range(0, max(1, len(clip.audio) - rest), size):
-        audio = clip.audio[start : start + size]
-        if np.abs(audio).max() > QUIETEST_PEAK:
-            steady = continuous_part(audio, sample_rate)
-            audio = audio if steady is None else steady
-            yield dataclasses.replace(clip, audio=audio), steady is not None
-
-
-def at_speed(audio: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:
-    """Play audio (S,) faster (speed over 1) or slower: (round(S / speed),) about."""
-    return audio if speed == 1.0 else soxr.resample(audio, sample_rate * speed, sample_rate)
-
-
-def mixed(audio: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Audio (S,) with another sound under it, 3 to 12 dB weaker, from a random place of it on or in it."""
-    level = np.sqrt(np.mean(np.square(audio)) / np.mean(np.square(other)))
-    place = int(generator.integers(-len(other) // 2, max(1, len(audio) // 2)))
-    other = other[max(0, -place) :][: len(audio) - max(0, place)]
-    under = np.zeros_like(audio)
-    under[max(0, place) : max(0, place) + len(other)] = other
-    return audio + level * 10.0 ** (generator.uniform(-12.0, -3.0) / 20.0) * under
-
-
-def versions(
-    clip: Clip, companions: Sequence[Clip], config: Config, sample_rate: int
-) -> Iterator[np.ndarray]:
-    """Yield a recording at every speed, some with one of its companions; procedural sounds come as they are."""
-    generator = np.random.default_rng((config.seed, *clip.name.encode()))
-    others = [companion for companion in companions if companion.name != clip.name]
-    for speed in (1.0,) if clip.name.startswith("procedural/") else config.speeds:
-        audio = at_speed(clip.audio, speed, sample_rate)
-        if speed == 1.0:
-            yield audio
-            continue
-        if others and generator.random() < config.mixed_share:
-            other = others[int(generator.integers(len(others)))]
-            audio = mixed(audio, other.audio, generator)
-        yield coloured(audio, config.colour_decibels, generator)
-
-
-@torch.inference_mode()
-def encode_clip(autoencoder: WooshAutoencoder, audio: np.ndarray) -> torch.Tensor:
-    """Audio (S,), scaled to a peak of 0.8, -> normalised latents (C, T) of the channels to generate.
-
-    The peak is fixed since the loudness of a recording says nothing about its caption.
-    """
-    audio = 0.8 * audio / np.abs(audio).max()
-    audio = np.pad(audio, (0, max(0, autoencoder.n_fft - len(audio))))
-    waveform = torch.from_numpy(audio.astype(np.float32)).to(autoencoder.device)
-    return autoencoder.encode_generated(waveform[None, None])[0].cpu()
-
-
-@torch.inference_mode()
-def channel_weight(
-    autoencoder: WooshAutoencoder, clips: Sequence[torch.Tensor], generator: torch.Generator
-) -> torch.Tensor:
-    """How much noise in each channel alone changes what is heard, (C,) with mean 1.
-
-    Noise of the same size goes into one channel of a clip's first two seconds after the other. The root mean square
-    of the change of the head's magnitudes in mel bands, in decades, is the channel's weight: its square would leave
-    most channels none.
-
-    Args:
-        autoencoder: whose head is asked.
-        clips: normalised latents (C, T).
-        generator: of the noise, on the CPU.
+    Shards are read one at a time, so that they may be more than memory holds, and sounds are mixed within one. A
+    manifest or a data set is read at once.
 
     Raises:
-        ValueError: no clip.
+        ValueError: a twin that is not of the form label=family.
     """
-    if not clips:
-        raise ValueError("no clip of 10 latent frames or more, by which channels could be weighed")
-    channels = autoencoder.generated_channels
-    filters = mel_filters(autoencoder.config.sample_rate, autoencoder.n_fft, MEL_BANDS)
-
-    def heard(latents: torch.Tensor) -> torch.Tensor:
-        magnitude = autoencoder.spectrum(latents.to(autoencoder.device)).magnitude.cpu()
-        return torch.log10((filters @ magnitude).clamp_min(MEL_FLOOR))
-
-    total = torch.zeros(channels)
-    for clip in clips:
-        latents = clip[None, :, : round(2 * autoencoder.latent_rate)]
-        noise = DISTURBANCE * torch.randn(channels, latents.shape[2], generator=generator)
-        clean = heard(latents)
-        for channel in range(channels):
-            disturbed = latents.clone()
-            disturbed[0, channel] += noise[channel]
-            total[channel] += (heard(disturbed) - clean).square().mean()
-    weight = total.sqrt()
-    return weight / weight.mean()
-
-
-def main(config: Config) -> None:
-    """Encode all clips at all speeds."""
-    accelerator = Accelerator()
-    output = Path(config.output)
-    autoencoder = WooshAutoencoder.from_pretrained(config.autoencoder).to(accelerator.device).eval()
-    rate = autoencoder.config.sample_rate
-    clips = load_source(config.data, config.split, rate)
-    clips += procedural_clips(config.procedural_clips, config.seed)
+    rendered = procedural_clips(config.procedural_clips, config.seed, sample_rate=sample_rate)
     for number, twin in enumerate(config.twins, start=1):
         label, separator, family = twin.partition("=")
         if not separator:
             raise ValueError(f"{twin!r} in twins is not of the form label=family")
         seed = config.seed + config.procedural_clips + number * config.twin_clips
-        clips += procedural_clips(config.twin_clips, seed, family, label)
-    pieces = [piece for clip in clips for piece in pieces_of(clip, config.longest_seconds, rate)]
-    companions = {
-        piece.label: [other for other, _ in pieces if other.label == piece.label]
-        for piece, _ in pieces
-        if piece.label and not piece.name.startswith("procedural/")
-    }
-    log = Log(output, config)
-    encoded = [
-        LatentClip(
-            encode_clip(autoencoder, audio),
-            piece.captions,
-            piece.name,
-            piece.label,
-            piece.group,
-            continuous,
-        )
-        for piece, continuous in tqdm(pieces)
-        for audio in versions(piece, companions.get(piece.label, ()), config, rate)
+        rendered += procedural_clips(config.twin_clips, seed, family, label, sample_rate)
+
+    def of_shard(url: str) -> Part:
+        clips = load_shard(url, config.split, sample_rate)
+        return Part(clips, clips)
+
+    def in_memory(clips: Sequence[Clip], recorded: Sequence[Clip]) -> list[Callable[[], Part]]:
+        size = config.clips_per_shard
+        return [
+            partial(Part, clips[first : first + size], recorded)
+            for first in range(0, len(clips), size)
+        ]
+
+    if is_sharded(config.data):
+        parts = [partial(of_shard, url) for url in shard_urls(config.data)]
+        return parts + in_memory(rendered, ())
+    recorded = load_source(config.data, config.split, sample_rate)
+    return in_memory([*recorded, *rendered], recorded)
+
+
+def hidden_states(text: TextConditioner, captions: Sequence[str]) -> tuple[Tensor, ...]:
+    """Hidden states (L, W) of each caption's own tokens, on the CPU."""
+    states, mask = text(captions)
+    return tuple(state[: int(own.sum())].cpu() for state, own in zip(states, mask, strict=True))
+
+
+def encoded(
+    autoencoder: WooshAutoencoder, clip: Clip, continuous: bool, states: tuple[Tensor, ...]
+) -> LatentClip:
+    """A clip's latents and what is known of it."""
+    return LatentClip(
+        encode_clip(autoencoder, clip.audio),
+        clip.captions,
+        clip.name,
+        clip.label,
+        clip.group,
+        continuous,
+        states,
+    )
+
+
+def weighed(paths: Sequence[Path], count: int) -> list[Tensor]:
+    """Latents of `count` evenly chosen clips of all shards that are long enough to tell."""
+    number = sum(1 for path in paths for _ in read_items(str(path)))
+    step, found = max(1, number // count), []
+    clips = (read_clip(item, str(path)) for path in paths for item in read_items(str(path)))
+    for place, clip in enumerate(clips):
+        if place % step == 0 and clip.latents.shape[1] >= 10:
+            found.append(clip.latents.float())
+    return found
+
+
+@torch.inference_mode()
+def common_of(
+    autoencoder: WooshAutoencoder,
+    latents: Sequence[Tensor],
+    text: TextConditioner | None,
+    seed: int,
+) -> Common:
+    """Silence, the channels' weights by these clips' latents (C, T), and the empty caption."""
+    silence = torch.zeros(1, autoencoder.audio_channels, autoencoder.config.sample_rate)
+    silence = autoencoder.encode_generated(silence.to(autoencoder.device))[0].cpu()
+    weight = channel_weight(autoencoder, latents, torch.Generator().manual_seed(seed))
+    if text is None:
+        return Common(silence, weight, None, None)
+    (empty,) = hidden_states(text, [""])
+    return Common(silence, weight, empty, text.encoder.config.max_tokens)
+
+
+def check_output(output: Path, config: Config) -> None:
+    """Raise if the folder holds latents that were made otherwise.
+
+    Raises:
+        FileExistsError: its config.yaml differs from this configuration.
+    """
+    path = output / "config.yaml"
+    if path.is_file() and yaml.safe_load(path.read_text()) != plain_values(config):
+        raise FileExistsError(f"{output} holds latents of other settings: name another output")
+
+
+def main(config: Config) -> None:
+    """Encode this process's shards, then what belongs to all."""
+    check_choice("storage", config.storage, tuple(DTYPES))
+    accelerator = Accelerator()
+    output = Path(config.output)
+    check_output(output, config)
+    log = Log(output, config) if accelerator.is_main_process else None
+
+    # 1. Models
+    autoencoder = WooshAutoencoder.from_pretrained(config.autoencoder).to(accelerator.device).eval()
+    rate = autoencoder.config.sample_rate
+    text = None
+    if config.text_encoder is not None and config.tokenizer is not None:
+        text = load_text_conditioner(config.text_encoder, config.tokenizer, accelerator.device)
+
+    # 2. Sounds
+    parts = parts_of(config, rate)
+    responses = load_responses(Path(config.responses), rate) if config.responses else []
+
+    def shard(part: Part) -> Iterator[LatentClip]:
+        longest = config.longest_seconds
+        recorded = [piece for clip in part.recorded for piece, _ in pieces_of(clip, longest, rate)]
+        of_label = {piece.label: [] for piece in recorded if piece.label}
+        for piece in recorded:
+            of_label.get(piece.label, []).append(piece)
+        for piece, continuous in (p for clip in part.clips for p in pieces_of(clip, longest, rate)):
+            companions = of_label.get(piece.label, ())
+            for clip in versions(
+                piece, companions, recorded, responses, config.variations, config.seed, rate
+            ):
+                states = () if text is None else hidden_states(text, clip.captions)
+                yield encoded(autoencoder, clip, continuous, states)
+
+    # 3. Shards
+    output.mkdir(parents=True, exist_ok=True)
+    paths = [output / f"latents-{number:06d}.tar" for number in range(len(parts))]
+    own = list(zip(paths, parts, strict=True))[
+        accelerator.process_index :: accelerator.num_processes
     ]
-    zeros = torch.zeros(1, 1, rate, device=accelerator.device)
-    with torch.inference_mode():
-        silence = autoencoder.encode_generated(zeros)[0].cpu()
-    step = max(1, len(encoded) // config.weighed_clips)
-    long = [clip.latents for clip in encoded[::step] if clip.latents.shape[1] >= 10]
-    generator = torch.Generator().manual_seed(config.seed)
-    weight = channel_weight(autoencoder, long, generator)
-    save_latents(output, LatentCache(encoded, silence, weight))
-    log.write(len(encoded), {}, len(encoded), "clips")
+    for path, part in tqdm(own, disable=log is None):
+        if not path.is_file():
+            write_latents(path, shard(part()), DTYPES[config.storage])
+    accelerator.wait_for_everyone()
+    if log is None:
+        return
+
+    # 4. What belongs to all
+    latents = weighed(paths, config.weighed_clips)
+    write_common(output, common_of(autoencoder, latents, text, config.seed))
+    log.write(len(parts), {}, len(parts), "shards")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,8 @@ from woosh.catalogue import find_model
 from woosh.clap import load_clap, save_clap
 from woosh.config import load_config
 from woosh.datasets import read_manifest
-from woosh.packaging import attribution, copy_records, size_of, vocabulary
+from woosh.packaging import attribution, copy_records, half, size_of, vocabulary
 from woosh.text import WooshTextEncoder
-from woosh.training import half
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,9 @@ from pathlib import Path
 from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config
 from woosh.datasets import read_manifest
-from woosh.packaging import attribution, copy_records, size_of
+from woosh.packaging import attribution, copy_records, half, size_of
 from woosh.pipeline import WooshPipeline
 from woosh.text import WooshTextEncoder, load_tokenizer
-from woosh.training import half
 from woosh.transformer import WooshTransformer
 
 

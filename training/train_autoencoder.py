@@ -2,59 +2,57 @@
 
     accelerate launch training/train_autoencoder.py configs/autoencoder_tiny.yaml [name=value ...]
 
-The losses act on the head's own outputs (magnitude and phase vector of every bin) and on mel
-spectra of the waveform. Output folder: autoencoder/ (the moving average, with the latents' mean and
-standard deviation), log.jsonl, config.yaml, checkpoint/.
+The losses act on the head's own outputs (magnitude and phase vector of every bin), on mel spectra of the waveform and,
+with a weight, on what discriminators say of it. Output folder: autoencoder/ (the moving average, with the latents' mean
+and standard deviation), log.jsonl, config.yaml, checkpoints/.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
-from woosh.autoencoder import Spectrum, WooshAutoencoder, add_magnitude_channels
+from woosh.augmentation import load_responses
+from woosh.autoencoder import Spectrum, WooshAutoencoder
+from woosh.autoencoder_training import (
+    continued,
+    disturbed,
+    draw_disturbance,
+    evaluate,
+    sampling_weights,
+    set_latent_statistics,
+)
 from woosh.config import load_config
+from woosh.crops import CropAugmentation, CropBatches, streamed_crops
 from woosh.data.sources import load_source
-from woosh.datasets import Clip, CropDataset, procedural_clips
+from woosh.datasets import Clip, NumberedBatches, procedural_clips
+from woosh.discriminators import Discriminators, balanced, judged, judging_step
 from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phase_loss
-from woosh.metrics.reconstruction import mel_distance, si_sdr
 from woosh.training import (
-    Log,
     Objective,
-    Progress,
+    Run,
+    RunConfig,
     Updates,
+    adamw,
     cosine_schedule,
-    moving_average,
-    resume_checkpoint,
-    save_checkpoint,
+    prepare_blocks,
 )
 
-STATISTICS_BATCH = 16  # crops
+HEARD = ("mel", "adversarial", "features")  # losses of the waveform, which `balanced` acts on
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of one training; see `configs/autoencoder_tiny.yaml`."""
+class Sizes:
+    """Of a new autoencoder, see `WooshAutoencoder`."""
 
-    output: str
-    data: str  # manifest (JSONL beside its audio), shards, or hf:NAME
-    initial: str | None  # folder of an autoencoder to start from; it decides the sizes
-    freeze_encoder: bool  # train the decoder alone, so that cached latents stay valid
-    new_magnitude_channels: int  # to put in front of the initial autoencoder's channels
-    procedural_clips: int  # how many sounds are rendered for training
-    procedural_share: float  # of the crops, 0 to 1
-    length_exponent: float  # a clip's chance is its length to this power: 0 treats all alike
+    sample_rate: int
     n_fft: int
     hop_length: int
     latent_channels: int
@@ -63,47 +61,69 @@ class Config:
     encoder_layers: int
     decoder_layers: int
     spectrum_exponent: float
+    audio_channels: int
+    mid_side: bool
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training; see `configs/autoencoder_tiny.yaml`."""
+
+    run: RunConfig
+    data: str  # manifest (JSONL beside its audio), shards, or hf:NAME
+    streamed: bool  # read shards as they are needed, every clip once in a pass, instead of all into memory
+    workers: int  # processes that prepare batches
+    initial: str | None  # folder of an autoencoder to start from; it decides the sizes
+    freeze_encoder: bool  # train the decoder alone, so that cached latents stay valid
+    new_magnitude_channels: int  # to put in front of the initial autoencoder's channels
+    sizes: Sizes
+    procedural_clips: int  # how many sounds are rendered for training
+    procedural_share: float  # of the crops, 0 to 1
+    length_exponent: float  # a clip's chance is its length to this power: 0 treats all alike
     crop_seconds: float
     batch_size: int  # crops per process
-    steps: int
+    augmentation: CropAugmentation
+    responses: str | None  # folder of impulse responses
     learning_rate: float
     warmup_steps: int
     betas: tuple[float, ...]
-    ema_decay: float
-    clip_norm: float
-    non_finite: str  # "stop" or "skip", when a loss or a gradient is NaN or infinite
+    activation_checkpointing: bool  # less memory, a third more time
+    compile: bool  # each block: slow to start, then faster
     magnitude_weight: float
     phase_weight: float
     complex_weight: float
     mel_weight: float
+    adversarial_weight: float  # 0: no discriminators
+    features_weight: float
+    balanced: bool  # weights of the mel, adversarial and feature losses are shares of the gradient
     mel_windows: tuple[int, ...]
     mel_bands: tuple[int, ...]
+    discriminator_periods: tuple[int, ...]
+    discriminator_windows: tuple[int, ...]
+    discriminator_bands: int
+    discriminator_width: int
+    discriminator_learning_rate: float
+    discriminator_start: int  # first step at which they learn and judge
     nested_share: float  # of a batch's crops that keep only the first channels of their latents
     nested_channels: tuple[int, ...]  # least and largest number that such a crop keeps
     latent_noise: float  # standard deviation relative to each channel's own
     statistics_batches: int  # from which the latents' mean and standard deviation are taken
-    precision: str  # "no", "bf16" or "fp16"
-    seed: int
-    log_every: int
-    save_every: int
-    evaluate_every: int
-    resume: bool  # continue from the output folder's checkpoint
 
 
 def training_step(
     model: WooshAutoencoder, audio: Tensor, kept: Tensor, noise: Tensor, config: Config
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of a batch of audio, and its parts.
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Losses of a batch of audio by name, and its reconstruction (B, A, S').
 
     Crops that lose channels are judged by the magnitudes alone, and by the mel spectrum that these have under
     the true phases: the first channels come to hold the spectrum's envelope, the last ones the phases.
 
     Args:
         model: in training.
-        audio: (B, 1, S), those that keep all channels first.
+        audio: (B, A, S), those that keep all channels first.
         kept: latent channels (B,) that a crop keeps.
         noise: standard normal (B, C, T).
-        config: weights of the losses.
+        config: of the mel loss.
     """
     target = model.stft(audio)
     latents = model.analyse(target)
@@ -113,212 +133,154 @@ def training_step(
     true_phase = target[whole:] / target[whole:].abs().clamp_min(1e-9)
     phase = torch.cat([torch.complex(entire.real, entire.imaginary), true_phase])
     waveform = model.istft(estimate.magnitude * phase)
-    length = waveform.shape[-1]
-    parts = {
+    audio = audio[..., : waveform.shape[-1]]  # a reconstruction ends at a whole frame
+    recorded, made = (sound.flatten(0, 1)[:, None] for sound in (audio, waveform))
+    rate = model.config.sample_rate  # type: ignore[attr-defined]
+    return {
         "magnitude": magnitude_loss(target, estimate),
         "phase": phase_loss(target[:whole], entire),
         "complex": complex_loss(target[:whole], entire),
-        "mel": multiscale_mel_loss(
-            audio[..., :length],
-            waveform,
-            model.config.sample_rate,  # type: ignore[attr-defined]
-            config.mel_windows,
-            config.mel_bands,
-        ),
-    }
-    weights = {
-        "magnitude": config.magnitude_weight,
-        "phase": config.phase_weight,
-        "complex": config.complex_weight,
-        "mel": config.mel_weight,
-    }
-    loss = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
-    return loss, {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
+        "mel": multiscale_mel_loss(recorded, made, rate, config.mel_windows, config.mel_bands),
+    }, waveform
 
 
-def disturbed(latents: Tensor, kept: Tensor, noise: Tensor, scale: float) -> Tensor:
-    """Latents (B, C, T) with noise relative to each channel's spread, zero from channel `kept` (B,) on."""
-    channels = torch.arange(latents.shape[1], device=latents.device)
-    keep = (channels < kept[:, None]).to(latents.dtype)[..., None]  # (B, C, 1)
-    spread = latents.detach().std(dim=(0, 2), keepdim=True)  # (1, C, 1)
-    return keep * (latents + scale * spread * noise)
-
-
-def draw_disturbance(
-    model: WooshAutoencoder, audio: Tensor, config: Config, number: int
-) -> tuple[Tensor, Tensor]:
-    """Kept channels (B,), entire crops first, and noise (B, C, T) for audio (B, 1, S), batch `number`."""
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
-    batch, channels = len(audio), len(model.latent_mean)
-    kept = torch.full((batch,), channels)
-    cut = round(config.nested_share * batch)
-    least, most = config.nested_channels
-    kept[batch - cut :] = torch.randint(least, most + 1, (cut,), generator=generator)
-    frames = 1 + audio.shape[-1] // model.hop_length
-    noise = torch.randn(batch, channels, frames, generator=generator)
-    return kept.to(audio.device), noise.to(audio.device)
-
-
-@torch.no_grad()
-def evaluate(model: WooshAutoencoder, clips: list[Clip], limit: int = 48) -> dict[str, float]:
-    """Mean MelDist and SI-SDR over up to `limit` held-out clips, evenly chosen, 5 s of each."""
-    mel, sdr = [], []
-    for clip in clips[:: max(1, len(clips) // limit)]:
-        audio = torch.from_numpy(clip.audio[:240_000])
-        audio = torch.nn.functional.pad(audio, (0, max(0, 4800 - len(audio))))
-        audio = 0.8 * audio / audio.abs().max()
-        estimate = model(audio[None, None])[0, 0]
-        audio = audio[: len(estimate)]
-        mel.append(float(mel_distance(audio, estimate)))
-        sdr.append(float(si_sdr(audio, estimate)))
-    return {"mel_distance": float(np.nanmean(mel)), "si_sdr": float(np.nanmean(sdr))}
-
-
-@torch.no_grad()
-def set_latent_statistics(model: WooshAutoencoder, batches: Iterable[Tensor]) -> None:
-    """Average the batches' channel means and standard deviations (over batch and time)."""
-    latents = [model.analyse(model.stft(audio)) for audio in batches]
-    model.latent_mean.copy_(torch.stack([z.mean(dim=(0, 2)) for z in latents]).mean(dim=0))
-    model.latent_std.copy_(torch.stack([z.std(dim=(0, 2)) for z in latents]).mean(dim=0))
+def total(losses: dict[str, Tensor], waveform: Tensor, config: Config) -> Tensor:
+    """The weighted sum of the losses, those of the waveform balanced if asked for."""
+    weights = {name: getattr(config, f"{name}_weight") for name in losses}
+    heard = [name for name in losses if config.balanced and name in HEARD and weights[name]]
+    parts = [weights[name] * loss for name, loss in losses.items() if name not in heard]
+    if heard:
+        parts.append(balanced({name: losses[name] for name in heard}, weights, waveform))
+    return torch.stack(parts).sum()
 
 
 def build_model(config: Config, recorded: list[Clip]) -> WooshAutoencoder:
     """A new autoencoder, or the one to start from; its encoder takes no gradient if frozen.
 
-    New magnitude channels are the principal components of the recordings, and stay that.
-
     Raises:
         ValueError: a frozen encoder that nobody trained, or new channels in front of none.
     """
     if config.initial is not None:
-        model = WooshAutoencoder.from_pretrained(config.initial).train()
-        if config.new_magnitude_channels:
-            clips = (0.8 * clip.audio / np.abs(clip.audio).max() for clip in recorded)
-            padded = (np.pad(clip, (0, max(0, model.n_fft - len(clip)))) for clip in clips)
-            model = add_magnitude_channels(
-                model, config.new_magnitude_channels, map(torch.from_numpy, padded)
-            )
+        model = continued(config.initial, config.new_magnitude_channels, recorded)
     elif config.freeze_encoder or config.new_magnitude_channels:
         name = "freeze_encoder" if config.freeze_encoder else "new_magnitude_channels"
         raise ValueError(f"{name} needs a trained encoder: name its folder as initial")
     else:
-        model = WooshAutoencoder(
-            n_fft=config.n_fft,
-            hop_length=config.hop_length,
-            latent_channels=config.latent_channels,
-            width=config.width,
-            inner_width=config.inner_width,
-            encoder_layers=config.encoder_layers,
-            decoder_layers=config.decoder_layers,
-            spectrum_exponent=config.spectrum_exponent,
-        )
+        model = WooshAutoencoder(**dataclasses.asdict(config.sizes))
     model.encoder.requires_grad_(not config.freeze_encoder)
     if model.components is not None:
         model.components.requires_grad_(False)
     return model
 
 
-def sampling_weights(
-    recorded: list[Clip], procedural: list[Clip], share: float, exponent: float
-) -> np.ndarray:
-    """Chance of each clip: `share` for the procedural ones, within a kind by its length (10 s at most)."""
-    parts = []
-    for clips, part in ((recorded, 1.0 - share), (procedural, share)):
-        lengths = np.array([min(len(clip.audio), 480_000) for clip in clips], dtype=np.float64)
-        chances = lengths**exponent
-        parts.append(part * chances / max(1.0, chances.sum()))
-    return np.concatenate(parts)
+def crop_source(config: Config, recorded: list[Clip], procedural: list[Clip], seed: int) -> Any:
+    """Batches of crops, from memory or as they are needed."""
+    rate, samples = config.sizes.sample_rate, round(config.crop_seconds * config.sizes.sample_rate)
+    responses = load_responses(Path(config.responses), rate) if config.responses else ()
+    common = (samples, config.batch_size, config.augmentation, seed, responses)
+    if config.streamed:
+        return streamed_crops(config.data, rate, config.sizes.audio_channels, *common)
+    share, exponent = config.procedural_share if procedural else 0.0, config.length_exponent
+    weights = sampling_weights(recorded, procedural, share, exponent, rate)
+    return CropBatches([*recorded, *procedural], weights, *common)
+
+
+class Optimised(NamedTuple):
+    """An objective to call, and what applies its losses."""
+
+    objective: Any
+    updates: Updates
+
+
+def optimised(run: Run, step: Objective, learning_rate: float, config: Config) -> Optimised:
+    """An objective with AdamW and a cosine schedule of its own."""
+    betas = (config.betas[0], config.betas[1])
+    optimizer = adamw(step.parameters(), learning_rate, 0.0, betas)
+    schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
+    return Optimised(*run.updates(step, [optimizer], [schedule]))
+
+
+def report(run: Run[WooshAutoencoder], held_out: list[Clip]) -> None:
+    """Log how well the average reconstructs held-out clips, with some of its sounds."""
+    average = run.averaged()
+    if run.log is not None:
+        found = evaluate(average, held_out)
+        run.log.write(run.step, found.scalars)
+        for name, sound in found.sounds.items():
+            run.log.sound(run.step, name, sound, average.config.sample_rate)
 
 
 def main(config: Config) -> None:
     """Train, take the latents' statistics and save."""
-    # 1. Accelerator
-    accelerator = Accelerator(mixed_precision=config.precision)
-    torch.manual_seed(config.seed)
-    output = Path(config.output)
+    # 1. Run
+    run: Run[WooshAutoencoder] = Run(config.run, config)
 
     # 2. Data
-    recorded, held_out = (load_source(config.data, split) for split in ("train", "validation"))
-    procedural = procedural_clips(config.procedural_clips, config.seed)
-    weights = sampling_weights(
-        recorded, procedural, config.procedural_share, config.length_exponent
+    rate, channels = config.sizes.sample_rate, config.sizes.audio_channels
+    recorded = [] if config.streamed else load_source(config.data, "train", rate, channels)
+    procedural = procedural_clips(
+        config.procedural_clips, config.run.seed, sample_rate=rate, channels=channels
     )
-    samples = round(config.crop_seconds * 48_000)
-    batch_total = config.batch_size * accelerator.num_processes
+    source = crop_source(config, recorded, procedural, config.run.seed)
+    heard = config.run.evaluate_every and run.is_main
+    held_out = load_source(config.data, "validation", rate, channels) if heard else []
 
     # 3. Model
     model = build_model(config, recorded)
-    average = moving_average(model, config.ema_decay)
-    averaged = cast(WooshAutoencoder, average.module)
+    run.follow(model)
+    blocks = (*model.encoder.backbone.blocks, *model.decoder.backbone.blocks)
+    prepare_blocks(blocks, config.activation_checkpointing, config.compile)
+    step = Objective(model, partial(training_step, config=config))
+    objective, updates = optimised(run, step, config.learning_rate, config)
 
-    # 4. Optimiser and schedule
-    optimizer = torch.optim.AdamW(
-        [value for value in model.parameters() if value.requires_grad],
-        lr=config.learning_rate,
-        betas=(config.betas[0], config.betas[1]),
-        weight_decay=0.0,
+    # 4. Discriminators
+    discriminators = Discriminators(
+        config.discriminator_periods,
+        config.discriminator_windows,
+        config.discriminator_bands,
+        config.discriminator_width,
     )
-    schedule = cosine_schedule(optimizer, config.warmup_steps, config.steps)
+    prepared, judge = [objective], None
+    if config.adversarial_weight:
+        step = Objective(discriminators, judging_step)
+        judge = optimised(run, step, config.discriminator_learning_rate, config)
+        prepared.append(judge.objective)
+    run.start()
 
-    # 5. Prepare and resume
-    progress = Progress()
-    objective = Objective(model, partial(training_step, config=config))
-    objective, optimizer = accelerator.prepare(objective, optimizer)
-    average.to(accelerator.device)
-    accelerator.register_for_checkpointing(schedule, average, progress)
-    if config.resume:
-        resume_checkpoint(accelerator, output / "checkpoint")
-    updates = Updates(
-        accelerator,
-        [optimizer],
-        [schedule],
-        objective.parameters(),
-        config.clip_norm,
-        config.non_finite,
-        output,
-        progress,
-    )
-    crops = CropDataset(
-        [*recorded, *procedural],
-        weights,
-        samples,
-        config.steps * batch_total,
-        config.seed,
-        start=progress.step * batch_total,
-    )
-    loader = accelerator.prepare(DataLoader(crops, batch_size=config.batch_size))
+    # 5. Loop
+    for number, crops in run.batches(source, config.workers):
+        audio = crops.to(run.device)
+        disturbance = draw_disturbance(
+            model, audio, config.nested_share, config.nested_channels, (config.run.seed, number)
+        )
+        with run.gathering(*prepared):
+            with run.accelerator.autocast():
+                losses, waveform = objective(audio, *disturbance)
+                scalars = {}
+                if judge is not None and run.step >= config.discriminator_start:
+                    target = audio[..., : waveform.shape[-1]]
+                    own = judge.objective(target, waveform.detach())
+                    judge.updates.apply(own, number)
+                    losses = {**losses, **judged(discriminators, target, waveform)}
+                    scalars["discriminators"] = own.detach()
+                loss = total(losses, waveform, config)
+            scalars |= {"loss": loss.detach(), **{k: v.detach() for k, v in losses.items()}}
+            updates.apply(loss, number)
+            run.advance(scalars, len(audio), "crops")
+        if run.due(config.run.evaluate_every):
+            report(run, held_out)
+        if run.must_save:
+            run.save()
 
-    # 6. Loop
-    log = Log(output, config, progress.step) if accelerator.is_main_process else None
-    bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
-    for audio in bar:
-        number = progress.step * accelerator.num_processes + accelerator.process_index
-        with accelerator.autocast():
-            loss, logs = objective(audio, *draw_disturbance(model, audio, config, number))
-        updates.apply(loss, number)
-        average.update_parameters(model)
-        progress.step += 1
-        if log is not None and progress.step % config.log_every == 0:
-            scalars = {name: value.item() for name, value in logs.items()}
-            scalars |= {"gradient_norm": updates.gradient_norm, "skipped": updates.skipped}
-            log.write(progress.step, scalars, config.log_every * batch_total, "crops")
-            bar.set_postfix(loss=round(scalars["loss"], 3))
-        if log is not None and progress.step % config.evaluate_every == 0:
-            with accelerator.autocast():
-                log.write(progress.step, evaluate(averaged, held_out), 0, "crops")
-        due = progress.step % config.save_every == 0 or progress.step == config.steps
-        if due or updates.stopping:
-            save_checkpoint(accelerator, output / "checkpoint")
-        if updates.stopping:
-            return
-
-    # 7. Statistics and save
-    if accelerator.is_main_process:
+    # 6. Statistics and save
+    average = run.averaged()
+    if run.is_main and not run.stopping:
         if not config.freeze_encoder:
-            count = config.statistics_batches * STATISTICS_BATCH
-            crops = CropDataset(recorded, weights[: len(recorded)], samples, count, config.seed + 1)
-            set_latent_statistics(averaged.cpu(), DataLoader(crops, batch_size=STATISTICS_BATCH))
-        averaged.save_pretrained(output / "autoencoder")
+            crops = crop_source(config, recorded, [], config.run.seed + 1)
+            count = config.statistics_batches
+            numbered = crops if config.streamed else NumberedBatches(crops, 0, count)
+            set_latent_statistics(average, (audio for _, audio in numbered), count)
+        average.save_pretrained(run.output / "autoencoder")
 
 
 if __name__ == "__main__":

@@ -3,44 +3,40 @@
     accelerate launch training/train_clap.py configs/clap_tiny.yaml [name=value ...]
 
 With `teachers`, the second stage (arXiv 2408.11641): the correspondences that trained aligners estimate
-take the place of "these two belong together, all others do not". Output folder: clap/ (the moving
-average), evaluation.json, log.jsonl, config.yaml, checkpoint/.
+take the place of "these two belong together, all others do not". With `accumulation` the contrast is over the
+whole batch of a step, of which a part is embedded at a time. Output folder: clap/ (the moving average),
+evaluation.json, log.jsonl, config.yaml, checkpoints/.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim.swa_utils import update_bn
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
+from torch import Tensor
 
 from woosh.augmentation import load_responses
-from woosh.caption_pairs import Augmentation, PairBatch, PairBatches
-from woosh.clap import (
-    SEGMENT_SECONDS,
-    ClapHead,
-    WooshClap,
-    cut_segments,
-    features_of,
-    load_clap,
-    normalise_text,
-    rounded_segments,
-    save_clap,
+from woosh.caption_pairs import Augmentation, PairBatch, PairBatches, streamed_pairs
+from woosh.clap import ClapHead, WooshClap, load_clap, save_clap
+from woosh.clap_training import (
+    Inputs,
+    Towers,
+    averaged,
+    build_audio_encoder,
+    embedding_step,
+    estimated_scores,
+    inputs_of,
 )
 from woosh.config import load_config
 from woosh.contrastive import (
-    Temperature,
+    cached_losses,
     contrastive_loss,
     distillation_loss,
     gather_rows,
@@ -48,32 +44,23 @@ from woosh.contrastive import (
     similarity,
 )
 from woosh.data.sources import load_source
-from woosh.datasets import NumberedBatches, procedural_clips
+from woosh.datasets import procedural_clips
 from woosh.log_mel import LogMel
-from woosh.mobilenet import MobileNet
-from woosh.passt_weights import load_passt
-from woosh.text import load_text_encoder, load_tokenizer, tokenize
-from woosh.training import (
-    Log,
-    Objective,
-    Progress,
-    Updates,
-    cosine_schedule,
-    moving_average,
-    resume_checkpoint,
-    save_checkpoint,
-)
+from woosh.text import load_text_encoder, load_tokenizer
+from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
 from woosh.zero_shot import evaluate_aligner
 
-SCALARS: tuple[str, ...] = ("loss", "accuracy", "temperature")  # averaged in the log
+BETAS = (0.9, 0.98)
 
 
 @dataclass(frozen=True)
 class Config:
     """Settings of one training; see `configs/clap_tiny.yaml`."""
 
-    output: str
+    run: RunConfig
     data: str  # manifest (JSONL beside its audio), shards, or hf:NAME
+    streamed: bool  # read shards as they are needed, every clip once in a pass, instead of all into memory
+    workers: int  # processes that prepare batches
     split: str
     validation_split: str
     procedural_clips: int
@@ -96,77 +83,33 @@ class Config:
     crop_seconds: float  # a multiple of the segment's 5 s
     frequency_mask: int  # widest, in bands
     time_mask: int  # longest, in frames
-    speed: float
-    colour_decibels: float
-    mixed_share: float
-    joined_share: float
+    augmentation: Augmentation
     responses: str | None  # folder of impulse responses
-    response_share: float
-    polarity_share: float
-    word_dropout: float
-    punctuation_dropout: float
-    batch_size: int  # pairs per process; they meet over all processes
-    workers: int  # that prepare batches
-    steps: int
+    batch_size: (
+        int  # pairs per process that are embedded at a time; all of a step meet, over all processes
+    )
     learning_rate: float
     warmup_steps: int
     weight_decay: float
-    ema_decay: float
-    clip_norm: float
-    non_finite: str  # "stop" or "skip", when a loss or a gradient is NaN or infinite
     statistics_batches: int  # from which the average's batch normalisation is measured
-    precision: str  # "no", "bf16" or "fp16"
-    seed: int
-    log_every: int
-    save_every: int
-    resume: bool  # continue from the output folder's checkpoint
 
 
-class Towers(nn.Module):
-    """What is trained: both towers, their heads and the temperature."""
-
-    def __init__(
-        self, clap: WooshClap, temperature: float, learned_temperature: bool, train_text: bool
-    ) -> None:
-        super().__init__()
-        self.audio_encoder, self.head = clap.audio_encoder, clap.head
-        self.text_encoder = clap.text_encoder.requires_grad_(train_text)
-        self.temperature = Temperature(temperature, learned_temperature)
-        self.train_text = train_text
-
-    def train(self, mode: bool = True) -> Towers:
-        """A locked text encoder stays in evaluation mode."""
-        super().train(mode)
-        self.text_encoder.train(mode and self.train_text)
-        return self
-
-
-def training_step(
-    model: Towers,
-    log_mel: Tensor,
-    counts: Tensor,
-    input_ids: Tensor,
-    mask: Tensor,
+def training_loss(
+    audio: Tensor,
+    text: Tensor,
+    temperature: Tensor,
     groups: Tensor,
     teacher_scores: Tensor | None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Symmetric loss over the batches of all processes.
 
     Args:
-        model: the towers.
-        log_mel: of all segments, those of the first clip first (N, bands, T).
-        counts: segments of each clip (B,), N in all.
-        input_ids: of the captions (B, L).
-        mask: of their real tokens (B, L).
+        audio: unit embeddings (B, D) of this process.
+        text: likewise.
+        temperature: a scalar.
         groups: clips with equal numbers (B,) are positives of each other.
         teacher_scores: cosines of all clips with all captions (P B, P B) for P processes, or None.
     """
-    features = features_of(model.audio_encoder, log_mel)  # (N, audio_width)
-    means = torch.stack([part.mean(dim=0) for part in features.split(counts.tolist())])
-    audio = functional.normalize(model.head.audio(means), dim=-1).float()  # (B, D)
-    states = model.text_encoder(input_ids, mask)
-    text = model.head.embed_states(states, mask).float()  # (B, D)
-    temperature = model.temperature()
     scores = similarity(gather_rows(audio), gather_rows(text), temperature)  # (P B, P B)
     positives = same_group(gather_rows(groups)).to(scores.dtype)
     if teacher_scores is None:
@@ -181,47 +124,16 @@ def training_step(
     }
 
 
-@torch.no_grad()
-def estimated_scores(
-    teachers: Sequence[WooshClap], batch: PairBatch, device: torch.device
-) -> Tensor:
-    """The teachers' mean cosines of all clips with all captions of all processes (P B, P B)."""
-    audio, lengths = batch.audio.to(device), batch.lengths
-    scores = [
-        gather_rows(teacher.embed_audio(audio, lengths))
-        @ gather_rows(teacher.embed_text(batch.captions)).T
-        for teacher in teachers
-    ]
-    return torch.stack(scores).mean(dim=0)
-
-
-def cut(batch: PairBatch, size: int, padding: str) -> tuple[Tensor, Tensor]:
-    """The segments of all clips of a batch (N, size), and how many each clip has (B,)."""
-    counts = rounded_segments(batch.lengths, size)
-    return cut_segments(batch.audio, batch.lengths, counts, size, padding), counts
-
-
 def build_clap(config: Config) -> WooshClap:
     """A new aligner: fresh heads, a fresh MobileNet or a published PaSST, and the text encoder named."""
     text_encoder = load_text_encoder(config.text_encoder, config.max_tokens)
-    if config.audio_encoder == "mobilenet":
-        audio_encoder = MobileNet(config.mobilenet_width)
-        audio_width = audio_encoder.feature_width
-    else:
-        if config.audio_weights is None:
-            raise ValueError(
-                f"audio_encoder {config.audio_encoder} starts from published weights: name their "
-                "file in audio_weights"
-            )
-        audio_encoder = load_passt(
-            config.audio_weights,
-            config.audio_encoder,
-            patchout={
-                "patchout_time": config.patchout_time,
-                "patchout_frequency": config.patchout_frequency,
-            },
-        )
-        audio_width = audio_encoder.config.width
+    patchout = {
+        "patchout_time": config.patchout_time,
+        "patchout_frequency": config.patchout_frequency,
+    }
+    audio_encoder, audio_width = build_audio_encoder(
+        config.audio_encoder, config.mobilenet_width, config.audio_weights, patchout
+    )
     head = ClapHead(
         audio_width=audio_width,
         text_width=text_encoder.config.width,
@@ -233,158 +145,104 @@ def build_clap(config: Config) -> WooshClap:
     return WooshClap(audio_encoder, head, text_encoder, load_tokenizer(config.tokenizer), LogMel())
 
 
-def pair_source(config: Config, sample_rate: int) -> PairBatches:
-    """Batches of recorded and procedural clips."""
+def pair_source(config: Config, sample_rate: int, seed: int) -> Any:
+    """Batches of recorded and procedural clips, one for all chunks of a step, from memory or as they are needed."""
+    samples = round(config.crop_seconds * sample_rate)
+    responses = load_responses(Path(config.responses), sample_rate) if config.responses else ()
+    size = config.batch_size * config.run.accumulation
+    common = (samples, size, config.augmentation, seed, responses)
+    if config.streamed:
+        return streamed_pairs(config.data, config.split, sample_rate, *common)
     clips = load_source(config.data, config.split, sample_rate)
     recorded = len(clips)
-    clips += procedural_clips(config.procedural_clips, config.seed, sample_rate=sample_rate)
+    clips += procedural_clips(config.procedural_clips, config.run.seed, sample_rate=sample_rate)
     share = config.procedural_share if config.procedural_clips else 0.0
     weights = np.full(len(clips), (1 - share) / recorded)
     weights[recorded:] = share / max(1, config.procedural_clips)
-    augmentation = Augmentation(
-        config.speed,
-        config.colour_decibels,
-        config.mixed_share,
-        config.joined_share,
-        config.response_share,
-        config.polarity_share,
-        config.word_dropout,
-        config.punctuation_dropout,
-    )
-    samples = round(config.crop_seconds * sample_rate)
-    responses = load_responses(Path(config.responses), sample_rate) if config.responses else ()
-    return PairBatches(
-        clips, weights, samples, config.batch_size, augmentation, config.seed, responses
-    )
+    return PairBatches(clips, weights, *common)
 
 
-def inputs_of(
-    batch: PairBatch, number: int, clap: WooshClap, config: Config, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """What `training_step` takes of batch `number`: log_mel, counts, input_ids, mask, groups."""
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
-    audio, counts = cut(batch, SEGMENT_SECONDS * clap.sample_rate, config.padding)
-    log_mel = clap.log_mel.augmented(
-        audio.to(device), generator, config.frequency_mask, config.time_mask
-    )
-    captions = [normalise_text(caption) for caption in batch.captions]
-    ids, mask = tokenize(clap.tokenizer, captions, config.max_tokens)
-    return log_mel, counts, ids.to(device), mask.to(device), batch.groups.to(device)
-
-
-def averaged(clap: WooshClap, average: nn.Module, source: PairBatches, config: Config) -> WooshClap:
-    """An aligner with the moving average of the towers, ready to embed.
-
-    Averaged weights have activations that no step of the training had, and training hears masked
-    sounds: batch normalisation gets its statistics anew, from whole ones (arXiv 1803.05407, section 3.2).
-    """
-    towers = cast(Towers, average.module).eval()
-
-    def log_mels() -> Iterator[Tensor]:
-        for number in range(config.steps, config.steps + config.statistics_batches):
-            audio, _ = cut(source.batch(number), SEGMENT_SECONDS * clap.sample_rate, config.padding)
-            yield clap.log_mel(audio.to(towers.head.device))
-
-    update_bn(log_mels(), towers.audio_encoder)
-    return WooshClap(
-        towers.audio_encoder, towers.head, towers.text_encoder, clap.tokenizer, clap.log_mel
-    )
-
-
-def save(accelerator: Accelerator, clap: WooshClap, output: Path) -> None:
-    """Write the run's state, and the aligner."""
-    save_checkpoint(accelerator, output / "checkpoint")
-    if accelerator.is_main_process:
-        save_clap(clap, output / "clap")
-
-
-def evaluate(config: Config, clap: WooshClap) -> None:
-    """Write evaluation.json: what the aligner knows of the held-out clips."""
-    clips = load_source(config.data, config.validation_split, clap.sample_rate)
-    result = evaluate_aligner(clap, clips)
-    (Path(config.output) / "evaluation.json").write_text(json.dumps(result, indent=1))
-    print(json.dumps(result, indent=1))
+def further_batches(config: Config, source: Any, sample_rate: int) -> Iterable[PairBatch]:
+    """Batches that the training does not see, in chunks."""
+    if config.streamed:
+        batches = (batch for _, batch in pair_source(config, sample_rate, config.run.seed + 1))
+    else:
+        first = config.run.steps  # of each process, whose numbers are further apart
+        batches = (source.batch(first + place) for place in range(config.statistics_batches))
+    return (chunk for batch in batches for chunk in batch.chunks(config.run.accumulation))
 
 
 def main(config: Config) -> None:
     """Train, save and evaluate."""
-    # 1. Accelerator
-    accelerator = Accelerator(mixed_precision=config.precision)
-    torch.manual_seed(config.seed + accelerator.process_index)
-    output = Path(config.output)
+    # 1. Run
+    run: Run[Towers] = Run(config.run, config)
 
     # 2. Model
     clap = build_clap(config)
     towers = Towers(clap, config.temperature, config.learned_temperature, config.train_text)
-    average = moving_average(towers, config.ema_decay)
-    teachers = [load_clap(name, accelerator.device) for name in config.teachers]
+    run.follow(towers)
+    teachers = [load_clap(name, run.device) for name in config.teachers]
 
     # 3. Data
-    source = pair_source(config, clap.sample_rate)
+    source = pair_source(config, clap.sample_rate, config.run.seed)
+    held_out = load_source(config.data, config.validation_split, clap.sample_rate)
 
     # 4. Optimiser and schedule
-    trained = [value for value in towers.parameters() if value.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
-    )
-    schedule = cosine_schedule(optimizer, config.warmup_steps, config.steps)
+    optimizer = adamw(towers.parameters(), config.learning_rate, config.weight_decay, BETAS)
+    schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
+    step = Objective(towers, embedding_step)
+    objective, updates = run.updates(step, [optimizer], [schedule])
+    clap.log_mel.to(run.device)
+    run.start()
 
-    # 5. Prepare and resume
-    progress = Progress()
-    objective, optimizer = accelerator.prepare(Objective(towers, training_step), optimizer)
-    average.to(accelerator.device)
-    accelerator.register_for_checkpointing(schedule, average, progress)
-    if config.resume:
-        resume_checkpoint(accelerator, output / "checkpoint")
-    updates = Updates(
-        accelerator,
-        [optimizer],
-        [schedule],
-        trained,
-        config.clip_norm,
-        config.non_finite,
-        output,
-        progress,
-    )
-    processes, rank = accelerator.num_processes, accelerator.process_index
-    remaining = NumberedBatches(
-        source, progress.step * processes, (config.steps - progress.step) * processes
-    )
-    order = range(rank, len(remaining), processes)
-    loader = DataLoader(remaining, batch_size=None, sampler=order, num_workers=config.workers)
+    def embed(*inputs: Any) -> Any:
+        with run.accelerator.autocast():
+            return objective(*inputs)
 
-    # 6. Loop
-    log = Log(output, config, progress.step) if accelerator.is_main_process else None
-    bar = tqdm(loader, initial=progress.step, total=config.steps, disable=log is None)
-    total = dict.fromkeys(SCALARS, 0.0)
+    def averaged_clap() -> WooshClap:
+        batches = further_batches(config, source, clap.sample_rate)
+        return averaged(clap, run.averaged(), batches, config.statistics_batches)
+
+    # 5. Loop
     objective.train()
-    for number, batch in bar:
-        inputs = inputs_of(batch, number, clap, config, accelerator.device)
-        scores = estimated_scores(teachers, batch, accelerator.device) if teachers else None
-        with accelerator.autocast():
-            loss, logs = objective(*inputs, scores)
-        updates.apply(loss, number)
-        average.update_parameters(towers)
-        progress.step += 1
-        total = {name: total[name] + logs[name].item() for name in total}
-        if log is not None and progress.step % config.log_every == 0:
-            means = {name: value / config.log_every for name, value in total.items()}
-            means |= {"gradient_norm": updates.gradient_norm, "skipped": updates.skipped}
-            log.write(
-                progress.step, means, config.log_every * config.batch_size * processes, "pairs"
-            )
-            bar.set_postfix(loss=round(means["loss"], 4))
-            total = dict.fromkeys(SCALARS, 0.0)
-        if progress.step % config.save_every == 0 or updates.stopping:
-            save(accelerator, averaged(clap, average, source, config), output)
-        if updates.stopping:
-            return
+    masks = (config.frequency_mask, config.time_mask)
+    for number, batch in run.batches(source, config.workers, per_step=1):
+        generator = torch.Generator().manual_seed(config.run.seed * 1_000_003 + number)
+        chunks: list[Inputs] = [
+            inputs_of(chunk, clap, masks, generator, run.device)
+            for chunk in batch.chunks(config.run.accumulation)
+        ]
+        teacher = estimated_scores(teachers, batch, run.device) if teachers else None
+        groups = batch.groups.to(run.device)
+        loss_of = partial(training_loss, groups=groups, teacher_scores=teacher)
+        losses, scalars = cached_losses(embed, chunks, loss_of)
+        for loss in losses:
+            with run.gathering(objective):
+                updates.apply(loss(), number)
+                run.advance(scalars, config.batch_size, "pairs")
+        if run.must_save:
+            run.save()
+        if run.must_save or run.due(config.run.evaluate_every):
+            average = averaged_clap()
+            if run.is_main and run.must_save:
+                save_clap(average, run.output / "clap")
+            if run.log is not None and run.due(config.run.evaluate_every):
+                run.log.write(run.step, summary(evaluate_aligner(average, held_out)))
 
-    # 7. Save and evaluate
-    final = averaged(clap, average, source, config)
-    save(accelerator, final, output)
-    if accelerator.is_main_process:
-        evaluate(config, final)
+    # 6. Evaluate
+    if run.is_main and not run.stopping:
+        result = evaluate_aligner(load_clap(run.output / "clap"), held_out)
+        (run.output / "evaluation.json").write_text(json.dumps(result, indent=1))
+        print(json.dumps(result, indent=1))
+
+
+def summary(result: dict[str, Any]) -> dict[str, float]:
+    """What the log shows of an evaluation."""
+    return {
+        "zero_shot_accuracy": result["zero_shot_accuracy"],
+        "text_to_audio_recall_at_10": result["text_to_audio"]["recall_at_10"],
+        "audio_to_text_recall_at_10": result["audio_to_text"]["recall_at_10"],
+    }
 
 
 if __name__ == "__main__":

@@ -31,10 +31,17 @@ def coloured(audio: np.ndarray, decibels: float, generator: np.random.Generator)
 def at_speed(audio: np.ndarray, factor: float) -> np.ndarray:
     """Audio (S,) read faster (factor over 1) or slower by linear interpolation: about (S / factor,).
 
-    Rough, for data of a network that hears no fine structure; soxr is what sounds well.
+    Rough, for data of a network that hears no fine structure; `at_fine_speed` sounds well.
     """
     places = np.arange(0, len(audio) - 1, factor) if len(audio) > 1 else np.zeros(1)
     return np.interp(places, np.arange(len(audio)), audio)
+
+
+def at_fine_speed(audio: np.ndarray, factor: float, sample_rate: int) -> np.ndarray:
+    """Play audio (S,) faster (factor over 1) or slower without loss in its band: (S / factor,) about."""
+    import soxr
+
+    return audio if factor == 1.0 else soxr.resample(audio, sample_rate * factor, sample_rate)
 
 
 def with_another_under(

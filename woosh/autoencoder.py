@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -100,7 +101,7 @@ class Decoder(nn.Module):
 
 
 class WooshAutoencoder(ModelMixin, ConfigMixin):
-    """Mono audio <-> latents: STFT -> ConvNeXt -> latents -> ConvNeXt -> STFT, deterministic.
+    """Audio <-> latents: STFT -> ConvNeXt -> latents -> ConvNeXt -> STFT, deterministic.
 
     Latents are normalised per channel by `latent_mean` and `latent_std`, buffers that training
     sets last: every generator works on normalised latents.
@@ -120,10 +121,13 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         magnitude_channels: so many of the latent channels, the first ones, are principal components of
             a frame's log-magnitudes. They can be decoded without the others, which hold the phases: a
             small generator need not learn these. 0 in the released weights.
+        audio_channels: A, 1, or 2 for stereo: the bins of both channels' spectra stand one after the other. 1 in
+            the released weights.
+        mid_side: whether the two channels are turned into their sum and difference first, over the root of 2.
     """
 
     @register_to_config
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         sample_rate: int = 48_000,
         n_fft: int = 960,
@@ -135,8 +139,15 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         decoder_layers: int = 8,
         spectrum_exponent: float = 1.0,
         magnitude_channels: int = 0,
+        audio_channels: int = 1,
+        mid_side: bool = False,
     ) -> None:
         super().__init__()
+        if audio_channels not in (1, 2) or (mid_side and audio_channels == 1):
+            raise ValueError(
+                f"audio_channels is {audio_channels}, mid_side {mid_side}: take 1 channel, or 2 with or "
+                "without mid_side"
+            )
         if sample_rate <= 0 or n_fft % 2 or not 0 < hop_length <= n_fft // 2:
             raise ValueError(
                 f"no spectrum of {sample_rate} Hz audio with windows of {n_fft} and hops of "
@@ -149,7 +160,7 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
                 f"{magnitude_channels} magnitude channels need more than as many latent channels, got "
                 f"{latent_channels}, and a hop that {REFINEMENT} divides, got {hop_length}"
             )
-        bins = n_fft // 2 + 1
+        bins = audio_channels * (n_fft // 2 + 1)
         self.encoder = Encoder(
             2 * bins, latent_channels - magnitude_channels, width, inner_width, encoder_layers
         )
@@ -161,6 +172,7 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         self.register_buffer("latent_std", torch.ones(latent_channels))
         # Computed, not stored: a buffer would be left empty by construction on the meta device.
         self.n_fft, self.hop_length = n_fft, hop_length
+        self.audio_channels, self.mid_side = audio_channels, mid_side
         self.exponent = spectrum_exponent
         # What a generator makes: the channels of the magnitudes, or all.
         self.generated_channels = magnitude_channels or latent_channels
@@ -171,25 +183,35 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         return self.config.sample_rate / self.hop_length  # type: ignore[attr-defined]
 
     def stft(self, audio: Tensor) -> Tensor:
-        """(B, 1, S) -> complex spectrum (B, F, 1 + S // hop), float32 arithmetic."""
-        if audio.ndim != 3 or audio.shape[1] != 1 or audio.shape[2] <= self.n_fft // 2:
+        """(B, A, S) -> complex spectrum (B, F, 1 + S // hop) of all channels' bins, float32 arithmetic."""
+        channels = self.audio_channels
+        if audio.ndim != 3 or audio.shape[1] != channels or audio.shape[2] <= self.n_fft // 2:
             raise ValueError(
-                f"audio must be (batch, 1, samples) with more than {self.n_fft // 2} samples, "
+                f"audio must be (batch, {channels}, samples) with more than {self.n_fft // 2} samples, "
                 f"got {tuple(audio.shape)}"
             )
+        audio = turn(audio.float()) if self.mid_side else audio.float()
         window = torch.hann_window(self.n_fft, device=audio.device)
-        return torch.stft(
-            audio.squeeze(1).float(),
+        spectrum = torch.stft(
+            rearrange(audio, "b a s -> (b a) s"),
             self.n_fft,
             self.hop_length,
             window=window,
             return_complex=True,
         )
+        return rearrange(spectrum, "(b a) f t -> b (a f) t", a=channels)
 
     def istft(self, spectrum: Tensor) -> Tensor:
-        """Complex spectrum (B, F, T) -> audio (B, 1, hop (T - 1))."""
+        """Complex spectrum (B, F, T) -> audio (B, A, hop (T - 1))."""
         window = torch.hann_window(self.n_fft, device=spectrum.device)
-        return torch.istft(spectrum, self.n_fft, self.hop_length, window=window).unsqueeze(1)
+        spectrum = rearrange(spectrum, "b (a f) t -> (b a) f t", a=self.audio_channels)
+        audio = torch.istft(spectrum, self.n_fft, self.hop_length, window=window)
+        return self._channels(audio)
+
+    def _channels(self, audio: Tensor) -> Tensor:
+        """Audio of all channels (B A, S) -> (B, A, S), left and right."""
+        audio = rearrange(audio, "(b a) s -> b a s", a=self.audio_channels)
+        return turn(audio) if self.mid_side else audio
 
     def analyse(self, spectrum: Tensor) -> Tensor:
         """Complex spectrum (B, F, T) -> latents (B, C, T) before normalisation."""
@@ -213,19 +235,19 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         return Spectrum(magnitude, a / length, b / length)
 
     def encode(self, audio: Tensor) -> Tensor:
-        """Audio (B, 1, S) at the model's rate -> normalised latents (B, C, 1 + S // hop).
+        """Audio (B, A, S) at the model's rate -> normalised latents (B, C, 1 + S // hop).
 
         Raises:
-            ValueError: audio that is not (B, 1, S) or not longer than half a window.
+            ValueError: audio that is not (B, A, S) or not longer than half a window.
         """
         latents = self.analyse(self.stft(audio))
         return (latents - self.latent_mean[:, None]) / self.latent_std[:, None]
 
     def encode_generated(self, audio: Tensor) -> Tensor:
-        """Audio (B, 1, S) -> the part of `encode` that a generator makes: (B, G, 1 + S // hop).
+        """Audio (B, A, S) -> the part of `encode` that a generator makes: (B, G, 1 + S // hop).
 
         Raises:
-            ValueError: audio that is not (B, 1, S) or not longer than half a window.
+            ValueError: audio that is not (B, A, S) or not longer than half a window.
         """
         if self.components is None:
             return self.encode(audio)
@@ -254,7 +276,7 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         return self.synthesise(functional.pad(latents, (0, 0, 0, channels - given)))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Normalised latents (B, C, T) -> audio (B, 1, hop (T - 1)), float32.
+        """Normalised latents (B, C, T) -> audio (B, A, hop (T - 1)), float32.
 
         Latents of the magnitude channels alone are decoded with phases that fit the magnitudes.
 
@@ -263,12 +285,19 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         """
         magnitude, real, imaginary = self.spectrum(latents)
         if latents.shape[1] < len(self.latent_mean):
-            return retrieve_phases(magnitude, self.hop_length).unsqueeze(1)
+            magnitude = rearrange(magnitude, "b (a f) t -> (b a) f t", a=self.audio_channels)
+            return self._channels(retrieve_phases(magnitude, self.hop_length))
         return self.istft(torch.complex(magnitude * real, magnitude * imaginary))
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Audio (B, 1, S) -> its reconstruction (B, 1, hop (S // hop))."""
+        """Audio (B, A, S) -> its reconstruction (B, A, hop (S // hop))."""
         return self.decode(self.encode(audio))
+
+
+def turn(audio: Tensor) -> Tensor:
+    """Left and right (B, 2, S) -> their sum and difference over the root of 2, or back: it undoes itself."""
+    left, right = audio.unbind(dim=1)
+    return torch.stack((left + right, left - right), dim=1) / 2**0.5
 
 
 def levels(spectrum: Tensor) -> Tensor:
@@ -284,7 +313,7 @@ def add_magnitude_channels(
     Args:
         autoencoder: without magnitude channels.
         channels: how many, at most bins of the spectrum.
-        clips: audio (S,) whose levels decide the components, scaled to unit variance over all frames.
+        clips: audio (A, S) whose levels decide the components, scaled to unit variance over all frames.
 
     Raises:
         ValueError: it has magnitude channels already.
@@ -302,7 +331,7 @@ def add_magnitude_channels(
     }
     weights["latent_mean"] = functional.pad(weights["latent_mean"], (channels, 0))
     weights["latent_std"] = functional.pad(weights["latent_std"], (channels, 0), value=1.0)
-    frames = torch.cat([levels(autoencoder.stft(clip[None, None]))[0] for clip in clips], dim=1)
+    frames = torch.cat([levels(autoencoder.stft(clip[None]))[0] for clip in clips], dim=1)
     mean = frames.mean(dim=1)  # (F,)
     variance, directions = torch.linalg.eigh(torch.cov(frames.double()))  # ascending
     largest = (directions / variance.clamp_min(1e-9).sqrt()).float().T.flip(0)[:channels]  # (C, F)

@@ -17,7 +17,10 @@ from woosh.augmentation import (
     through_response,
     with_another_under,
 )
-from woosh.datasets import Clip, crop
+from woosh.crops import crop
+from woosh.data.shards import shard_urls
+from woosh.data.streaming import Item, ShardStream, StreamedBatches, decode_clips
+from woosh.datasets import Clip
 
 JOINING_WORDS = ("and", "with", "beside")
 
@@ -28,7 +31,7 @@ class Augmentation:
 
     Args:
         speed: greatest change of speed, and of pitch with it, as a share.
-        colour: standard deviation in dB of a smooth random filter.
+        colour_decibels: standard deviation in dB of a smooth random filter.
         mixed_share: of the crops that get another sound under them, which the caption does not tell.
         joined_share: of the crops that are two sounds at once, with both captions.
         response_share: of the crops that go through an impulse response.
@@ -38,7 +41,7 @@ class Augmentation:
     """
 
     speed: float
-    colour: float
+    colour_decibels: float
     mixed_share: float
     joined_share: float
     response_share: float
@@ -55,6 +58,19 @@ class PairBatch:
     lengths: Tensor
     captions: tuple[str, ...]
     groups: Tensor
+
+    def chunks(self, count: int) -> list[PairBatch]:
+        """Equal parts, one after the other."""
+        size = len(self.captions) // count
+        return [
+            PairBatch(
+                self.audio[start : start + size],
+                self.lengths[start : start + size],
+                self.captions[start : start + size],
+                self.groups[start : start + size],
+            )
+            for start in range(0, size * count, size)
+        ]
 
 
 def caption_groups(clips: Sequence[Clip]) -> np.ndarray:
@@ -147,7 +163,7 @@ class PairBatches:
         settings, clip = self.augmentation, self.clips[row]
         audio = self._stretch(clip, generator)
         audio = at_speed(audio, np.exp(generator.uniform(-1, 1) * np.log1p(settings.speed)))
-        audio = coloured(audio[: self.samples], settings.colour, generator)
+        audio = coloured(audio[: self.samples], settings.colour_decibels, generator)
         return audio, self._caption(clip, generator)
 
     def _finish(self, audio: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -175,3 +191,28 @@ class PairBatches:
     def _caption(self, clip: Clip, generator: np.random.Generator) -> str:
         caption = clip.captions[int(generator.integers(len(clip.captions)))]
         return varied_caption(caption, self.augmentation, generator)
+
+
+def streamed_pairs(
+    source: str,
+    split: str,
+    sample_rate: int,
+    samples: int,
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    responses: Sequence[np.ndarray] = (),
+) -> StreamedBatches[PairBatch]:
+    """Batches of the clips of shards, which are read as they are needed; see `PairBatches`.
+
+    What lies under or beside a sound is of the same batch.
+    """
+
+    def make(items: Sequence[tuple[str, Item]], number: int) -> PairBatch:
+        clips = decode_clips(items, sample_rate)
+        weights = np.ones(len(clips))
+        batches = PairBatches(clips, weights, samples, len(clips), augmentation, seed, responses)
+        return batches.batch(number)
+
+    stream = ShardStream(shard_urls(source), split, seed)
+    return StreamedBatches(stream, lambda _number: batch_size, make)

@@ -1,13 +1,13 @@
-"""One flat YAML file per recipe, read into the recipe's frozen dataclass."""
+"""One flat YAML file per recipe, read into the recipe's frozen dataclass and those that are its fields."""
 
 from __future__ import annotations
 
 import dataclasses
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 Config = TypeVar("Config")
 
@@ -16,7 +16,8 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
     """Build a recipe's configuration from a YAML file and command-line overrides.
 
     Args:
-        cls: a dataclass whose fields are the recipe's settings.
+        cls: a dataclass whose fields are the recipe's settings; the fields of a dataclass among them stand in the same
+            file.
         path: flat YAML file, one `name: value` per field.
         overrides: `name=value` texts, read as YAML, that win over the file.
 
@@ -38,22 +39,86 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
         if not separator:
             raise ValueError(f"override {override!r} is not of the form name=value")
         values[name] = yaml.safe_load(text)
-    annotations = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(fields))
+    names = _field_names(cls)
+    unknown = sorted(set(values) - names)
     if unknown:
-        raise ValueError(f"{path}: unknown keys {unknown}; {cls.__name__} knows {sorted(fields)}")
-    required = {
-        name
-        for name, field in fields.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    }
-    missing = sorted(required - set(values))
+        raise ValueError(f"{path}: unknown keys {unknown}; {cls.__name__} knows {sorted(names)}")
+    missing = sorted(_required_names(cls) - set(values))
     if missing:
         raise ValueError(f"{path}: missing keys {missing}")
-    return cls(
-        **{name: _checked(path, name, value, annotations[name]) for name, value in values.items()}
-    )
+    return _build(cls, path, values)
+
+
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Raise unless a setting is one of those known.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
+
+
+def replace_fields(config: Config, **changes: Any) -> Config:
+    """A copy of a configuration with other values, also of fields of the dataclasses that are its fields.
+
+    Raises:
+        TypeError: a name that is no field.
+    """
+    own = {}
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if field.name in changes:
+            own[field.name] = changes.pop(field.name)
+        elif dataclasses.is_dataclass(value):
+            inner = {name: changes.pop(name) for name in _field_names(type(value)) & set(changes)}
+            own[field.name] = replace_fields(value, **inner)
+    return dataclasses.replace(config, **own, **changes)  # type: ignore[type-var]
+
+
+def plain_values(config: Any) -> dict[str, Any]:
+    """A configuration's values by name as its YAML file holds them."""
+    values = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            values.update(plain_values(value))
+        else:
+            values[field.name] = list(value) if isinstance(value, tuple) else value
+    return values
+
+
+def _field_names(cls: type) -> set[str]:
+    """Names of a dataclass's fields; those of a dataclass among them stand for it."""
+    names: set[str] = set()
+    for name, annotation in typing.get_type_hints(cls).items():
+        names |= _field_names(annotation) if _is_nested(annotation) else {name}
+    return names
+
+
+def _is_nested(annotation: Any) -> TypeGuard[type]:
+    return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+
+
+def _required_names(cls: type) -> set[str]:
+    """Those of `_field_names` that have no default."""
+    annotations, names = typing.get_type_hints(cls), set()
+    for field in dataclasses.fields(cls):
+        if _is_nested(annotations[field.name]):
+            names |= _required_names(annotations[field.name])
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            names.add(field.name)
+    return names
+
+
+def _build(cls: type[Config], path: Path, values: Mapping[str, Any]) -> Config:
+    fields = {}
+    for name, annotation in typing.get_type_hints(cls).items():
+        if _is_nested(annotation):
+            fields[name] = _build(annotation, path, values)
+        elif name in values:
+            fields[name] = _checked(path, name, values[name], annotation)
+    return cls(**fields)
 
 
 def _checked(path: Path, name: str, value: Any, annotation: Any) -> Any:

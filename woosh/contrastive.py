@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -55,6 +59,63 @@ def distillation_loss(scores: Tensor, teacher_scores: Tensor) -> Tensor:
         for logits, teacher in ((scores, teacher_scores), (scores.T, teacher_scores.T))
     ]
     return (losses[0] + losses[1]) / 2
+
+
+def cached_losses(
+    embed: Callable[..., tuple[Tensor, ...]],
+    chunks: Sequence[tuple[Any, ...]],
+    loss_of: Callable[..., tuple[Tensor, dict[str, Tensor]]],
+) -> tuple[list[Callable[[], Tensor]], dict[str, Tensor]]:
+    """The loss of a batch that is too large to embed at once, in chunks whose gradients sum up to its gradient.
+
+    GradCache (arXiv 2101.06983): all chunks are embedded without a graph, the loss of all embeddings gives the
+    gradient of each, and each chunk is embedded again to pass its own on. Both times get the same random numbers.
+
+    Args:
+        embed: gives (audio (B, D), text (B, D), temperature) of a chunk's inputs.
+        chunks: inputs, one after the other.
+        loss_of: loss and scalars of all audio (N, D), all text (N, D) and the temperature.
+
+    Returns:
+        For each chunk what gives a scalar whose gradients, averaged over the chunks as gradient accumulation does,
+        are the loss's, and the scalars. One chunk alone is embedded once.
+    """
+    if len(chunks) == 1:
+        loss, scalars = loss_of(*embed(*chunks[0]))
+        return [lambda: loss], scalars
+    states, parts = [], []
+    with torch.no_grad():
+        for chunk in chunks:
+            states.append(_random_state())
+            parts.append(embed(*chunk))
+    leaves = [torch.cat([part[place] for part in parts]).requires_grad_() for place in (0, 1)]
+    leaves.append(parts[0][2].detach().clone().requires_grad_())
+    loss, scalars = loss_of(*leaves)
+    gradients = torch.autograd.grad(loss, leaves)
+    sizes = [len(part[0]) for part in parts]
+    audio, text = (gradient.split(sizes) for gradient in gradients[:2])
+
+    def again(place: int) -> Tensor:
+        with torch.random.fork_rng():
+            _set_random_state(states[place])
+            outputs = embed(*chunks[place])
+        passed = (outputs[0] * audio[place]).sum() + (outputs[1] * text[place]).sum()
+        return len(chunks) * passed + outputs[2] * gradients[2]
+
+    return [partial(again, place) for place in range(len(chunks))], scalars
+
+
+def _random_state() -> tuple[Tensor, list[Tensor]]:
+    return (
+        torch.get_rng_state(),
+        torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    )
+
+
+def _set_random_state(state: tuple[Tensor, list[Tensor]]) -> None:
+    torch.set_rng_state(state[0])
+    if state[1]:
+        torch.cuda.set_rng_state_all(state[1])
 
 
 class Temperature(nn.Module):

@@ -1,4 +1,4 @@
-"""Recorded and procedural sounds with captions, and endless, repeatable crops of them."""
+"""Recorded and procedural sounds with captions, and batches by their numbers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Clip:
-    """A sound in memory: `audio` (S,) float32 in [-1, 1], and what it is called."""
+    """A sound in memory: `audio` float32 in [-1, 1], mono (S,) or stereo (2, S), and what it is called."""
 
     audio: np.ndarray
     captions: tuple[str, ...]
@@ -143,9 +143,13 @@ def _is_seconds(value: object) -> TypeGuard[float]:
 
 
 def load_clips(
-    rows: Sequence[Row], folder: str | Path, sample_rate: int = 48_000, strict: bool = False
+    rows: Sequence[Row],
+    folder: str | Path,
+    sample_rate: int = 48_000,
+    strict: bool = False,
+    channels: int = 1,
 ) -> list[Clip]:
-    """Decode, mix to mono and resample every row's file into memory (11 MiB per minute at 48 kHz).
+    """Decode, mix to mono (or stereo) and resample every row's file into memory (11 MiB per minute at 48 kHz).
 
     A file that is missing, truncated, empty, silent, shorter than 0.05 s or holds NaN is skipped;
     one warning counts and names the skipped files.
@@ -155,6 +159,7 @@ def load_clips(
         folder: what their `file` is relative to.
         sample_rate: of the result, in Hz.
         strict: raise at the first bad file instead.
+        channels: 1, or 2 for stereo.
 
     Raises:
         ValueError: a bad file with `strict`, or no usable file at all.
@@ -162,12 +167,12 @@ def load_clips(
 
     def load(row: Row) -> Clip | str:
         try:
-            audio = read_audio(Path(folder) / row.file, sample_rate=sample_rate, mono=True)
+            audio = read_audio(Path(folder) / row.file, sample_rate, mono=channels == 1)
+            audio = with_channels(audio, channels)
         except (ValueError, OSError) as error:
             return f"{row.file} ({error})"
-        audio = np.ascontiguousarray(audio.reshape(-1), dtype=np.float32)
-        if len(audio) < SHORTEST * sample_rate:
-            return f"{row.file} (only {len(audio) / sample_rate:.3f} s)"
+        if audio.shape[-1] < SHORTEST * sample_rate:
+            return f"{row.file} (only {audio.shape[-1] / sample_rate:.3f} s)"
         if np.abs(audio).max() < SILENCE:
             return f"{row.file} (silent)"
         return Clip(audio, row.captions, row.file, row.label, row.group)
@@ -185,12 +190,27 @@ def load_clips(
     return clips
 
 
+def with_channels(audio: np.ndarray, channels: int) -> np.ndarray:
+    """Audio (C, S) as a clip holds it: one channel, the mean, as (S,), or two as (2, S), of mono twice the same.
+
+    Raises:
+        ValueError: more than two channels for stereo, or another number than 1 and 2 asked for.
+    """
+    if channels == 1:
+        mono = audio.mean(axis=0) if len(audio) > 1 else audio[0]
+        return np.ascontiguousarray(mono, dtype=np.float32)
+    if channels != 2 or len(audio) > 2:
+        raise ValueError(f"{len(audio)} channels cannot be made {channels}")
+    return np.ascontiguousarray(np.broadcast_to(audio, (2, audio.shape[1])), dtype=np.float32)
+
+
 def procedural_clips(
     count: int,
     seed: int,
     family: str | None = None,
     label: str | None = None,
     sample_rate: int = PROCEDURAL_RATE,
+    channels: int = 1,
 ) -> list[Clip]:
     """Render `count` procedural sounds of the seeds seed, seed + 1, ...
 
@@ -200,11 +220,14 @@ def procedural_clips(
         family: of all; None draws one for each.
         label: of all; None takes each one's family.
         sample_rate: of the result, in Hz.
+        channels: 1, or 2 for stereo with equal channels.
     """
     sounds = (generate(seed + index, family) for index in range(count))
     return [
         Clip(
-            resample(sound.audio, PROCEDURAL_RATE, sample_rate),
+            with_channels(
+                np.atleast_2d(resample(sound.audio, PROCEDURAL_RATE, sample_rate)), channels
+            ),
             sound.captions,
             f"procedural/{seed + index}",
             sound.family if label is None else label,
@@ -212,68 +235,6 @@ def procedural_clips(
         )
         for index, sound in enumerate(sounds)
     ]
-
-
-def crop(
-    audio: np.ndarray, samples: int, generator: np.random.Generator, tries: int = 4
-) -> np.ndarray:
-    """A random stretch (samples,) of audio (S,), its first and last one more often than others.
-
-    A shorter sound lands somewhere in zeros or, half of the times, between its own mirror images: that is how a
-    spectrogram with reflected ends sees a short file. A silent stretch is drawn again, up to `tries` times:
-    recordings often end in digital zeros.
-    """
-    spare = len(audio) - samples
-    if spare <= 0:
-        before = int(generator.integers(0, 1 - spare))
-        mirrored = len(audio) > 1 and generator.random() < 0.5
-        return np.pad(audio, (before, -spare - before), "reflect" if mirrored else "constant")
-    stretch = audio[:samples]
-    for _ in range(tries):
-        start = int(generator.integers(-(samples // 8), spare + samples // 8 + 1))
-        start = min(max(start, 0), spare)
-        stretch = audio[start : start + samples]
-        if np.abs(stretch).max() >= SILENCE:
-            break
-    return stretch
-
-
-class CropDataset(Dataset):
-    """Crop number i follows from (seed, i) alone: any process, worker or resumed run agrees.
-
-    Args:
-        clips: sounds in memory.
-        weights: relative chance of each clip to be drawn, (len(clips),).
-        samples: length of a crop.
-        count: how many crops there are.
-        seed: of the draws.
-        start: number of the first crop, to resume a run.
-    """
-
-    def __init__(
-        self,
-        clips: Sequence[Clip],
-        weights: np.ndarray,
-        samples: int,
-        count: int,
-        seed: int,
-        start: int = 0,
-    ) -> None:
-        self.clips, self.samples, self.seed = clips, samples, seed
-        self.count, self.start = count, start
-        self.cumulative = np.cumsum(weights) / np.sum(weights)
-
-    def __len__(self) -> int:
-        return self.count - self.start
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        """Audio (1, samples), its peak between 0.25 and 1 unless the crop is silent."""
-        generator = np.random.default_rng((self.seed, self.start + index))
-        number = int(np.searchsorted(self.cumulative, generator.random(), side="right"))
-        audio = crop(self.clips[min(number, len(self.clips) - 1)].audio, self.samples, generator)
-        peak = np.abs(audio).max()
-        gain = 0.25 ** generator.random() * generator.choice((-1.0, 1.0)) / max(peak, SILENCE)
-        return (audio * gain)[None].astype(np.float32)
 
 
 class Numbered(Protocol[Batch]):

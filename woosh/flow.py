@@ -32,6 +32,21 @@ def linear_velocity(noisy: Tensor, time: Tensor) -> Tensor:
     return (2 * time - 1) / (time.square() + (1 - time).square()) * noisy
 
 
+def radius(time: Tensor) -> Tensor:
+    """Standard deviation (B,) of x_t at times (B,), data and noise of unit variance: from 1 at the ends to 0.71."""
+    return torch.sqrt(time.square() + (1 - time).square())
+
+
+def velocity_from_v(v: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
+    """Velocity of the straight path from a v-prediction (arXiv 2202.00512, section 4), both (B, ...), at times (B,).
+
+    The point x_t / s lies on the circle cos(a) data + sin(a) noise with tan(a) = t / (1 - t), s = `radius(time)`, where
+    v = cos(a) noise - sin(a) data; velocity = noise - data is then `linear_velocity` + v / s. With the noise level's
+    logit normal this is EDM's preconditioning and loss (arXiv 2206.00364, table 1) for data of unit variance.
+    """
+    return linear_velocity(noisy, time) + v / expand_like(radius(time), v)
+
+
 def guide(conditional: Tensor, unconditional: Tensor, guidance_scale: float | Tensor) -> Tensor:
     """Classifier-free guidance (arXiv 2207.12598) in the usual scale: v_u + g (v_c - v_u)."""
     return unconditional + guidance_scale * (conditional - unconditional)

@@ -1,25 +1,42 @@
-"""The cache of latents that flow training reads: one safetensors file and one index beside it."""
+"""Encoded sounds for training a flow: what is known of one, and batches of them.
+
+A folder of them holds shards (`woosh.data.shards`) of samples with latents, captions and, if asked for, the captions'
+hidden states, and what belongs to all: `common.safetensors` and `common.json`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from woosh.data.shards import read_items, shard_urls, write_items
+from woosh.data.streaming import Item, ShardStream, StreamedBatches
+
+FACTS = ("captions", "name", "label", "group", "continuous")  # of a clip, as JSON
+
 
 @dataclass(frozen=True)
 class LatentClip:
-    """One encoded sound: normalised latents (C, T), captions, label and the recording's name.
+    """One encoded sound.
 
     A continuous sound goes on by repetition where it is too short; anything else is an event, after
     which there is silence.
+
+    Attributes:
+        latents: normalised (C, T).
+        captions: texts.
+        name: of the recording.
+        label: kind of sound, or nothing.
+        group: of recordings that belong together.
+        continuous: see above.
+        states: hidden states of each caption (L, W), L its own number of tokens; empty if none were kept.
     """
 
     latents: Tensor
@@ -28,81 +45,126 @@ class LatentClip:
     label: str
     group: str
     continuous: bool
+    states: tuple[Tensor, ...] = ()
+
+
+class Common(NamedTuple):
+    """What belongs to all clips of a folder."""
+
+    silence: Tensor  # (C, T), latents of silence
+    channel_weight: Tensor  # (C,) with mean 1, how much the ear notices of each channel
+    empty_states: Tensor | None  # (L, W), hidden states of the empty caption
+    text_tokens: int | None  # to which hidden states are padded
 
 
 class LatentCache(NamedTuple):
-    """All encoded sounds, and what belongs to the autoencoder that encoded them."""
+    """A folder of latents in memory."""
 
     clips: Sequence[LatentClip]
-    silence: Tensor  # (C, T)
-    channel_weight: Tensor  # (C,) with mean 1, how much the ear notices of each channel
+    common: Common
 
 
 @dataclass(frozen=True)
 class LatentBatch:
-    """Latents (B, C, T) and one caption per clip; an empty caption trains the unconditional branch."""
+    """Latents (B, C, T) and one caption per clip; an empty caption trains the unconditional branch.
+
+    `states` (B, L, W) and `mask` (B, L) are the captions' hidden states, or None.
+    """
 
     latents: Tensor
     captions: tuple[str, ...]
+    states: Tensor | None
+    mask: Tensor | None
 
 
-def save_latents(folder: Path, cache: LatentCache) -> None:
-    """Write latents in half precision, and their index."""
-    from safetensors.torch import save_file
+def write_latents(path: Path, clips: Iterable[LatentClip], dtype: torch.dtype) -> None:
+    """Write a shard of clips; it appears under its name only once it is complete.
 
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {str(i): clip.latents.half().contiguous() for i, clip in enumerate(cache.clips)}
-    common = {
-        "silence": cache.silence.half().contiguous(),
-        "channel_weight": cache.channel_weight,
-    }
-    save_file({**tensors, **common}, folder / "latents.safetensors")
-    rows = [
-        {
-            field.name: getattr(clip, field.name)
-            for field in dataclasses.fields(clip)
-            if field.name != "latents"
-        }
-        for clip in cache.clips
-    ]
-    (folder / "index.json").write_text(json.dumps(rows, indent=0))
+    Args:
+        path: of the shard.
+        clips: in their order.
+        dtype: in which latents and hidden states are stored.
+    """
+    from safetensors.torch import save
+
+    def items() -> Iterable[dict[str, str | bytes]]:
+        for number, clip in enumerate(clips):
+            tensors = {"latents": clip.latents, **_numbered(clip.states)}
+            facts = {name: getattr(clip, name) for name in FACTS}
+            yield {
+                "__key__": f"{path.stem}-{number:06d}",
+                "safetensors": save({k: v.to(dtype).contiguous() for k, v in tensors.items()}),
+                "json": json.dumps(facts, ensure_ascii=False).encode(),
+            }
+
+    write_items(path, items())
 
 
-def load_latents(folder: Path) -> LatentCache:
-    """Read what `save_latents` wrote.
+def _numbered(states: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {f"states.{number}": state for number, state in enumerate(states)}
+
+
+def read_clip(item: Item, place: str) -> LatentClip:
+    """A clip from an undecoded sample of a shard.
 
     Raises:
-        FileNotFoundError: the folder holds no cache; `training/encode_latents.py` makes one.
-        ValueError: index and tensors do not belong together.
+        ValueError: the sample is not one of `write_latents`.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        facts: Mapping[str, Any] = json.loads(item["json"])
+        tensors = load(item["safetensors"])
+        states = [tensors[name] for name in _numbered(facts["captions"]) if "states.0" in tensors]
+        values = {name: facts[name] for name in FACTS}
+        values["captions"] = tuple(values["captions"])
+        return LatentClip(latents=tensors["latents"], states=tuple(states), **values)
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{place}: {item['__key__']} holds no latents ({error})") from error
+
+
+def write_common(folder: Path, common: Common) -> None:
+    """Write what belongs to all clips; last, since a folder without it is not complete."""
+    from safetensors.torch import save_file
+
+    tensors = {"silence": common.silence, "channel_weight": common.channel_weight}
+    if common.empty_states is not None:
+        tensors["empty_states"] = common.empty_states
+    (folder / "common.json").write_text(json.dumps({"text_tokens": common.text_tokens}) + "\n")
+    partial = folder / "common.safetensors.part"
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial)
+    partial.replace(folder / "common.safetensors")
+
+
+def read_common(folder: Path) -> Common:
+    """Read what `write_common` wrote.
+
+    Raises:
+        FileNotFoundError: the folder holds no latents; `training/encode_latents.py` makes them.
     """
     from safetensors.torch import load_file
 
-    if not (folder / "index.json").is_file():
+    if not (folder / "common.safetensors").is_file():
         raise FileNotFoundError(
-            f"no latents in {folder}; make them with training/encode_latents.py"
+            f"no latents in {folder}, or not all: make them with training/encode_latents.py"
         )
-    rows = json.loads((folder / "index.json").read_text())
-    tensors = load_file(folder / "latents.safetensors")
-    common = [tensors.pop(name, None) for name in ("silence", "channel_weight")]
-    silence, channel_weight = common
-    if (
-        silence is None
-        or channel_weight is None
-        or set(tensors) != {str(number) for number in range(len(rows))}
-    ):
-        raise ValueError(f"{folder}: {len(rows)} rows but {len(tensors)} tensors; encode again")
-    clips = [
-        LatentClip(
-            latents=tensors[str(number)],
-            captions=tuple(row["captions"]),
-            name=row["name"],
-            label=row["label"],
-            group=row["group"],
-            continuous=row["continuous"],
-        )
-        for number, row in enumerate(rows)
-    ]
-    return LatentCache(clips, silence, channel_weight)
+    tensors = load_file(folder / "common.safetensors")
+    facts = json.loads((folder / "common.json").read_text())
+    empty = tensors.get("empty_states")
+    return Common(tensors["silence"], tensors["channel_weight"], empty, facts["text_tokens"])
+
+
+def load_latents(folder: Path) -> LatentCache:
+    """Read a folder of latents into memory.
+
+    Raises:
+        FileNotFoundError: the folder holds none.
+        ValueError: a shard is damaged.
+    """
+    common = read_common(folder)
+    urls = shard_urls(str(folder))
+    return LatentCache([read_clip(item, url) for url in urls for item in read_items(url)], common)
 
 
 def fit_length(
@@ -133,6 +195,71 @@ def fit_length(
     return torch.cat([quiet[:, :before], latents, quiet[:, before:]], dim=1)
 
 
+@dataclass(frozen=True)
+class Crops:
+    """How clips become a batch: one length for all, which follows from (seed, number), and a caption each.
+
+    Attributes:
+        common: what belongs to all clips.
+        lengths: frames of a batch, one of which is drawn.
+        chances: relative chance of each length.
+        frames_per_batch: upper limit of clips times length.
+        caption_dropout: chance of an empty caption.
+        latent_rate: latent frames per second.
+        seed: of all draws.
+    """
+
+    common: Common
+    lengths: tuple[int, ...]
+    chances: tuple[float, ...]
+    frames_per_batch: int
+    caption_dropout: float
+    latent_rate: float
+    seed: int
+
+    def start(self, number: int) -> tuple[np.random.Generator, int]:
+        """The random numbers of a batch, and its frames, which are drawn first."""
+        generator = np.random.default_rng((self.seed, number))
+        chances = np.asarray(self.chances, dtype=np.float64)
+        return generator, self.lengths[
+            int(generator.choice(len(self.lengths), p=chances / chances.sum()))
+        ]
+
+    def size(self, number: int) -> int:
+        """How many clips batch `number` has."""
+        return max(1, self.frames_per_batch // self.start(number)[1])
+
+    def collate(
+        self, clips: Sequence[LatentClip], frames: int, generator: np.random.Generator
+    ) -> LatentBatch:
+        """A batch of these clips, each fitted to the length."""
+        silence = self.common.silence
+        latents = [fit_length(clip, silence, frames, self.latent_rate, generator) for clip in clips]
+        captions, states = [], []
+        for clip in clips:
+            if generator.random() < self.caption_dropout:
+                captions.append("")
+                states.append(self.common.empty_states)
+            else:
+                drawn = int(generator.integers(len(clip.captions)))
+                captions.append(clip.captions[drawn])
+                states.append(clip.states[drawn] if clip.states else None)
+        padded, mask = self._padded(states)
+        return LatentBatch(torch.stack(latents).float(), tuple(captions), padded, mask)
+
+    def _padded(self, states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
+        tokens = self.common.text_tokens
+        kept = [state for state in states if state is not None]
+        if tokens is None or len(kept) < len(states):
+            return None, None
+        padded = kept[0].new_zeros(len(kept), tokens, kept[0].shape[1])
+        mask = torch.zeros(len(kept), tokens)
+        for row, state in enumerate(kept):
+            padded[row, : len(state)] = state
+            mask[row, : len(state)] = 1
+        return padded.float(), mask
+
+
 class LatentBatches:
     """Batch number i follows from (seed, i) alone: one length per batch, the same latents in all.
 
@@ -140,44 +267,29 @@ class LatentBatches:
     lengths and silence stays rare; a small share of any shorter sounds teaches that an event ends.
 
     Args:
-        clips: from `load_latents`.
-        silence: latents (C, T) of silence.
-        lengths: frames of a batch, one of which is drawn.
-        chances: relative chance of each length.
-        frames_per_batch: upper limit of clips times length.
+        clips: in memory.
+        crops: how they become a batch.
         favoured: labels whose clips make up `favoured_share` of the draws, each label equally.
         favoured_share: 0 to 1.
         short_share: chance that any shorter clip is drawn and followed by silence.
-        caption_dropout: chance of an empty caption.
-        latent_rate: latent frames per second.
-        seed: of all draws.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         clips: Sequence[LatentClip],
-        silence: Tensor,
-        lengths: Sequence[int],
-        chances: Sequence[float],
-        frames_per_batch: int,
+        crops: Crops,
         favoured: Sequence[str],
         favoured_share: float,
         short_share: float,
-        caption_dropout: float,
-        latent_rate: float,
-        seed: int,
     ) -> None:
-        self.clips, self.silence, self.lengths = clips, silence, tuple(lengths)
-        self.chances = np.asarray(chances, dtype=np.float64) / np.sum(chances)
-        self.frames_per_batch, self.favoured = frames_per_batch, tuple(favoured)
+        self.clips, self.crops, self.favoured = clips, crops, tuple(favoured)
         self.favoured_share, self.short_share = favoured_share, short_share
-        self.caption_dropout, self.latent_rate, self.seed = caption_dropout, latent_rate, seed
         missing = [label for label in favoured if not any(clip.label == label for clip in clips)]
         if missing:
             raise ValueError(f"no clip has the favoured labels {missing}")
         sizes = np.array([clip.latents.shape[1] for clip in clips])
         self.short = np.arange(len(clips))
-        self.fitting = {length: np.flatnonzero(sizes >= length / 2) for length in self.lengths}
+        self.fitting = {length: np.flatnonzero(sizes >= length / 2) for length in crops.lengths}
         empty = [length for length, numbers in self.fitting.items() if not len(numbers)]
         if empty:
             raise ValueError(
@@ -192,20 +304,10 @@ class LatentBatches:
 
     def batch(self, number: int) -> LatentBatch:
         """Draw batch `number`: float32 latents (B, C, T) and B captions."""
-        generator = np.random.default_rng((self.seed, number))
-        frames = self.lengths[int(generator.choice(len(self.lengths), p=self.chances))]
-        size = max(1, self.frames_per_batch // frames)
+        generator, frames = self.crops.start(number)
+        size = max(1, self.crops.frames_per_batch // frames)
         drawn = [self._draw(frames, generator) for _ in range(size)]
-        latents = [
-            fit_length(clip, self.silence, frames, self.latent_rate, generator) for clip in drawn
-        ]
-        captions = tuple(
-            ""
-            if generator.random() < self.caption_dropout
-            else clip.captions[int(generator.integers(len(clip.captions)))]
-            for clip in drawn
-        )
-        return LatentBatch(torch.stack(latents).float(), captions)
+        return self.crops.collate(drawn, frames, generator)
 
     def _draw(self, frames: int, generator: np.random.Generator) -> LatentClip:
         numbers = self.fitting[frames]
@@ -215,3 +317,21 @@ class LatentBatches:
         elif generator.random() < self.short_share:
             numbers = self.short
         return self.clips[int(numbers[int(generator.integers(len(numbers)))])]
+
+
+def streamed_latents(crops: Crops, folder: Path) -> StreamedBatches[LatentBatch]:
+    """Batches of a folder's clips in a shuffled order, read as they are needed: every clip once in a pass.
+
+    Any clip fills any length, by repetition or silence where it is short.
+
+    Args:
+        crops: how clips become a batch.
+        folder: of the latents.
+    """
+
+    def make(samples: Sequence[tuple[str, Item]], number: int) -> LatentBatch:
+        generator, frames = crops.start(number)
+        return crops.collate([read_clip(item, url) for url, item in samples], frames, generator)
+
+    stream = ShardStream(shard_urls(str(folder)), "train", crops.seed)
+    return StreamedBatches(stream, crops.size, make)

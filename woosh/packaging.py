@@ -7,8 +7,14 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
 
 from woosh.datasets import Row
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def attribution(rows: Sequence[Row]) -> str:
@@ -72,3 +78,15 @@ def size_of(folder: Path, limit: int) -> int:
     if size > limit:
         raise ValueError(f"{folder} holds {size:,} bytes, more than {limit:,}")
     return size
+
+
+def half(model: Model) -> Model:
+    """A model's weights in half precision, the form in which built-in models are shipped.
+
+    Raises:
+        ValueError: a weight that half precision cannot hold.
+    """
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value.half()).all():
+            raise ValueError(f"{name} holds values beyond half precision")
+    return model.half()

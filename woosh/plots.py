@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,25 @@ def plot_autoencoder(result: dict[str, Any], path: Path) -> None:
             axis.axvline(result["metrics"][name]["mean"], color="black", linestyle="--")
         unit = result["metrics"][name]["unit"]
         axis.set(title=name.replace("_", " "), xlabel=unit, ylabel="clips")
+    figure.savefig(path, dpi=120)
+
+
+def plot_objectives(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw the results of `benchmarks/compare_objectives.py`: distances over steps, a line for each run.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    figure, axes = _panels(1, 2)
+    runs = list(dict.fromkeys(row["run"] for row in rows))
+    for axis, name in zip(axes[0], ("frechet_distance", "kernel_distance"), strict=True):
+        for run in runs:
+            points = [(row["steps"], row[name]) for row in rows if row["run"] == run]
+            axis.plot(*zip(*points, strict=True), "o-", label=run)
+        axis.set_xscale("log", base=2)
+        axis.set(xlabel="steps", ylabel=name.replace("_", " "), ylim=(0, None))
+        axis.legend()
     figure.savefig(path, dpi=120)
 
 

@@ -26,7 +26,7 @@ def context_frames(autoencoder: WooshAutoencoder) -> int:
 def reconstruct(
     autoencoder: WooshAutoencoder, audio: np.ndarray, chunk_seconds: float = 20.0
 ) -> np.ndarray:
-    """Encode and decode (C, S) audio of any length; each channel passes by itself.
+    """Encode and decode (C, S) audio of any length; without a stereo autoencoder each channel passes by itself.
 
     Long audio goes through in pieces with as much context as the network can see, so that the
     pieces join as if the whole had passed at once.
@@ -38,7 +38,13 @@ def reconstruct(
 
     Returns:
         (C, S) float32, not limited to [-1, 1].
+
+    Raises:
+        ValueError: a stereo autoencoder, and not two channels.
     """
+    channels = autoencoder.audio_channels
+    if channels > 1 and len(audio) != channels:
+        raise ValueError(f"a stereo autoencoder takes {channels} channels, not {len(audio)}")
     hop, samples = autoencoder.config.hop_length, audio.shape[1]
     chunk = max(1, round(chunk_seconds * autoencoder.config.sample_rate / hop)) * hop
     context = context_frames(autoencoder) * hop
@@ -48,7 +54,7 @@ def reconstruct(
     pieces = []
     for start in range(0, frames * hop, chunk):
         low, high = max(0, start - context), min(frames * hop, start + chunk + context)
-        piece = padded[:, None, low:high].to(autoencoder.device)
-        decoded = autoencoder(piece)[:, 0].float().cpu()  # (C, high - low)
+        piece = padded[:, low:high].reshape(-1, channels, high - low).to(autoencoder.device)
+        decoded = autoencoder(piece).flatten(0, 1).float().cpu()  # (C, high - low)
         pieces.append(decoded[:, start - low :][:, :chunk])
     return torch.cat(pieces, dim=1)[:, :samples].numpy()

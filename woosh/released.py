@@ -201,7 +201,7 @@ def nested_autoencoder_layout(tensors: Tensors) -> Layout:
     )
 
 
-def describe_autoencoder(**sizes: int) -> Layout:
+def describe_autoencoder(**sizes: Any) -> Layout:
     """Layout of an autoencoder of given sizes, the arguments of `WooshAutoencoder`."""
     with torch.device("meta"):
         module = WooshAutoencoder(**sizes)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -96,6 +96,29 @@ def tokenize(
         return_tensors="pt",
     )
     return encoded["input_ids"], encoded["attention_mask"]
+
+
+class TextConditioner(NamedTuple):
+    """A frozen text encoder with its tokenizer."""
+
+    encoder: WooshTextEncoder
+    tokenizer: PreTrainedTokenizerBase
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Hidden states (B, L, W) and mask (B, L) of texts, on the encoder's device."""
+        ids, mask = tokenize(self.tokenizer, texts, self.encoder.config.max_tokens)
+        ids, mask = ids.to(self.encoder.device), mask.to(self.encoder.device)
+        return self.encoder(ids, mask), mask
+
+
+def load_text_conditioner(
+    encoder: str | Path, tokenizer: str | Path, device: torch.device
+) -> TextConditioner:
+    """Text conditioner from the folders of a saved `WooshTextEncoder` and of its tokenizer."""
+    loaded = WooshTextEncoder.from_pretrained(encoder).eval().requires_grad_(False)
+    nn.Module.to(loaded, device)
+    return TextConditioner(loaded, load_tokenizer(tokenizer))
 
 
 def load_text_encoder(name_or_folder: str | Path, max_tokens: int) -> WooshTextEncoder:

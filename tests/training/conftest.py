@@ -1,6 +1,5 @@
 """Toy runs from recordings to transformer, each made once and handed to the next."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -14,11 +13,13 @@ from tests.toys import (
     make_tokenizer,
 )
 from tests.training.toy_recipes import (
+    CONFIGS,
     autoencoder_config,
     clap_config,
     flow_config,
 )
 from training import encode_latents, train_autoencoder, train_clap, train_flow
+from woosh.config import load_config, replace_fields
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +61,7 @@ def autoencoder_run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def magnitude_run(autoencoder_run: Path, manifest: Path) -> Path:
     output = autoencoder_run.parent / "magnitude"
-    config = dataclasses.replace(
+    config = replace_fields(
         autoencoder_config(manifest, output),
         initial=str(autoencoder_run / "autoencoder"),
         freeze_encoder=True,
@@ -77,19 +78,19 @@ def magnitude_run(autoencoder_run: Path, manifest: Path) -> Path:
 def latents_run(magnitude_run: Path, manifest: Path) -> Path:
     output = magnitude_run.parent / "latents"
     encode_latents.main(
-        encode_latents.Config(
+        replace_fields(
+            load_config(encode_latents.Config, CONFIGS / "latents_tiny.yaml"),
             output=str(output),
             data=str(manifest),
-            split="train",
             autoencoder=str(magnitude_run / "autoencoder"),
             procedural_clips=2,
             twins=("dog bark=dog", "engine=engine"),
             twin_clips=3,
             speeds=(1.0, 1.25),
-            colour_decibels=3.0,
             mixed_share=0.5,
             longest_seconds=0.5,
             weighed_clips=2,
+            clips_per_shard=3,
             seed=1,
         )
     )

@@ -1,6 +1,5 @@
 """A trained aligner becomes a folder that embeds, names sounds and shares a generator's text encoder."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +12,7 @@ from tests.training.toy_recipes import CONFIGS, weights
 from training import package_aligner
 from woosh.catalogue import describe_aligner
 from woosh.clap import load_clap
-from woosh.config import load_config
+from woosh.config import load_config, replace_fields
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def config(
         for row, kind, caption in zip(rows, kinds, captions, strict=True)
     ]
     (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
-    return dataclasses.replace(
+    return replace_fields(
         load_config(package_aligner.Config, CONFIGS / "package_tiny_clap.yaml"),
         output=str(tmp_path / "aligner"),
         records=str(tmp_path / "records"),
@@ -69,7 +68,7 @@ def test_a_packaged_aligner_embeds_as_the_trained_one(
 
 def test_refusals(config: package_aligner.Config, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="more than 10"):
-        package_aligner.main(dataclasses.replace(config, size_limit=10))
+        package_aligner.main(replace_fields(config, size_limit=10))
     (file,) = (tmp_path / "model" / "text_encoder").glob("*.safetensors")
     tensors = load_file(file)
     name = next(iter(tensors))

@@ -1,6 +1,5 @@
 """Trained parts become a model folder that generates."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from tests.training.toy_recipes import (
     weights,
 )
 from training import package_model
-from woosh.config import load_config
+from woosh.config import load_config, replace_fields
 from woosh.pipeline import WooshPipeline
 
 
@@ -25,7 +24,7 @@ def test_packaged_model_generates_and_names_every_author(
     manifest: Path,
     tmp_path: Path,
 ) -> None:
-    config = dataclasses.replace(
+    config = replace_fields(
         load_config(package_model.Config, CONFIGS / "package_tiny.yaml"),
         output=str(tmp_path / "model"),
         records=str(tmp_path / "records"),
@@ -52,4 +51,4 @@ def test_packaged_model_generates_and_names_every_author(
     for name in ("autoencoder_stage_1", "autoencoder", "transformer"):
         assert (tmp_path / "records" / f"{name}_log.jsonl").is_file()
     with pytest.raises(ValueError, match="more than 10"):
-        package_model.main(dataclasses.replace(config, size_limit=10))
+        package_model.main(replace_fields(config, size_limit=10))

@@ -1,6 +1,5 @@
 """The autoencoder's recipe at toy size: it runs, learns, resumes exactly, and keeps what is frozen."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -14,12 +13,14 @@ from tests.toys import (
 from tests.training.toy_recipes import (
     Killed,
     autoencoder_config,
-    killed_after,
+    killed_after_saving,
     same,
     weights,
 )
 from training import train_autoencoder
 from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder_training import disturbed, draw_disturbance, set_latent_statistics
+from woosh.config import replace_fields
 
 
 def test_autoencoder_recipe_writes_model_statistics_and_log(autoencoder_run: Path) -> None:
@@ -35,10 +36,10 @@ def test_a_resumed_autoencoder_equals_an_uninterrupted_one(
 ) -> None:
     config = autoencoder_config(manifest, tmp_path / "run")
     with monkeypatch.context() as patch:
-        killed_after(train_autoencoder.save_checkpoint, patch, train_autoencoder)
+        killed_after_saving(patch)
         with pytest.raises(Killed):
             train_autoencoder.main(config)
-    train_autoencoder.main(dataclasses.replace(config, resume=True))
+    train_autoencoder.main(replace_fields(config, resume=True))
     assert same(weights(autoencoder_run / "autoencoder"), weights(tmp_path / "run" / "autoencoder"))
 
 
@@ -59,7 +60,7 @@ def test_magnitude_stage_teaches_the_decoder_alone(
 def test_decoder_stage_keeps_encoder_and_statistics(
     autoencoder_run: Path, manifest: Path, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(
+    config = replace_fields(
         autoencoder_config(manifest, tmp_path / "run"),
         initial=str(autoencoder_run / "autoencoder"),
         freeze_encoder=True,
@@ -73,9 +74,13 @@ def test_decoder_stage_keeps_encoder_and_statistics(
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert changed and all(name.startswith("decoder.") for name in changed)
     with pytest.raises(ValueError, match="freeze_encoder needs a trained encoder"):
-        train_autoencoder.main(dataclasses.replace(config, initial=None))
-    untrained = dataclasses.replace(
-        config, initial=None, freeze_encoder=False, new_magnitude_channels=4
+        train_autoencoder.main(replace_fields(config, initial=None, output=str(tmp_path / "other")))
+    untrained = replace_fields(
+        config,
+        initial=None,
+        freeze_encoder=False,
+        new_magnitude_channels=4,
+        output=str(tmp_path / "other"),
     )
     with pytest.raises(ValueError, match="new_magnitude_channels needs a trained encoder"):
         train_autoencoder.main(untrained)
@@ -84,7 +89,7 @@ def test_decoder_stage_keeps_encoder_and_statistics(
 def test_latent_statistics_normalise_the_batches() -> None:
     model = make_autoencoder().eval()
     batches = [torch.randn(4, 1, 9600) for _ in range(3)]
-    train_autoencoder.set_latent_statistics(model, batches)
+    set_latent_statistics(model, batches, 3)
     with torch.no_grad():
         latents = torch.cat([model.encode(audio) for audio in batches])
     assert torch.allclose(latents.mean(dim=(0, 2)), torch.zeros(8), atol=1e-4)
@@ -102,7 +107,8 @@ def test_autoencoder_overfits_one_batch(manifest: Path, tmp_path: Path) -> None:
     losses = []
     kept, noise = torch.full((2,), 8), torch.zeros(2, 8, 21)
     for _ in range(120):
-        loss, _ = train_autoencoder.training_step(model, audio, kept, noise, config)
+        parts, waveform = train_autoencoder.training_step(model, audio, kept, noise, config)
+        loss = train_autoencoder.total(parts, waveform, config)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -113,24 +119,72 @@ def test_autoencoder_overfits_one_batch(manifest: Path, tmp_path: Path) -> None:
 def test_disturbed_latents_keep_the_first_channels_and_get_noise() -> None:
     latents = 5.0 * torch.randn(3, 8, 400)
     kept = torch.tensor([8, 8, 3])
-    clean = train_autoencoder.disturbed(latents, kept, torch.zeros(3, 8, 400), 0.1)
+    clean = disturbed(latents, kept, torch.zeros(3, 8, 400), 0.1)
     assert torch.equal(clean[:2], latents[:2]) and torch.equal(clean[2, :3], latents[2, :3])
     assert not clean[2, 3:].any()
-    noisy = train_autoencoder.disturbed(latents, kept, torch.randn(3, 8, 400), 0.1)
+    noisy = disturbed(latents, kept, torch.randn(3, 8, 400), 0.1)
     assert (noisy - clean)[:2].std().item() == pytest.approx(0.5, rel=0.05)
     assert not noisy[2, 3:].any()
 
 
-def test_disturbance_follows_from_seed_and_number(manifest: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(
-        autoencoder_config(manifest, tmp_path), nested_share=0.25, nested_channels=(3, 7)
-    )
+def test_disturbance_follows_from_seed_and_number() -> None:
     model, audio = make_autoencoder(), torch.zeros(8, 1, 1920)
-    draws = [
-        train_autoencoder.draw_disturbance(model, audio, config, number) for number in (7, 7, 8)
-    ]
+    draws = [draw_disturbance(model, audio, 0.25, (3, 7), (0, number)) for number in (7, 7, 8)]
     for kept, noise in draws:
         assert kept[:6].tolist() == [8] * 6 and min(kept[6:]) >= 3 and max(kept[6:]) < 8
         assert noise.shape == (8, 8, 5)
     assert torch.equal(draws[0][1], draws[1][1]) and torch.equal(draws[0][0], draws[1][0])
     assert not torch.equal(draws[0][1], draws[2][1])
+
+
+ADVERSARIAL = {
+    "adversarial_weight": 1.0,
+    "features_weight": 2.0,
+    "discriminator_periods": (2, 3),
+    "discriminator_windows": (256,),
+    "discriminator_bands": 2,
+    "discriminator_width": 2,
+}
+
+
+def scalars(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_discriminators_judge_from_their_start_and_resume_exactly(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace_fields(
+        autoencoder_config(manifest, tmp_path / "whole"),
+        discriminator_start=2,
+        balanced=True,
+        log_every=1,
+        **ADVERSARIAL,
+    )
+    train_autoencoder.main(config)
+    rows = [row for row in scalars(tmp_path / "whole") if "loss" in row]
+    assert ["adversarial" in row for row in rows] == [False, False, True, True, True, True]
+    assert rows[2]["gradient_norm_1"] > 0 and 0 < rows[2]["discriminators"] < 3
+    halved = replace_fields(config, output=str(tmp_path / "halved"))
+    with monkeypatch.context() as patch:
+        killed_after_saving(patch)
+        with pytest.raises(Killed):
+            train_autoencoder.main(halved)
+    train_autoencoder.main(replace_fields(halved, resume=True))
+    first, second = (weights(tmp_path / run / "autoencoder") for run in ("whole", "halved"))
+    assert same(first, second)
+    plain = replace_fields(config, output=str(tmp_path / "plain"), adversarial_weight=0.0)
+    train_autoencoder.main(plain)
+    assert not same(first, weights(tmp_path / "plain" / "autoencoder"))
+
+
+def test_a_stereo_autoencoder_trains(manifest: Path, tmp_path: Path) -> None:
+    config = replace_fields(
+        autoencoder_config(manifest, tmp_path / "run"),
+        audio_channels=2,
+        mid_side=True,
+        activation_checkpointing=True,
+    )
+    train_autoencoder.main(config)
+    model = WooshAutoencoder.from_pretrained(tmp_path / "run" / "autoencoder")
+    assert model(torch.randn(1, 2, 9600)).shape == (1, 2, 9600)

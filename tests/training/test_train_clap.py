@@ -1,15 +1,15 @@
 """The aligner's recipe at toy size: it runs, learns from teachers too, and resumes exactly."""
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.training.toy_recipes import Killed, clap_config, killed_after, same, weights
+from tests.training.toy_recipes import Killed, clap_config, killed_after_saving, same, weights
 from training import train_clap
 from woosh.clap import load_clap
+from woosh.config import replace_fields
 
 
 def test_recipe_writes_an_aligner_its_log_and_its_evaluation(clap_run: Path) -> None:
@@ -31,10 +31,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 ) -> None:
     config = clap_config(manifest, text_run, tmp_path / "run")
     with monkeypatch.context() as patch:
-        killed_after(train_clap.save_checkpoint, patch, train_clap)
+        killed_after_saving(patch)
         with pytest.raises(Killed):
             train_clap.main(config)
-    train_clap.main(dataclasses.replace(config, resume=True))
+    train_clap.main(replace_fields(config, resume=True))
     for part in ("audio_encoder", "head"):
         first, second = (weights(run / "clap" / part) for run in (clap_run, tmp_path / "run"))
         assert same(first, second)
@@ -44,7 +44,7 @@ def test_teachers_take_the_place_of_pairs(
     clap_run: Path, manifest: Path, text_run: Path, tmp_path: Path
 ) -> None:
     config = clap_config(manifest, text_run, tmp_path / "run")
-    train_clap.main(dataclasses.replace(config, teachers=(str(clap_run / "clap"),)))
+    train_clap.main(replace_fields(config, teachers=(str(clap_run / "clap"),)))
     first, second = (weights(run / "clap" / "head") for run in (clap_run, tmp_path / "run"))
     assert not same(first, second)
 
@@ -52,4 +52,4 @@ def test_teachers_take_the_place_of_pairs(
 def test_passt_needs_published_weights(manifest: Path, text_run: Path, tmp_path: Path) -> None:
     config = clap_config(manifest, text_run, tmp_path / "run")
     with pytest.raises(ValueError, match="name their file in audio_weights"):
-        train_clap.main(dataclasses.replace(config, audio_encoder="s16"))
+        train_clap.main(replace_fields(config, audio_encoder="s16"))

@@ -1,6 +1,5 @@
 """The text encoder's recipe at toy size: it runs, learns, resumes exactly, and what it saves loads."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,9 +10,12 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from tests.toy_teacher import save_toy_teacher
+from tests.training.toy_recipes import Killed, killed_after_saving
 from training import train_text_encoder as recipe
-from woosh.config import load_config
-from woosh.phrases import SPECIAL_TOKENS, save_tokenizer
+from woosh import text_distillation
+from woosh.config import load_config, replace_fields
+from woosh.phrases import SPECIAL_TOKENS, save_tokenizer, train_tokenizer
+from woosh.sentence_embedder import Embedded
 from woosh.text import WooshTextEncoder, load_tokenizer, tokenize
 
 CONFIG = Path(__file__).parents[2] / "configs" / "text_encoder_tiny.yaml"
@@ -33,7 +35,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, teacher_folder: Path) -> re
     (folder / "audioset_ontology.json").write_text("[]")
     row = {"captions": ["a dog barking", "rain falling on a roof"]}
     (folder / "manifest.jsonl").write_text(json.dumps(row) + "\n")
-    return dataclasses.replace(
+    return replace_fields(
         load_config(recipe.Config, CONFIG),
         output=str(folder / "output"),
         text_folder=str(folder),
@@ -59,10 +61,10 @@ def config(tmp_path_factory: pytest.TempPathFactory, teacher_folder: Path) -> re
 def trained(config: recipe.Config) -> Path:
     """The output folder of a run of four steps."""
     recipe.main(config)
-    return Path(config.output)
+    return Path(config.run.output)
 
 
-def toy_student(vocabulary_size: int) -> recipe.Student:
+def toy_student(vocabulary_size: int) -> text_distillation.Student:
     encoder = WooshTextEncoder(
         vocabulary_size=vocabulary_size,
         width=16,
@@ -72,13 +74,20 @@ def toy_student(vocabulary_size: int) -> recipe.Student:
         max_tokens=32,
         hidden_layer=-1,
     )
-    return recipe.Student(encoder, 16, 16).eval()
+    return text_distillation.Student(encoder, 16, 16).eval()
 
 
-def toy_batch(embeddings: Tensor) -> recipe.Batch:
-    tokenizer = recipe.train_tokenizer(PHRASES, 300, 32)
+def toy_batch(embeddings: Tensor) -> text_distillation.Batch:
+    tokenizer = train_tokenizer(PHRASES, 300, 32)
     inputs = tokenizer(list(PHRASES), return_tensors="pt", padding=True)
-    return recipe.Batch(((inputs.input_ids, inputs.attention_mask),), embeddings)
+    return text_distillation.Batch(((inputs.input_ids, inputs.attention_mask),), embeddings)
+
+
+def loss_of(
+    student: text_distillation.Student, batch: text_distillation.Batch
+) -> tuple[Tensor, dict[str, Tensor]]:
+    groups = [part for group in batch.groups for part in group]
+    return recipe.training_step(student, batch.targets, *groups, similarity_weight=10.0)
 
 
 def test_a_batch_can_be_learnt_by_heart() -> None:
@@ -86,9 +95,9 @@ def test_a_batch_can_be_learnt_by_heart() -> None:
     targets = torch.nn.functional.normalize(torch.randn(len(PHRASES), 16), dim=-1)
     batch = toy_batch(targets)
     optimizer = torch.optim.AdamW(student.parameters(), lr=3e-3)
-    first, _ = recipe.training_step(student, batch, 10.0)
+    first, _ = loss_of(student, batch)
     for _ in range(150):
-        loss, _ = recipe.training_step(student, batch, 10.0)
+        loss, _ = loss_of(student, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -97,7 +106,7 @@ def test_a_batch_can_be_learnt_by_heart() -> None:
 
 def test_every_parameter_gets_a_gradient() -> None:
     student = toy_student(300)
-    loss, logs = recipe.training_step(student, toy_batch(torch.randn(len(PHRASES), 16)), 10.0)
+    loss, logs = loss_of(student, toy_batch(torch.randn(len(PHRASES), 16)))
     loss.backward()
     missing = [name for name, value in student.named_parameters() if value.grad is None]
     assert not missing
@@ -108,23 +117,25 @@ def test_length_groups_do_not_change_the_loss() -> None:
     student = toy_student(300)
     batch = toy_batch(torch.randn(len(PHRASES), 16))
     input_ids, mask = batch.groups[0]
-    halves = recipe.Batch(((input_ids[:3], mask[:3]), (input_ids[3:], mask[3:])), batch.targets)
-    whole, _ = recipe.training_step(student, batch, 10.0)
-    parts, _ = recipe.training_step(student, halves, 10.0)
+    halves = text_distillation.Batch(
+        ((input_ids[:3], mask[:3]), (input_ids[3:], mask[3:])), batch.targets
+    )
+    whole, _ = loss_of(student, batch)
+    parts, _ = loss_of(student, halves)
     torch.testing.assert_close(whole, parts)
 
 
 def test_start_gives_the_teachers_space_back() -> None:
     student = toy_student(12)  # as wide as the teacher, so that nothing is lost
     embeddings = torch.nn.functional.normalize(torch.randn(50, 16), dim=-1)
-    recipe.start_from_teacher(student, embeddings[:12], embeddings)
+    text_distillation.start_from_teacher(student, embeddings[:12], embeddings)
     table = student.encoder.model.get_input_embeddings().weight
     cosine = torch.nn.functional.cosine_similarity(student.project_mean(table), embeddings[:12])
     torch.testing.assert_close(cosine, torch.ones(12))
 
 
 def test_tokenizer_round_trip_lower_cases_and_has_robertas_ids(tmp_path: Path) -> None:
-    save_tokenizer(recipe.train_tokenizer(PHRASES, 300, 32), tmp_path)
+    save_tokenizer(train_tokenizer(PHRASES, 300, 32), tmp_path)
     tokenizer = load_tokenizer(tmp_path)
     assert type(AutoTokenizer.from_pretrained(tmp_path)) is type(tokenizer)
     assert tokenizer.convert_ids_to_tokens(range(5)) == list(SPECIAL_TOKENS)
@@ -139,11 +150,12 @@ def test_tokenizer_round_trip_lower_cases_and_has_robertas_ids(tmp_path: Path) -
     assert (input_ids[1, mask[1] == 0] == 1).all()
 
 
-def test_batches_follow_from_seed_and_step(config: recipe.Config) -> None:
-    tokenizer = recipe.train_tokenizer(PHRASES, 300, 32)
+def test_batches_follow_from_seed_and_step() -> None:
+    tokenizer = train_tokenizer(PHRASES, 300, 32)
     embeddings = torch.randn(len(PHRASES), 16)
-    train = recipe.Embedded(PHRASES, embeddings)
-    batches = [recipe.draw_batch(tokenizer, train, config, step) for step in (5, 5, 6)]
+    train = Embedded(PHRASES, embeddings)
+    source = text_distillation.PhraseBatches(tokenizer, train, 8, 2, seed=0)
+    batches = [source.batch(number) for number in (5, 5, 6)]
     assert torch.equal(batches[0].targets, batches[1].targets)
     assert not torch.equal(batches[0].targets, batches[2].targets)
     assert all(torch.equal(batch.targets[0], embeddings[0]) for batch in batches)
@@ -164,22 +176,13 @@ def test_run_saves_what_loads(trained: Path, config: recipe.Config) -> None:
 def test_resumed_equals_uninterrupted(
     trained: Path, config: recipe.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stop in the fourth step, resume from the checkpoint of the second: the same bits."""
-    config = dataclasses.replace(config, output=str(tmp_path))
-    training_step = recipe.training_step
-    calls = []
-
-    def interrupted(*arguments: object) -> object:
-        calls.append(arguments)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return training_step(*arguments)
-
+    """Killed with the checkpoint of the second step, then resumed: the same bits."""
+    config = replace_fields(config, output=str(tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "training_step", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        killed_after_saving(patch)
+        with pytest.raises(Killed):
             recipe.main(config)
-    recipe.main(dataclasses.replace(config, resume=True))
+    recipe.main(replace_fields(config, resume=True))
     resumed = WooshTextEncoder.from_pretrained(tmp_path / "text_encoder").state_dict()
     expected = WooshTextEncoder.from_pretrained(trained / "text_encoder").state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in resumed.items())
@@ -193,7 +196,7 @@ def test_resuming_keeps_the_tokenizer_when_a_source_has_changed(
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text(json.dumps({"captions": ["xylophone quartz jukebox"] * 9}) + "\n")
     before = (output / "tokenizer" / "tokenizer.json").read_bytes()
-    changed = dataclasses.replace(
+    changed = replace_fields(
         config, output=str(output), manifest=str(manifest), seed=1, resume=True
     )
     recipe.main(changed)

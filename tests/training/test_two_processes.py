@@ -1,6 +1,5 @@
 """Recipes over two processes on the CPU: they run, agree on the weights, and resume exactly."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from tests.training.toy_recipes import (
     same,
     weights,
 )
+from woosh.config import plain_values, replace_fields
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = (
@@ -30,11 +30,8 @@ LAUNCH = (
 
 def start(script: str, config: Any, *overrides: str) -> subprocess.Popen[str]:
     """Start a recipe over two processes with the settings of a configuration."""
-    values = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(config).items()
-    }
-    path = Path(config.output).with_suffix(".yaml")
+    values = plain_values(config)
+    path = Path(config.run.output).with_suffix(".yaml")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(values))
     return subprocess.Popen(
@@ -63,10 +60,10 @@ def steps(run: Path) -> list[int]:
 def test_the_flow_resumes_exactly_after_sigterm(
     latents_run: Path, text_run: Path, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(
+    config = replace_fields(
         flow_config(latents_run, text_run, tmp_path / "run"), steps=80, save_every=80, log_every=1
     )
-    whole = dataclasses.replace(config, output=str(tmp_path / "whole"))
+    whole = replace_fields(config, output=str(tmp_path / "whole"))
     launch("train_flow", whole)
     assert steps(tmp_path / "whole") == list(range(1, 81))
     process = start("train_flow", config)
@@ -77,7 +74,7 @@ def test_the_flow_resumes_exactly_after_sigterm(
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate()
     assert 5 <= len(steps(tmp_path / "run")) < 80
-    assert (tmp_path / "run" / "checkpoint").is_dir()
+    assert (tmp_path / "run" / "checkpoints").is_dir()
     launch("train_flow", config, "resume=true")
     assert steps(tmp_path / "run") == list(range(1, 81))
     assert same(*(weights(tmp_path / run / "transformer") for run in ("run", "whole")))

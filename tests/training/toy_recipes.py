@@ -1,6 +1,5 @@
 """Configurations of the recipes at toy size, and what their tests share."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from training import train_autoencoder, train_clap, train_flow
-from woosh.config import load_config
+from woosh.config import load_config, replace_fields
+from woosh.training import run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -26,7 +26,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def autoencoder_config(manifest: Path, output: Path) -> train_autoencoder.Config:
     config = load_config(train_autoencoder.Config, CONFIGS / "autoencoder_tiny.yaml")
-    return dataclasses.replace(
+    return replace_fields(
         config,
         output=str(output),
         data=str(manifest),
@@ -51,7 +51,7 @@ def autoencoder_config(manifest: Path, output: Path) -> train_autoencoder.Config
 
 def flow_config(latents: Path, text: Path, output: Path) -> train_flow.Config:
     config = load_config(train_flow.Config, CONFIGS / "flow_tiny.yaml")
-    return dataclasses.replace(
+    return replace_fields(
         config,
         output=str(output),
         latents=str(latents),
@@ -80,7 +80,7 @@ def flow_config(latents: Path, text: Path, output: Path) -> train_flow.Config:
 
 def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
     config = load_config(train_clap.Config, CONFIGS / "clap_tiny.yaml")
-    return dataclasses.replace(
+    return replace_fields(
         config,
         output=str(output),
         data=str(manifest),
@@ -103,11 +103,12 @@ class Killed(Exception):
     """Stands for a kill at a given moment."""
 
 
-def killed_after(save: object, monkeypatch: pytest.MonkeyPatch, recipe: object) -> None:
-    """Let the recipe's first checkpoint be its last deed."""
+def killed_after_saving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a recipe's first checkpoint be its last deed."""
+    save = run.save_checkpoint
 
     def save_and_stop(*arguments: object) -> None:
-        save(*arguments)  # type: ignore[operator]
+        save(*arguments)  # type: ignore[arg-type]
         raise Killed
 
-    monkeypatch.setattr(recipe, "save_checkpoint", save_and_stop)
+    monkeypatch.setattr(run, "save_checkpoint", save_and_stop)

@@ -37,7 +37,30 @@ class Sample:
 
 
 def write_shard(path: Path, samples: Iterable[Sample]) -> None:
-    """Write a shard; it appears under its name only once it is complete. Equal samples make equal files.
+    """Write a shard of sounds, see `write_items`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def items() -> Iterable[dict[str, str | bytes]]:
+        for sample in samples:
+            facts = json.dumps(dict(sample.facts), ensure_ascii=False, sort_keys=True)
+            yield {
+                "__key__": sample.key,
+                "flac": _flac(sample.audio, sample.sample_rate),
+                "json": facts.encode(),
+            }
+
+    write_items(path, items())
+
+
+def write_items(path: Path, items: Iterable[Mapping[str, str | bytes]]) -> None:
+    """Write a shard; it appears under its name only once it is complete. Equal items make equal files.
+
+    Args:
+        path: of the shard.
+        items: bytes by ending, and `__key__`.
 
     Raises:
         OSError: it cannot be written.
@@ -47,15 +70,8 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> None:
     part = path.with_name(f"{path.name}.{secrets.token_hex(6)}.part")
     try:
         with part.open("wb") as file, TarWriter(file, encoder=False, mtime=0) as writer:
-            for sample in samples:
-                facts = json.dumps(dict(sample.facts), ensure_ascii=False, sort_keys=True)
-                writer.write(
-                    {
-                        "__key__": sample.key,
-                        "flac": _flac(sample.audio, sample.sample_rate),
-                        "json": facts.encode(),
-                    }
-                )
+            for item in items:
+                writer.write(dict(item))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -65,6 +81,27 @@ def _flac(audio: np.ndarray, sample_rate: int) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, audio.T, sample_rate, format="FLAC", subtype="PCM_24")
     return buffer.getvalue()
+
+
+def read_items(url: str) -> Iterator[Mapping[str, Any]]:
+    """Yield a shard's samples undecoded: bytes by ending, and `__key__`.
+
+    Raises:
+        FileNotFoundError: there is no such shard.
+        ValueError: it is damaged.
+    """
+    from webdataset import WebDataset
+
+    # A shard whose recordings were all silent is empty, and no fault.
+    data = WebDataset(
+        [url], shardshuffle=False, nodesplitter=None, workersplitter=None, empty_check=False
+    )
+    try:
+        yield from data
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no shard {url}") from error
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise ValueError(f"{url} is damaged: {error}") from error
 
 
 def read_shards(urls: Sequence[str], sample_rate: int, mono: bool = True) -> Iterator[Sample]:
@@ -79,23 +116,17 @@ def read_shards(urls: Sequence[str], sample_rate: int, mono: bool = True) -> Ite
         FileNotFoundError: a shard is missing.
         ValueError: a shard is damaged, or holds a sample without sound or captions.
     """
-    from webdataset import WebDataset
-
     for url in urls:
-        # A shard whose recordings were all silent is empty, and no fault.
-        data = WebDataset(
-            [url], shardshuffle=False, nodesplitter=None, workersplitter=None, empty_check=False
-        )
-        try:
-            for item in data:
-                yield _sample(item, url, sample_rate, mono)
-        except (OSError, EOFError, tarfile.TarError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise FileNotFoundError(f"no shard {url}") from error
-            raise ValueError(f"{url} is damaged: {error}") from error
+        for item in read_items(url):
+            yield decode_sample(item, url, sample_rate, mono)
 
 
-def _sample(item: Mapping[str, Any], url: str, sample_rate: int, mono: bool) -> Sample:
+def decode_sample(item: Mapping[str, Any], url: str, sample_rate: int, mono: bool = True) -> Sample:
+    """A sample of `read_items` at a rate in Hz, `mono` averaging its channels.
+
+    Raises:
+        ValueError: it has no sound or no captions.
+    """
     key = item["__key__"]
     try:
         facts = json.loads(item["json"])

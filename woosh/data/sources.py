@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import soundfile
 
 from woosh.audio import resample
 from woosh.data.shards import read_shards, shard_urls
-from woosh.datasets import SHORTEST, SILENCE, Clip, load_clips, read_manifest
+from woosh.data.streaming import clip_of
+from woosh.datasets import SHORTEST, SILENCE, Clip, load_clips, read_manifest, with_channels
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +22,15 @@ HUB = "hf:"
 CAPTION_COLUMNS = ("captions", "caption", "text")
 
 
-def load_source(source: str, split: str, sample_rate: int = 48_000) -> list[Clip]:
-    """Read all clips of one split of a source into memory, mono.
+def is_sharded(source: str) -> bool:
+    """Whether a source is shards, rather than a manifest or a data set of the `datasets` library."""
+    return not source.endswith(".jsonl") and not source.startswith(HUB)
+
+
+def load_source(
+    source: str, split: str, sample_rate: int = 48_000, channels: int = 1
+) -> list[Clip]:
+    """Read all clips of one split of a source into memory.
 
     Args:
         source: a JSONL manifest beside its audio; shards, by their folder, a pattern or an address (see
@@ -30,6 +38,7 @@ def load_source(source: str, split: str, sample_rate: int = 48_000) -> list[Clip
             library with a column `audio` and one of `captions`, `caption` and `text`.
         split: clips of another one are left out. Those of a shard belong to "train" unless they say.
         sample_rate: of the result, in Hz.
+        channels: 1, or 2 for stereo.
 
     Raises:
         FileNotFoundError: there is no such source.
@@ -38,39 +47,46 @@ def load_source(source: str, split: str, sample_rate: int = 48_000) -> list[Clip
     """
     if source.endswith(".jsonl"):
         path = Path(source)
-        return load_clips(read_manifest(path, split), path.parent, sample_rate)
+        return load_clips(read_manifest(path, split), path.parent, sample_rate, channels=channels)
     if source.startswith(HUB):
-        clips = list(_hub_clips(source.removeprefix(HUB), split, sample_rate))
+        rows = _hub_clips(source.removeprefix(HUB), split, sample_rate, channels)
+        clips = _heard(list(rows), sample_rate)
     else:
-        clips = list(_shard_clips(source, split, sample_rate))
+        clips = [
+            clip
+            for url in shard_urls(source)
+            for clip in load_shard(url, split, sample_rate, channels)
+        ]
+    if not clips:
+        raise ValueError(f"{source} has no usable clip in its split {split!r}")
+    return clips
+
+
+def load_shard(url: str, split: str, sample_rate: int, channels: int = 1) -> list[Clip]:
+    """Read the clips of one split of one shard, which may be none; see `load_source`."""
+    samples = read_shards([url], sample_rate, mono=channels == 1)
+    clips = [
+        clip_of(sample, channels)
+        for sample in samples
+        if sample.facts.get("split", "train") == split
+    ]
+    return _heard(clips, sample_rate)
+
+
+def _heard(clips: Sequence[Clip], sample_rate: int) -> list[Clip]:
     usable = [clip for clip in clips if _is_heard(clip, sample_rate)]
     if len(usable) < len(clips):
         logger.warning(
             "skipped %d of %d clips: silent or short", len(clips) - len(usable), len(clips)
         )
-    if not usable:
-        raise ValueError(f"{source} has no usable clip in its split {split!r}")
     return usable
 
 
 def _is_heard(clip: Clip, sample_rate: int) -> bool:
-    return len(clip.audio) >= SHORTEST * sample_rate and np.abs(clip.audio).max() >= SILENCE
+    return clip.audio.shape[-1] >= SHORTEST * sample_rate and np.abs(clip.audio).max() >= SILENCE
 
 
-def _shard_clips(source: str, split: str, sample_rate: int) -> Iterator[Clip]:
-    for sample in read_shards(shard_urls(source), sample_rate):
-        facts = sample.facts
-        if facts.get("split", "train") == split:
-            yield Clip(
-                np.ascontiguousarray(sample.audio[0]),
-                tuple(facts["captions"]),
-                sample.key,
-                facts.get("label", ""),
-                facts.get("group", ""),
-            )
-
-
-def _hub_clips(name: str, split: str, sample_rate: int) -> Iterator[Clip]:
+def _hub_clips(name: str, split: str, sample_rate: int, channels: int) -> Iterator[Clip]:
     try:
         from datasets import Audio, load_dataset, load_from_disk
     except ImportError as error:
@@ -100,14 +116,15 @@ def _hub_clips(name: str, split: str, sample_rate: int) -> Iterator[Clip]:
         captions = row[columns[0]]
         texts = (captions,) if isinstance(captions, str) else tuple(captions)
         audio = _decoded(row["audio"], f"{name}, row {number}", sample_rate)
+        audio = with_channels(audio, channels)
         yield Clip(audio, texts, f"{name}/{number}", str(row.get("label") or ""), "")
 
 
 def _decoded(value: Mapping[str, Any], place: str, sample_rate: int) -> np.ndarray:
-    """Audio (S,) of a row: the bytes that it holds, or the file that it names."""
+    """Audio (C, S) of a row: the bytes that it holds, or the file that it names."""
     source = io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"]
     try:
         frames, rate = soundfile.read(source, dtype="float32", always_2d=True)
     except (TypeError, OSError, soundfile.LibsndfileError) as error:
         raise ValueError(f"{place}: cannot read its audio: {error}") from error
-    return resample(frames.mean(axis=1, keepdims=True).T, rate, sample_rate)[0]
+    return resample(frames.T, rate, sample_rate)

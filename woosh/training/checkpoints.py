@@ -1,0 +1,66 @@
+"""A run's whole state on disk: complete or absent, the newest ones kept."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from accelerate import Accelerator
+from safetensors import SafetensorError
+
+NAME = re.compile(r"step-(\d+)")
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints in a folder, the oldest first."""
+    found = [path for path in folder.glob("step-*") if NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, kept: int) -> None:
+    """Save the run's state as `step-N`, so that a kill at any moment leaves the last good one.
+
+    The state goes to a folder beside it that takes the name when complete. A step that is there already is left
+    as it is.
+
+    Args:
+        accelerator: of the run.
+        folder: of all checkpoints.
+        step: steps done.
+        kept: how many checkpoints stay, the newest.
+
+    Raises:
+        OSError: it cannot be written; what was written of it is removed.
+    """
+    target, partial = folder / f"step-{step}", folder / f"step-{step}.partial"
+    if target.is_dir():
+        return
+    if accelerator.is_main_process:
+        shutil.rmtree(partial, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    try:
+        accelerator.save_state(str(partial))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        good = list_checkpoints(folder)
+        left = f"the last good one is {good[-1]}" if good else "there is none before it"
+        raise OSError(f"the checkpoint {target} could not be written ({error}); {left}") from error
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        partial.replace(target)
+        for old in list_checkpoints(folder)[:-kept]:
+            shutil.rmtree(old, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def resume_checkpoint(accelerator: Accelerator, folder: Path) -> None:
+    """Load the newest complete checkpoint.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = list_checkpoints(folder)
+    if not found:
+        raise FileNotFoundError(f"no checkpoint in {folder} to resume from; leave resume off")
+    accelerator.load_state(str(found[-1]))

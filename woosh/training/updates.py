@@ -1,0 +1,165 @@
+"""From a loss to new weights: schedule, accumulation, clipping, and what happens at NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from woosh.config import check_choice
+
+NON_FINITE = ("stop", "skip")  # what happens at a NaN or an infinity
+
+
+def cosine_schedule(
+    optimizer: Optimizer, warmup_steps: int, steps: int, final_fraction: float = 0.02
+) -> LambdaLR:
+    """Linear warm-up, then half a cosine down to `final_fraction` of the learning rate."""
+
+    def fraction(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        progress = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
+        return final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * progress)) / 2
+
+    return LambdaLR(optimizer, fraction)
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    betas: tuple[float, float],
+) -> torch.optim.AdamW:
+    """AdamW over the parameters that are trained, in one fused kernel."""
+    trained = [value for value in parameters if value.requires_grad]
+    return torch.optim.AdamW(
+        trained, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
+    )
+
+
+def muon(
+    model: nn.Module, blocks: tuple[str, ...], learning_rate: float, weight_decay: float
+) -> list[Optimizer]:
+    """Muon (orthogonalised updates) for the matrices of the blocks, AdamW for everything else.
+
+    Muon's steps are scaled to the size of AdamW's (arXiv 2502.16982), so one learning rate serves.
+
+    Args:
+        model: whose parameters are trained.
+        blocks: beginnings of the blocks' names.
+        learning_rate: of both.
+        weight_decay: of both.
+    """
+    matrices = {
+        name: value
+        for name, value in model.named_parameters()
+        if value.ndim == 2 and name.startswith(blocks) and "modulation" not in name
+    }
+    others = [value for name, value in model.named_parameters() if name not in matrices]
+    first = torch.optim.Muon(
+        [value for value in matrices.values() if value.requires_grad],
+        lr=learning_rate,
+        weight_decay=weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    return [first, adamw(others, learning_rate, weight_decay, (0.9, 0.95))]
+
+
+class Updates:
+    """Applies the gradients of one objective as long as they are finite.
+
+    Args:
+        accelerator: of the run.
+        optimizers: prepared by it.
+        schedules: one for each optimiser.
+        parameters: whose gradients are clipped together.
+        clip_norm: greatest norm of all gradients.
+        non_finite: when a loss or a gradient is NaN or infinite, "stop" saves the state and raises,
+            "skip" leaves the weights as they are and counts. Half precision with a loss scale (fp16)
+            overflows now and then; there only the loss counts.
+        output: folder for the facts of a failure.
+        save: writes the state before a failure; gives the number of the step that failed.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        optimizers: Sequence[Any],
+        schedules: Sequence[LRScheduler],
+        parameters: Iterable[nn.Parameter],
+        clip_norm: float,
+        non_finite: str,
+        output: Path,
+        save: Callable[[], int],
+    ) -> None:
+        check_choice("non_finite", non_finite, NON_FINITE)
+        self.accelerator, self.optimizers, self.schedules = accelerator, optimizers, schedules
+        self.parameters, self.clip_norm, self.non_finite = list(parameters), clip_norm, non_finite
+        self.output, self.save = output, save
+        self.skipped = 0
+        self.gradient_norm = 0.0  # of the last step, before clipping
+        self._losses: list[Tensor] = []
+        self._batches: list[int] = []
+
+    def apply(self, loss: Tensor, batch: int) -> None:
+        """Back-propagate a loss; with the last one of a step, move the weights and forget the gradients.
+
+        Args:
+            loss: of this process's batch, a scalar.
+            batch: its number, for the message.
+
+        Raises:
+            FloatingPointError: a number is not finite, and the policy is to stop. The checkpoint and
+                `non_finite_RANK.json` are written before.
+        """
+        self.accelerator.backward(loss)
+        self._losses.append(loss.detach())
+        self._batches.append(batch)
+        if not self.accelerator.sync_gradients:
+            return
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.gradient_norm = float(norm) if norm is not None else 0.0
+        scaled = self.accelerator.scaler is not None
+        finite = bool(torch.stack(self._losses).isfinite().all()) and (
+            scaled or math.isfinite(self.gradient_norm)
+        )
+        fault = torch.tensor(float(not finite), device=loss.device)
+        # Any process decides for all.
+        refused = cast(Tensor, self.accelerator.reduce(fault, "sum")).item() > 0
+        if refused and self.non_finite == "stop":
+            self._save_and_raise()
+        self.skipped += refused
+        self._losses, self._batches = [], []
+        for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
+            if not refused:
+                optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+
+    def _save_and_raise(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        losses = [float(loss) for loss in self._losses]
+        facts = {
+            "step": self.save(),
+            "batches": self._batches,
+            "process": self.accelerator.process_index,
+            "losses": [str(loss) for loss in losses],
+            "gradient_norm": str(self.gradient_norm),
+        }
+        name = f"non_finite_{self.accelerator.process_index}.json"
+        (self.output / name).write_text(json.dumps(facts) + "\n")
+        raise FloatingPointError(
+            f"step {facts['step']}, batches {self._batches}: losses {losses}, gradient norm "
+            f"{self.gradient_norm}; the state before it is in {self.output / 'checkpoints'}: go on with "
+            "resume=true and non_finite=skip, or a lower learning rate"
+        )
