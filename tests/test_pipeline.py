@@ -60,7 +60,7 @@ SHARED_TOY = make_pipeline()
 
 
 def with_magnitude_channels(channels: int) -> WooshPipeline:
-    pipeline, clips = make_pipeline(), torch.randn(2, 4800, generator=seeded(7))
+    pipeline, clips = make_pipeline(), torch.randn(2, 1, 4800, generator=seeded(7))
     autoencoder = add_magnitude_channels(make_autoencoder(), channels, clips)
     torch.nn.init.normal_(autoencoder.decoder.backbone.embed.weight, std=0.02)
     pipeline.register_modules(autoencoder=autoencoder)
