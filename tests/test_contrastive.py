@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from woosh.contrastive import (
     Temperature,
+    cached_losses,
     contrastive_loss,
     distillation_loss,
     gather_rows,
@@ -98,3 +99,59 @@ def test_two_processes_give_the_gradient_of_one_with_the_whole_batch(tmp_path: P
     for rank in range(2):
         gradient = torch.load(tmp_path / f"gradient{rank}.pt", weights_only=True)
         assert torch.allclose(gradient, layer.weight.grad, atol=1e-6)
+
+
+class TwoTowers(torch.nn.Module):
+    """Linear towers with dropout, and a learned temperature."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.audio, self.text = torch.nn.Linear(6, 4), torch.nn.Linear(5, 4)
+        self.drop = torch.nn.Dropout(0.3)
+        self.temperature = Temperature(0.2, learned=True)
+
+    def forward(self, audio: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        audio = torch.nn.functional.normalize(self.drop(self.audio(audio)), dim=-1)
+        text = torch.nn.functional.normalize(self.text(text), dim=-1)
+        return audio, text, self.temperature()
+
+
+def scored(
+    audio: torch.Tensor, text: torch.Tensor, temperature: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    loss = contrastive_loss(similarity(audio, text, temperature), torch.eye(len(audio)))
+    return loss, {"loss": loss.detach()}
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_chunks_have_the_gradients_of_the_large_batch(chunks: int) -> None:
+    audio, text = torch.randn(8, 6), torch.randn(8, 5)
+    whole, parts = TwoTowers().eval(), TwoTowers().eval()
+    expected, _ = scored(*whole(audio, text))
+    expected.backward()
+    pairs = list(zip(audio.chunk(chunks), text.chunk(chunks), strict=True))
+    losses, scalars = cached_losses(parts, pairs, scored)
+    assert len(losses) == chunks and torch.allclose(scalars["loss"], expected)
+    for loss in losses:
+        (loss() / chunks).backward()  # as gradient accumulation does
+    for first, second in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert first.grad is not None and second.grad is not None
+        torch.testing.assert_close(first.grad, second.grad)
+
+
+def test_chunks_see_the_same_dropout_twice_and_leave_the_random_state_alone() -> None:
+    model, seen = TwoTowers().train(), []
+
+    def embed(audio: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        outputs = model(audio, text)
+        seen.append(outputs[0].detach())
+        return outputs
+
+    chunks = [(torch.randn(3, 6), torch.randn(3, 5)) for _ in range(2)]
+    losses, _ = cached_losses(embed, chunks, scored)
+    state = torch.get_rng_state()
+    for loss in losses:
+        loss()
+    assert torch.equal(seen[0], seen[2]) and torch.equal(seen[1], seen[3])
+    assert not torch.equal(seen[0], seen[1]) and torch.equal(state, torch.get_rng_state())
