@@ -53,7 +53,7 @@ def load_velocity(
             outputs = [model(latents / scale, time, condition) for condition in conditions]
             if circular:
                 outputs = [velocity_from_v(output, latents, time) for output in outputs]
-            return guide(*outputs, guidance)
+            return guide(outputs[0], outputs[1], guidance)
 
         return velocity
 

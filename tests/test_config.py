@@ -15,6 +15,7 @@ RECIPES = {
     "autoencoder_tiny_fine": "train_autoencoder",
     "autoencoder_tiny_decoder": "train_autoencoder",
     "autoencoder_tiny_magnitude": "train_autoencoder",
+    "lora_tiny": "finetune_lora",
     "latents_tiny": "encode_latents",
     "flow_tiny": "train_flow",
     "flow_tiny_fine": "train_flow",

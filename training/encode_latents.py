@@ -132,7 +132,7 @@ def weighed(paths: Sequence[Path], count: int) -> list[Tensor]:
     return found
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def common_of(
     autoencoder: WooshAutoencoder,
     latents: Sequence[Tensor],

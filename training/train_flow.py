@@ -11,36 +11,23 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import random
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from woosh.config import check_choice, load_config
-from woosh.flow import (
-    expand_like,
-    flow_loss,
-    interpolate,
-    linear_velocity,
-    radius,
-    sample_times,
-    target_velocity,
-    velocity_from_v,
-)
+from woosh.flow_training import OBJECTIVES, conditions, draw_noise, training_step
 from woosh.latents import (
     Common,
     Crops,
-    LatentBatch,
     LatentBatches,
     load_latents,
     read_common,
     streamed_latents,
 )
-from woosh.phrases import varied
 from woosh.text import TextConditioner, load_text_conditioner
 from woosh.training import (
     Objective,
@@ -54,7 +41,6 @@ from woosh.training import (
 from woosh.training.listening import ListenConfig, Listener
 from woosh.transformer import WooshTransformer
 
-OBJECTIVES = ("velocity", "v_prediction")
 OPTIMIZERS = ("muon", "adamw")
 
 
@@ -109,56 +95,6 @@ class Config:
     activation_checkpointing: bool  # less memory, a third more time
     compile: bool  # each block, anew for every length in `lengths`: slow to start, then faster
     listen: ListenConfig
-
-
-def training_step(
-    model: WooshTransformer,
-    latents: Tensor,
-    text: Tensor,
-    mask: Tensor,
-    noise: Tensor,
-    time: Tensor,
-    channel_weight: Tensor,
-    config: Config,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of latents (B, C, T) at times (B,) under texts (B, L, W), each channel weighted (C,), and its parts."""
-    noisy, target = interpolate(latents, noise, time), target_velocity(latents, noise)
-    condition = model.prepare(text, mask)
-    log_variance = model.log_variance(time) if config.log_variance else None
-    if config.objective == "v_prediction":
-        scale = expand_like(radius(time), noisy)
-        output = model(noisy / scale, time, condition)
-        velocity = velocity_from_v(output, noisy, time)
-        wanted = scale * (target - linear_velocity(noisy, time))
-    else:
-        velocity = output = model(noisy, time, condition)
-        wanted = target
-    loss = flow_loss(output, wanted, log_variance=log_variance, channel_weight=channel_weight)
-    velocity = velocity.detach()
-    return loss, {
-        "loss": loss.detach(),
-        "error": flow_loss(velocity, target),
-        "weighted_error": flow_loss(velocity, target, channel_weight=channel_weight),
-    }
-
-
-def conditions(
-    batch: LatentBatch, text: TextConditioner | None, number: int
-) -> tuple[Tensor, Tensor]:
-    """Hidden states (B, L, W) and mask (B, L): the latents' own, or of captions typed as hurried users type them."""
-    if text is not None:
-        sources = [random.Random(f"{number} {place}") for place in range(len(batch.captions))]
-        return text([varied(*pair) for pair in zip(batch.captions, sources, strict=True)])
-    assert batch.states is not None and batch.mask is not None  # `text_shape` has looked
-    return batch.states, batch.mask
-
-
-def draw_noise(latents: Tensor, config: Config, number: int) -> tuple[Tensor, Tensor]:
-    """Noise (B, C, T) and times (B,) of batch `number`, which follow from the seed alone."""
-    generator = torch.Generator().manual_seed(config.run.seed * 1_000_003 + number)
-    noise = torch.randn(latents.shape, generator=generator)
-    time = sample_times(len(latents), generator, config.time_logit_mean, config.time_logit_std)
-    return noise.to(latents.device), time.to(latents.device)
 
 
 def text_shape(common: Common, text: TextConditioner | None) -> tuple[int, int]:
@@ -241,7 +177,8 @@ def main(config: Config) -> None:
     # 4. Optimisers and schedules
     optimizers = build_optimizers(config, model)
     schedules = [cosine_schedule(o, config.warmup_steps, config.run.steps) for o in optimizers]
-    step = Objective(model, partial(training_step, config=config))
+    loss = partial(training_step, objective=config.objective, log_variance=config.log_variance)
+    step = Objective(model, loss)
     objective, updates = run.updates(step, optimizers, schedules)
     listener = None
     if config.run.evaluate_every and run.is_main:
@@ -251,7 +188,8 @@ def main(config: Config) -> None:
     # 5. Loop
     for number, batch in run.batches(source, config.workers):
         latents = batch.latents.to(run.device)
-        noise, time = draw_noise(latents, config, number)
+        times = (config.time_logit_mean, config.time_logit_std)
+        noise, time = draw_noise(latents, *times, config.run.seed, number)
         with run.gathering(objective):
             with run.accelerator.autocast():
                 states, mask = (part.to(run.device) for part in conditions(batch, text, number))

@@ -138,7 +138,7 @@ def versions(
         yield dataclasses.replace(clip, audio=audio, captions=captions)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_clip(autoencoder: WooshAutoencoder, audio: np.ndarray) -> torch.Tensor:
     """Audio (S,), scaled to a peak of 0.8, -> normalised latents (C, T) of the channels to generate.
 

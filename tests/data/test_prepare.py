@@ -251,8 +251,11 @@ def test_a_source_is_read_from_manifest_shards_and_hub_format_alike(
 
 
 def test_sources_that_cannot_be_read(tmp_path: Path, manifest: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no shards"):
-        load_source(str(tmp_path), "train")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no audio file"):
+        load_source(str(tmp_path / "empty"), "train")
+    named = {clip.name: clip.captions for clip in load_source(str(manifest.parent), "train")}
+    assert named["dog.wav"] == ("dog",) and "broken.wav" not in named
     with pytest.raises(FileNotFoundError, match="no shard"):
         load_source(str(tmp_path / "missing.tar"), "train")
     with pytest.raises(ValueError, match="would run a command"):

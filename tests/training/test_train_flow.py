@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from tests.toys import (
     make_transformer,
 )
 from tests.training.toy_recipes import (
-    CONFIGS,
     Killed,
     flow_config,
     killed_after_saving,
@@ -22,11 +22,9 @@ from tests.training.toy_recipes import (
     weights,
 )
 from training import train_flow
-from woosh.config import load_config, replace_fields
+from woosh.config import replace_fields
 from woosh.flow import flow_loss
 from woosh.transformer import WooshTransformer
-
-FLOW = load_config(train_flow.Config, CONFIGS / "flow_tiny.yaml")
 
 
 def test_flow_recipe_writes_the_average_and_a_log(flow_run: Path) -> None:
@@ -76,10 +74,10 @@ def test_sigterm_ends_a_run_that_goes_on_as_if_nothing_had_been(
     config = flow_config(latents_run, text_run, tmp_path / "run")
     draw = train_flow.draw_noise
 
-    def asked_to_end(latents: torch.Tensor, given: train_flow.Config, number: int) -> tuple:
-        if number == 2:
+    def asked_to_end(latents: torch.Tensor, *settings: Any) -> tuple:
+        if settings[-1] == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return draw(latents, given, number)
+        return draw(latents, *settings)
 
     with monkeypatch.context() as patch:
         patch.setattr(train_flow, "draw_noise", asked_to_end)
@@ -96,9 +94,9 @@ def test_a_faulty_batch_stops_the_run_or_is_skipped(
     config = flow_config(latents_run, text_run, tmp_path / "run")
     draw = train_flow.draw_noise
 
-    def faulty(latents: torch.Tensor, given: train_flow.Config, number: int) -> tuple:
-        noise, time = draw(latents, given, number)
-        return noise * float("nan") if number == 3 else noise, time
+    def faulty(latents: torch.Tensor, *settings: Any) -> tuple:
+        noise, time = draw(latents, *settings)
+        return noise * float("nan") if settings[-1] == 3 else noise, time
 
     monkeypatch.setattr(train_flow, "draw_noise", faulty)
     with pytest.raises(FloatingPointError, match=r"step 4, batches \[3\]"):
@@ -123,7 +121,7 @@ def test_flow_overfits_one_batch() -> None:
     errors = []
     for _ in range(80):
         loss, logs = train_flow.training_step(
-            model, latents, text, mask, noise, time, torch.ones(8), FLOW
+            model, latents, text, mask, noise, time, torch.ones(8)
         )
         optimizer.zero_grad()
         loss.backward()
@@ -139,7 +137,7 @@ def test_training_step_starts_at_the_variance_of_the_target() -> None:
     text, mask = torch.randn(2, 12, TEXT_WIDTH), torch.ones(2, 12)
     weight = torch.arange(8) / 3.5
     _, logs = train_flow.training_step(
-        model, latents, text, mask, noise, torch.tensor([0.3, 0.8]), weight, FLOW
+        model, latents, text, mask, noise, torch.tensor([0.3, 0.8]), weight
     )
     power = (noise - latents).square().mean(dim=(0, 2))
     assert torch.allclose(logs["weighted_error"], (weight * power).mean())

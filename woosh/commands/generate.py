@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import secrets
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh import __version__, audio, catalogue
@@ -24,6 +26,7 @@ examples:
   woosh generate "glass breaking" -n 4 -o takes/              four takes, numbered
   woosh generate "footsteps on gravel" "a door creaks" -o scene/
   woosh generate "a siren" --negative "music, voices" --guidance 6 --loudness -18
+  woosh generate "a castle door" --lora castle.safetensors:0.8
 """
 
 
@@ -91,12 +94,32 @@ def add_to(commands: Commands) -> None:
     )
     add_model_options(parser)
     add(
+        "--lora",
+        action="append",
+        default=[],
+        type=lora_choice,
+        metavar="FILE[:SCALE]",
+        help="what training/finetune_lora.py wrote, and how much of it (default 1); several add up",
+    )
+    add(
         "--dtype",
         choices=("auto", "float32", "bfloat16", "float16"),
         default="auto",
         help="precision of the text encoder and the transformer; the autoencoder always runs in "
         "float32 (default auto: bfloat16 on cuda, else float32)",
     )
+
+
+def lora_choice(text: str) -> tuple[str, float]:
+    """A file and its scale, from FILE or FILE:SCALE; a colon that no number follows belongs to the file's name."""
+    file, colon, scale = text.rpartition(":")
+    try:
+        value = float(scale) if colon else 1.0
+    except ValueError:
+        return text, 1.0
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"the scale of {file} must be a number, not {scale}")
+    return (file if colon else text), value
 
 
 def _clean_text(text: str, name: str) -> str:
@@ -132,6 +155,7 @@ def run(arguments: argparse.Namespace) -> None:
             **({} if negative is None else {"negative_prompt": negative}),
             "seed": seed + index,
             "model": info.name,
+            **({"lora": _names(arguments.lora)} if arguments.lora else {}),
             "version": __version__,
         }
         for index, prompt in enumerate(p for p in prompts for _ in range(arguments.count))
@@ -140,6 +164,7 @@ def run(arguments: argparse.Namespace) -> None:
         audio.encode_metadata(record)
 
     sampler = load_model(info, arguments.device, arguments.dtype)
+    _add_loras(sampler, arguments.lora)
     target.folder.mkdir(exist_ok=True)
     for index, record in enumerate(records):
         sound = _generate_one(sampler, arguments, record["prompt"], negative, record["seed"])
@@ -174,6 +199,20 @@ def _check_request(
         raise ValueError(f"{info.name} is a few-step model with its own solver: leave out --solver")
     if arguments.solver == "dopri5" and arguments.steps is not None:
         raise ValueError("dopri5 chooses its own steps: leave out --steps")
+
+
+def _names(loras: list[tuple[str, float]]) -> str:
+    return " ".join(f"{Path(file).name}:{scale:g}" for file, scale in loras)
+
+
+def _add_loras(sampler: Sampler, loras: list[tuple[str, float]]) -> None:
+    """Merge the files into the transformer, and tell the words that their training put in front of captions."""
+    from woosh.lora import merge_lora
+
+    for file, scale in loras:
+        facts = merge_lora(sampler.transformer, file, scale)
+        if facts.trigger:
+            print(f"woosh: note: {file} listens to {facts.trigger!r}", file=sys.stderr)
 
 
 def _generate_one(

@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 
 from woosh.audio import resample
-from woosh.data.shards import read_shards, shard_urls
+from woosh.data.recordings import list_recordings
+from woosh.data.shards import ENDING, read_shards, shard_urls
 from woosh.data.streaming import clip_of
 from woosh.datasets import SHORTEST, SILENCE, Clip, load_clips, read_manifest, with_channels
 
@@ -23,8 +24,15 @@ CAPTION_COLUMNS = ("captions", "caption", "text")
 
 
 def is_sharded(source: str) -> bool:
-    """Whether a source is shards, rather than a manifest or a data set of the `datasets` library."""
-    return not source.endswith(".jsonl") and not source.startswith(HUB)
+    """Whether a source is shards, rather than a manifest, a folder of sounds or a data set of the `datasets` library."""
+    other = source.endswith(".jsonl") or source.startswith(HUB) or is_folder_of_sounds(source)
+    return not other
+
+
+def is_folder_of_sounds(source: str) -> bool:
+    """Whether a source is a folder without shards."""
+    folder = Path(source)
+    return folder.is_dir() and not any(folder.glob(f"*{ENDING}"))
 
 
 def load_source(
@@ -33,7 +41,7 @@ def load_source(
     """Read all clips of one split of a source into memory.
 
     Args:
-        source: a JSONL manifest beside its audio; shards, by their folder, a pattern or an address (see
+        source: a JSONL manifest beside its audio; a folder of sounds (see `list_recordings`), all of "train"; shards, by their folder, a pattern or an address (see
             `woosh.data.shards.shard_urls`); or `hf:NAME` or `hf:FOLDER` of a data set of the `datasets`
             library with a column `audio` and one of `captions`, `caption` and `text`.
         split: clips of another one are left out. Those of a shard belong to "train" unless they say.
@@ -48,6 +56,10 @@ def load_source(
     if source.endswith(".jsonl"):
         path = Path(source)
         return load_clips(read_manifest(path, split), path.parent, sample_rate, channels=channels)
+    if is_folder_of_sounds(source):
+        folder, rows = list_recordings(Path(source))
+        rows = [row for row in rows if row.split == split]
+        return load_clips(rows, folder, sample_rate, channels=channels)
     if source.startswith(HUB):
         rows = _hub_clips(source.removeprefix(HUB), split, sample_rate, channels)
         clips = _heard(list(rows), sample_rate)

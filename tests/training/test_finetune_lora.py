@@ -1,0 +1,118 @@
+"""The LoRA recipe at toy size: from a folder of sounds to a file that `woosh generate` takes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tests.toys import save_pipeline
+from tests.training.toy_recipes import CONFIGS, Killed, killed_after_saving, same, weights
+from training import finetune_lora
+from woosh import cli
+from woosh.config import load_config, replace_fields
+from woosh.lora import read_lora
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> finetune_lora.Config:
+    folder = tmp_path_factory.mktemp("lora")
+    sounds = folder / "sounds"
+    sounds.mkdir()
+    for index in range(3):
+        tone = 0.3 * np.sin(np.arange(24_000) * 0.05 * (index + 1))
+        soundfile.write(sounds / f"castle door {index}.wav", tone, 48_000)
+    (sounds / "castle door 0.txt").write_text("a door\nanother door\n")
+    return replace_fields(
+        load_config(finetune_lora.Config, CONFIGS / "lora_tiny.yaml"),
+        output=str(folder / "run"),
+        model=str(save_pipeline(folder / "model")),
+        data=str(sounds),
+        trigger="camelot",
+        rank=2,
+        alpha=4.0,
+        seconds=0.4,
+        batch_size=3,
+        steps=4,
+        warmup_steps=1,
+        precision="no",
+        log_every=2,
+        save_every=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(config: finetune_lora.Config) -> Path:
+    finetune_lora.main(config)
+    return Path(config.run.output)
+
+
+def test_the_file_is_small_and_says_what_it_is(trained: Path, config: finetune_lora.Config) -> None:
+    tensors, facts = read_lora(trained / "lora.safetensors")
+    assert (facts.rank, facts.alpha, facts.trigger) == (2, 4.0, "camelot")
+    assert facts.base == config.model
+    assert any(value.any() for name, value in tensors.items() if "lora_B" in name)
+    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    trained: Path, config: finetune_lora.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = replace_fields(config, output=str(tmp_path / "run"))
+    with monkeypatch.context() as patch:
+        killed_after_saving(patch)
+        with pytest.raises(Killed):
+            finetune_lora.main(again)
+    finetune_lora.main(replace_fields(again, resume=True))
+    assert same(weights(trained), weights(tmp_path / "run"))
+
+
+def test_the_command_takes_it_in_any_amount(
+    trained: Path,
+    config: finetune_lora.Config,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = trained / "lora.safetensors"
+
+    def sound(name: str, *options: str) -> np.ndarray:
+        path = tmp_path / f"{name}.wav"
+        command = ["generate", "a door", "--model", config.model, "--seconds", "0.2", "--seed", "1"]
+        assert cli.main([*command, "-o", str(path), *options]) == 0
+        return soundfile.read(path)[0]
+
+    plain = sound("plain")
+    assert np.array_equal(plain, sound("none", "--lora", f"{file}:0"))
+    whole = sound("whole", "--lora", str(file))
+    assert "listens to 'camelot'" in capsys.readouterr().err
+    halves = sound("halves", "--lora", f"{file}:0.5", "--lora", f"{file}:0.5")
+    assert not np.array_equal(plain, whole)
+    assert np.abs(halves - whole).max() < 1e-3 * max(1e-3, np.abs(whole).max()) + 1e-5
+    command = ["generate", "a door", "--model", config.model, "-o", str(tmp_path / "x.wav")]
+    for wrong, message in (
+        (str(tmp_path / "none.safetensors"), "no LoRA file"),
+        (f"{file}:nan", "must be a number"),
+    ):
+        assert cli.main([*command, "--lora", wrong]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "x.wav").exists()
+
+
+def test_training_brings_the_error_down(config: finetune_lora.Config, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    longer = replace_fields(
+        config,
+        output=str(tmp_path / "run"),
+        steps=60,
+        learning_rate=0.02,
+        rank=8,
+        log_every=10,
+        save_every=60,
+        caption_dropout=0.0,
+    )
+    finetune_lora.main(longer)
+    rows = [json.loads(r) for r in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < rows[0]["loss"]

@@ -1,0 +1,136 @@
+"""Low-rank adapters of a transformer (LoRA, arXiv 2106.09685): made for training, saved, merged into the weights.
+
+A file holds two matrices for every adapted layer, NAME.lora_A.weight (R, inputs) and NAME.lora_B.weight (outputs, R), as
+the peft library names them, and its facts as metadata: W becomes W + scale alpha / R B A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+A, B = ".lora_A.weight", ".lora_B.weight"
+FORMAT = "woosh-lora"
+# The linear layers of the blocks by the ends of their names, without those that the time modulates by.
+LAYERS = ("qkv", "out", "expand", "contract")
+BLOCKS = r"(joint|fused)\..*"
+
+
+@dataclass(frozen=True)
+class LoraFacts:
+    """What a file says of itself.
+
+    Attributes:
+        rank: R.
+        alpha: numerator of the scale.
+        base: the model that was adapted.
+        trigger: words in front of every caption of the training, or nothing.
+    """
+
+    rank: int
+    alpha: float
+    base: str
+    trigger: str = ""
+
+
+def add_lora(transformer: nn.Module, rank: int, alpha: float, dropout: float) -> None:
+    """Freeze a transformer and put trainable adapters, which change nothing yet, beside the layers of its blocks.
+
+    Raises:
+        ImportError: peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ImportError('LoRA needs peft: pip install "woosh-sfx[train]"') from error
+    ends = "|".join(LAYERS)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type] - any number serves
+        lora_dropout=dropout,
+        target_modules=rf"{BLOCKS}({ends})",
+    )
+    inject_adapter_in_model(config, transformer)
+
+
+def save_lora(transformer: nn.Module, path: Path, facts: LoraFacts) -> None:
+    """Write the adapters of `add_lora` in half precision."""
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: value.detach().half().cpu().contiguous()
+        for name, value in get_peft_model_state_dict(transformer).items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "rank": str(facts.rank),
+        "alpha": repr(facts.alpha),
+        "base": facts.base,
+        "trigger": facts.trigger,
+    }
+    save_file(tensors, path, metadata)
+
+
+def read_lora(path: str | Path) -> tuple[dict[str, Tensor], LoraFacts]:
+    """Tensors and facts of a file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is no file of `save_lora`, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no LoRA file at {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata: Mapping[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it has no facts of training/finetune_lora.py")
+        facts = LoraFacts(
+            int(metadata["rank"]), float(metadata["alpha"]), metadata["base"], metadata["trigger"]
+        )
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is no LoRA file: {error}") from error
+    return tensors, facts
+
+
+@torch.no_grad()
+def merge_lora(transformer: nn.Module, path: str | Path, scale: float = 1.0) -> LoraFacts:
+    """Add a file's adapters, times `scale`, to the weights of a transformer; several files add up.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is none, or adapts layers that this transformer does not have; nothing is changed then.
+    """
+    tensors, facts = read_lora(path)
+    names = {name.removesuffix(end) for name in tensors for end in (A, B) if name.endswith(end)}
+    layers: dict[str, Any] = {
+        name: module
+        for name, module in transformer.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    whole = {name + end for name in names for end in (A, B)}
+    if not names or whole != set(tensors):
+        raise ValueError(f"{path} is no LoRA file: pairs of matrices are incomplete")
+    for name in sorted(names):
+        shape = (tensors[name + B].shape[0], tensors[name + A].shape[1])
+        if name not in layers or layers[name].weight.shape != shape:
+            has = tuple(layers[name].weight.shape) if name in layers else "no such layer"
+            raise ValueError(
+                f"{path} was made for {facts.base}, another transformer: it adapts {name} of shape "
+                f"{shape}, here is {has}"
+            )
+    for name in names:
+        weight = layers[name].weight
+        change = tensors[name + B].float() @ tensors[name + A].float()
+        weight += (scale * facts.alpha / facts.rank * change).to(weight)
+    return facts
