@@ -1,36 +1,41 @@
 """Configuration files: types are checked, unknown keys are errors, every shipped YAML loads."""
 
+import dataclasses
 import importlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import yaml
 
+from woosh.autoencoder import WooshAutoencoder
 from woosh.config import load_config, plain_values, replace_fields
+from woosh.transformer import WooshTransformer
 
 ROOT = Path(__file__).parents[1]
+# The recipe of a file by the beginning of its name.
 RECIPES = {
-    "autoencoder_tiny": "train_autoencoder",
-    "autoencoder_tiny_fine": "train_autoencoder",
-    "autoencoder_tiny_decoder": "train_autoencoder",
-    "autoencoder_tiny_magnitude": "train_autoencoder",
-    "lora_tiny": "finetune_lora",
-    "latents_tiny": "encode_latents",
-    "flow_tiny": "train_flow",
-    "flow_tiny_fine": "train_flow",
-    "flow_tiny_steady": "train_flow",
-    "objective_woosh": "train_flow",
-    "objective_plain": "train_flow",
-    "objective_edm": "train_flow",
-    "objective_uniform": "train_flow",
-    "clap_tiny": "train_clap",
-    "clap_public": "train_clap",
-    "text_encoder_tiny": "train_text_encoder",
-    "package_tiny": "package_model",
+    "autoencoder": "train_autoencoder",
+    "latents": "encode_latents",
+    "flow": "train_flow",
+    "objective": "train_flow",
+    "lora": "finetune_lora",
+    "clap": "train_clap",
+    "text_encoder": "train_text_encoder",
     "package_tiny_clap": "package_aligner",
+    "package": "package_model",
     "classifier": "train_classifier",
 }
+FILES = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def loaded(path: Path) -> Any:
+    """A shipped file in its recipe's configuration."""
+    recipe = next(name for start, name in RECIPES.items() if path.stem.startswith(start))
+    return load_config(importlib.import_module(f"training.{recipe}").Config, path)
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,56 @@ def test_bad_override_and_missing_file(tmp_path: Path) -> None:
         load_config(Config, tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_shipped_file_fits_its_recipe(path: Path) -> None:
-    recipe = importlib.import_module(f"training.{RECIPES[path.stem]}")
-    assert load_config(recipe.Config, path)
+    assert loaded(path)
+
+
+def parameters(module: torch.nn.Module) -> int:
+    return sum(value.numel() for value in module.parameters())
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.stem.startswith("autoencoder")], ids=lambda p: p.stem
+)
+def test_every_autoencoder_can_be_built(path: Path) -> None:
+    config = loaded(path)
+    with torch.device("meta"):
+        model = WooshAutoencoder(**dataclasses.asdict(config.sizes))
+    if path.stem == "autoencoder_public":
+        assert parameters(model) == 221_158_947  # as released
+    least, most = config.nested_channels
+    assert 0 < least <= most <= config.sizes.latent_channels
+    assert len(config.mel_windows) == len(config.mel_bands)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.stem.startswith(("flow", "objective"))],
+    ids=lambda p: p.stem,
+)
+def test_every_flow_can_be_built(path: Path) -> None:
+    config = loaded(path)
+    with torch.device("meta"):
+        model = WooshTransformer(**dataclasses.asdict(config.sizes))
+    if path.stem == "flow_public":
+        assert parameters(model) == 337_238_145  # as released
+    assert len(config.lengths) == len(config.length_chances)
+    assert max(config.lengths) <= 2 * config.sizes.max_frames
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "cpu"])
+def test_launch_configurations_are_understood(name: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    path = ROOT / "configs" / "accelerate" / f"{name}.yaml"
+    values = yaml.safe_load(path.read_text())
+    config = load_config_from_file(str(path))
+    assert config.num_processes == values["num_processes"]
+    if name == "fsdp":
+        wrapped = config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"].split(",")
+        model = WooshTransformer(width=16, heads=2, inner_width=16, rotary_channels=4)
+        assert set(wrapped) == {type(block).__name__ for block in (model.joint[0], model.fused[0])}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -48,8 +49,11 @@ class Config:
     dropout: float
     variations: Variations
     longest_seconds: float  # of a sound that is encoded in one piece
-    seconds: float  # of a training crop
-    batch_size: int  # crops per process
+    lengths: tuple[
+        float, ...
+    ]  # seconds of a training crop; each sound is learned at the one that fits it
+    short_share: float  # of the crops: a sound of any length, followed by silence
+    batch_size: int  # crops of the longest length per process, more of shorter ones
     caption_dropout: float
     time_logit_mean: float | None  # null draws times uniformly
     time_logit_std: float
@@ -77,16 +81,33 @@ def encode(
     return encoded
 
 
+def fitting_lengths(clips: Sequence[LatentClip], frames: Sequence[int]) -> dict[int, int]:
+    """How many clips each length fits best, which is the longest that a clip fills, or else the shortest."""
+    counts: dict[int, int] = {}
+    for clip in clips:
+        filled = [length for length in frames if length <= clip.latents.shape[1]]
+        best = max(filled, default=min(frames))
+        counts[best] = counts.get(best, 0) + 1
+    return counts
+
+
 @torch.no_grad()
-def crops_of(autoencoder: WooshAutoencoder, config: Config) -> Crops:
-    """How the sounds become batches: crops of one length, or repeated or followed by silence."""
+def crop_source(clips: list[LatentClip], autoencoder: WooshAutoencoder, config: Config) -> Any:
+    """Batches of crops of the lengths that the sounds have."""
     silence = torch.zeros(1, autoencoder.audio_channels, autoencoder.config.sample_rate)
     silence = autoencoder.encode_generated(silence.to(autoencoder.device))[0].cpu()
-    common = Common(silence, torch.ones(len(silence)), None, None)
-    frames = 1 + round(config.seconds * autoencoder.latent_rate)
-    dropout, rate = config.caption_dropout, autoencoder.latent_rate
-    total = frames * config.batch_size
-    return Crops(common, (frames,), (1.0,), total, dropout, rate, config.run.seed)
+    rate, longest = autoencoder.latent_rate, max(config.lengths)
+    counts = fitting_lengths(clips, [1 + round(length * rate) for length in config.lengths])
+    crops = Crops(
+        Common(silence, torch.ones(len(silence)), None, None),
+        tuple(counts),
+        tuple(float(count) for count in counts.values()),
+        config.batch_size * (1 + round(longest * rate)),
+        config.caption_dropout,
+        rate,
+        config.run.seed,
+    )
+    return LatentBatches(clips, crops, (), 0.0, config.short_share)
 
 
 def main(config: Config) -> None:
@@ -106,9 +127,8 @@ def main(config: Config) -> None:
 
     # 3. Data
     clips = load_source(config.data, config.split, autoencoder.config.sample_rate)
-    crops = crops_of(autoencoder, config)
-    source = LatentBatches(encode(clips, autoencoder, config), crops, (), 0.0, 1.0)
-    weight = crops.common.channel_weight.to(run.device)
+    source = crop_source(encode(clips, autoencoder, config), autoencoder, config)
+    weight = torch.ones(autoencoder.generated_channels, device=run.device)
 
     # 4. Optimiser and schedule
     optimizer = adamw(model.parameters(), config.learning_rate, config.weight_decay, BETAS)

@@ -13,6 +13,7 @@ from tests.training.toy_recipes import CONFIGS, Killed, killed_after_saving, sam
 from training import finetune_lora
 from woosh import cli
 from woosh.config import load_config, replace_fields
+from woosh.latents import LatentClip
 from woosh.lora import read_lora
 
 
@@ -33,7 +34,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> finetune_lora.Config:
         trigger="camelot",
         rank=2,
         alpha=4.0,
-        seconds=0.4,
+        lengths=(0.2, 0.4),
         batch_size=3,
         steps=4,
         warmup_steps=1,
@@ -99,6 +100,14 @@ def test_the_command_takes_it_in_any_amount(
         assert cli.main([*command, "--lora", wrong]) == 2
         assert message in capsys.readouterr().err
         assert not (tmp_path / "x.wav").exists()
+
+
+def test_every_sound_is_learned_at_the_length_that_fits_it() -> None:
+    clips = [
+        LatentClip(torch.zeros(4, frames), ("a",), "", "", "", continuous=False)
+        for frames in (10, 30, 60, 70, 900)
+    ]
+    assert finetune_lora.fitting_lengths(clips, [25, 50, 500]) == {25: 2, 50: 2, 500: 1}
 
 
 def test_training_brings_the_error_down(config: finetune_lora.Config, tmp_path: Path) -> None:
