@@ -8,40 +8,17 @@ import pytest
 import soundfile
 import torch
 
-from tests.toys import save_pipeline
-from tests.training.toy_recipes import CONFIGS, Killed, killed_after_saving, same, weights
+from tests.training.toy_recipes import Killed, killed_after_saving, lora_config, same, weights
 from training import finetune_lora
 from woosh import cli
-from woosh.config import load_config, replace_fields
+from woosh.config import replace_fields
 from woosh.latents import LatentClip
 from woosh.lora import read_lora
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> finetune_lora.Config:
-    folder = tmp_path_factory.mktemp("lora")
-    sounds = folder / "sounds"
-    sounds.mkdir()
-    for index in range(3):
-        tone = 0.3 * np.sin(np.arange(24_000) * 0.05 * (index + 1))
-        soundfile.write(sounds / f"castle door {index}.wav", tone, 48_000)
-    (sounds / "castle door 0.txt").write_text("a door\nanother door\n")
-    return replace_fields(
-        load_config(finetune_lora.Config, CONFIGS / "lora_tiny.yaml"),
-        output=str(folder / "run"),
-        model=str(save_pipeline(folder / "model")),
-        data=str(sounds),
-        trigger="camelot",
-        rank=2,
-        alpha=4.0,
-        lengths=(0.2, 0.4),
-        batch_size=3,
-        steps=4,
-        warmup_steps=1,
-        precision="no",
-        log_every=2,
-        save_every=2,
-    )
+    return lora_config(tmp_path_factory.mktemp("lora"))
 
 
 @pytest.fixture(scope="module")

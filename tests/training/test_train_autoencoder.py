@@ -11,6 +11,7 @@ from tests.toys import (
     make_autoencoder,
 )
 from tests.training.toy_recipes import (
+    ADVERSARIAL,
     Killed,
     autoencoder_config,
     killed_after_saving,
@@ -135,16 +136,6 @@ def test_disturbance_follows_from_seed_and_number() -> None:
         assert noise.shape == (8, 8, 5)
     assert torch.equal(draws[0][1], draws[1][1]) and torch.equal(draws[0][0], draws[1][0])
     assert not torch.equal(draws[0][1], draws[2][1])
-
-
-ADVERSARIAL = {
-    "adversarial_weight": 1.0,
-    "features_weight": 2.0,
-    "discriminator_periods": (2, 3),
-    "discriminator_windows": (256,),
-    "discriminator_bands": 2,
-    "discriminator_width": 2,
-}
 
 
 def scalars(run: Path) -> list[dict[str, float]]:

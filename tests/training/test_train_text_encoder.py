@@ -9,52 +9,20 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from tests.toy_teacher import save_toy_teacher
-from tests.training.toy_recipes import Killed, killed_after_saving
+from tests.training.toy_recipes import Killed, killed_after_saving, text_encoder_config
 from training import train_text_encoder as recipe
 from woosh import text_distillation
-from woosh.config import load_config, replace_fields
+from woosh.config import replace_fields
 from woosh.phrases import SPECIAL_TOKENS, save_tokenizer, train_tokenizer
 from woosh.sentence_embedder import Embedded
 from woosh.text import WooshTextEncoder, load_tokenizer, tokenize
 
-CONFIG = Path(__file__).parents[2] / "configs" / "text_encoder_tiny.yaml"
 PHRASES = ("", "a dog barking", "rain on a tin roof", "waves", "a clock ticking slowly", "a sneeze")
 
 
 @pytest.fixture(scope="module")
-def teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_toy_teacher(tmp_path_factory.mktemp("teacher"))
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory, teacher_folder: Path) -> recipe.Config:
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "labels").mkdir()
-    (folder / "ucs.json").write_text("[]")
-    (folder / "audioset_ontology.json").write_text("[]")
-    row = {"captions": ["a dog barking", "rain falling on a roof"]}
-    (folder / "manifest.jsonl").write_text(json.dumps(row) + "\n")
-    return replace_fields(
-        load_config(recipe.Config, CONFIG),
-        output=str(folder / "output"),
-        text_folder=str(folder),
-        manifest=str(folder / "manifest.jsonl"),
-        teacher=str(teacher_folder),
-        phrases=9_000,
-        held_out=20,
-        vocabulary_size=400,
-        width=8,
-        layers=1,
-        heads=2,
-        inner_width=16,
-        steps=4,
-        batch_size=16,
-        length_groups=2,
-        warmup_steps=1,
-        log_every=1,
-        save_every=2,
-    )
+def config(tmp_path_factory: pytest.TempPathFactory) -> recipe.Config:
+    return text_encoder_config(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Recipes over two processes on the CPU: they run, agree on the weights, and resume exactly."""
+"""Recipes over two processes on the CPU: killed at any moment and resumed, they end in the same weights."""
 
 import json
 import os
@@ -10,16 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from tests.training.toy_recipes import (
+    ADVERSARIAL,
     autoencoder_config,
     clap_config,
     flow_config,
+    lora_config,
     same,
+    text_encoder_config,
     weights,
 )
-from woosh.config import plain_values, replace_fields
+from training import encode_latents
+from woosh.config import load_config, plain_values, replace_fields
+from woosh.latents import load_latents
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = (
@@ -31,7 +38,7 @@ LAUNCH = (
 def start(script: str, config: Any, *overrides: str) -> subprocess.Popen[str]:
     """Start a recipe over two processes with the settings of a configuration."""
     values = plain_values(config)
-    path = Path(config.run.output).with_suffix(".yaml")
+    path = Path(values["output"]).with_suffix(".yaml")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(values))
     return subprocess.Popen(
@@ -80,18 +87,76 @@ def test_the_flow_resumes_exactly_after_sigterm(
     assert same(*(weights(tmp_path / run / "transformer") for run in ("run", "whole")))
 
 
+def killed_and_resumed(script: str, config: Any, tmp_path: Path) -> tuple[Path, Path]:
+    """The output folders of a run in one go, and of one that is killed without warning and resumed."""
+    config = replace_fields(
+        config, steps=24, log_every=1, save_every=2, output=str(tmp_path / "run")
+    )
+    launch(script, replace_fields(config, output=str(tmp_path / "whole")))
+    process = start(script, config)
+    log = tmp_path / "run" / "log.jsonl"
+    while not log.is_file() or len(log.read_text().splitlines()) < 5:
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert 5 <= len(log.read_text().splitlines()) < 24
+    launch(script, config, "resume=true")
+    assert steps(tmp_path / "run") == steps(tmp_path / "whole")
+    return tmp_path / "run", tmp_path / "whole"
+
+
 @pytest.mark.slow
 def test_the_aligner(manifest: Path, text_run: Path, tmp_path: Path) -> None:
-    config = clap_config(manifest, text_run, tmp_path / "run")
-    launch("train_clap", config)
-    assert steps(tmp_path / "run") == [2, 4]
-    assert all(
-        value.isfinite().all() for value in weights(tmp_path / "run" / "clap" / "head").values()
-    )
+    config = replace_fields(clap_config(manifest, text_run, tmp_path), accumulation=2, batch_size=2)
+    for part in zip(
+        *(
+            run.glob("clap/*/*.safetensors")
+            for run in killed_and_resumed("train_clap", config, tmp_path)
+        ),
+        strict=True,
+    ):
+        assert same(*map(load_file, part))
 
 
 @pytest.mark.slow
-def test_the_autoencoder(manifest: Path, tmp_path: Path) -> None:
-    launch("train_autoencoder", autoencoder_config(manifest, tmp_path / "run"))
-    assert 6 in steps(tmp_path / "run")
-    assert (tmp_path / "run" / "autoencoder" / "config.json").is_file()
+def test_the_autoencoder_and_its_discriminators(manifest: Path, tmp_path: Path) -> None:
+    config = replace_fields(autoencoder_config(manifest, tmp_path), **ADVERSARIAL)
+    runs = killed_and_resumed("train_autoencoder", config, tmp_path)
+    assert same(*(weights(run / "autoencoder") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_text_encoder(tmp_path: Path) -> None:
+    runs = killed_and_resumed("train_text_encoder", text_encoder_config(tmp_path), tmp_path)
+    assert same(*(weights(run / "text_encoder") for run in runs))
+
+
+@pytest.mark.slow
+def test_lora(tmp_path: Path) -> None:
+    runs = killed_and_resumed("finetune_lora", lora_config(tmp_path), tmp_path)
+    assert same(*map(weights, runs))
+
+
+@pytest.mark.slow
+def test_latents_are_shared_out(latents_run: Path, tmp_path: Path) -> None:
+    """Two processes write what one writes."""
+    config = load_config(encode_latents.Config, latents_run / "config.yaml")
+    launch("encode_latents", replace_fields(config, output=str(tmp_path / "latents")))
+    files = sorted(path.name for path in latents_run.glob("latents-*.tar"))
+    assert files == sorted(path.name for path in (tmp_path / "latents").glob("latents-*.tar"))
+    first, second = (load_latents(folder) for folder in (latents_run, tmp_path / "latents"))
+    for one, other in zip(first.clips, second.clips, strict=True):
+        assert one.name == other.name
+        assert torch.allclose(one.latents.float(), other.latents.float(), atol=1e-2)
+
+
+@pytest.mark.slow
+def test_a_streamed_flow_resumes_within_a_pass(
+    latents_run: Path, text_run: Path, tmp_path: Path
+) -> None:
+    config = replace_fields(
+        flow_config(latents_run, text_run, tmp_path), streamed=True, workers=1, frames_per_batch=40
+    )
+    runs = killed_and_resumed("train_flow", config, tmp_path)
+    assert same(*(weights(run / "transformer") for run in runs))

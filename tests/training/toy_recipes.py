@@ -1,12 +1,17 @@
 """Configurations of the recipes at toy size, and what their tests share."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
-from training import train_autoencoder, train_clap, train_flow
+from tests.toy_teacher import save_toy_teacher
+from tests.toys import save_pipeline
+from training import finetune_lora, train_autoencoder, train_clap, train_flow, train_text_encoder
 from woosh.config import load_config, replace_fields
 from woosh.training import run
 
@@ -95,6 +100,71 @@ def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
         warmup_steps=1,
         log_every=2,
         statistics_batches=2,
+        save_every=2,
+    )
+
+
+ADVERSARIAL = {
+    "adversarial_weight": 1.0,
+    "features_weight": 2.0,
+    "discriminator_periods": (2, 3),
+    "discriminator_windows": (256,),
+    "discriminator_bands": 2,
+    "discriminator_width": 2,
+}
+
+
+def text_encoder_config(folder: Path) -> train_text_encoder.Config:
+    """With a toy teacher and a corpus in the folder."""
+    (folder / "labels").mkdir()
+    (folder / "ucs.json").write_text("[]")
+    (folder / "audioset_ontology.json").write_text("[]")
+    row = {"captions": ["a dog barking", "rain falling on a roof"]}
+    (folder / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    return replace_fields(
+        load_config(train_text_encoder.Config, CONFIGS / "text_encoder_tiny.yaml"),
+        output=str(folder / "output"),
+        text_folder=str(folder),
+        manifest=str(folder / "manifest.jsonl"),
+        teacher=str(save_toy_teacher(folder / "teacher")),
+        phrases=9_000,
+        held_out=20,
+        vocabulary_size=400,
+        width=8,
+        layers=1,
+        heads=2,
+        inner_width=16,
+        steps=4,
+        batch_size=16,
+        length_groups=2,
+        warmup_steps=1,
+        log_every=1,
+        save_every=2,
+    )
+
+
+def lora_config(folder: Path) -> finetune_lora.Config:
+    """With a toy model and three sounds in the folder."""
+    sounds = folder / "sounds"
+    sounds.mkdir()
+    for index in range(3):
+        tone = 0.3 * np.sin(np.arange(24_000) * 0.05 * (index + 1))
+        soundfile.write(sounds / f"castle door {index}.wav", tone, 48_000)
+    (sounds / "castle door 0.txt").write_text("a door\nanother door\n")
+    return replace_fields(
+        load_config(finetune_lora.Config, CONFIGS / "lora_tiny.yaml"),
+        output=str(folder / "run"),
+        model=str(save_pipeline(folder / "model")),
+        data=str(sounds),
+        trigger="camelot",
+        rank=2,
+        alpha=4.0,
+        lengths=(0.2, 0.4),
+        batch_size=3,
+        steps=4,
+        warmup_steps=1,
+        precision="no",
+        log_every=2,
         save_every=2,
     )
 
