@@ -8,8 +8,10 @@ from woosh.flow import (
     guide,
     interpolate,
     linear_velocity,
+    radius,
     sample_times,
     target_velocity,
+    velocity_from_v,
 )
 
 
@@ -112,3 +114,14 @@ def test_channel_weight_counts_channels() -> None:
     torch.testing.assert_close(
         flow_loss(velocity, target, channel_weight=torch.ones(3)), flow_loss(velocity, target)
     )
+
+
+@pytest.mark.parametrize("time", [0.01, 0.3, 0.5, 0.97])
+def test_a_v_prediction_gives_the_velocity(time: float) -> None:
+    data, noise = draw(2, 4, 3, 5)
+    times = torch.full((4,), time)
+    angle = torch.atan2(torch.tensor(time), torch.tensor(1 - time))
+    v = angle.cos() * noise - angle.sin() * data
+    noisy = interpolate(data, noise, times)
+    torch.testing.assert_close(velocity_from_v(v, noisy, times), target_velocity(data, noise))
+    assert radius(times)[0].item() == pytest.approx((time**2 + (1 - time) ** 2) ** 0.5)

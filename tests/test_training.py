@@ -5,6 +5,7 @@ import math
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -337,3 +338,25 @@ def test_checkpointed_blocks_give_the_same_gradients_and_keep_their_names() -> N
 def test_unknown_policy(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="non_finite is 'ignore'"):
         made(tmp_path, "ignore")
+
+
+@pytest.mark.slow
+def test_the_average_of_sharded_weights_is_that_of_whole_ones() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    root = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "tests/sharded_average.py", str(rank), port],
+            cwd=root,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors[-2000:]

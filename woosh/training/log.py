@@ -118,7 +118,7 @@ def utilisation(operations_per_second: float) -> dict[str, float]:
     """Speed in TFLOP/s, the share of the device's peak where that is known, and the memory in GiB."""
     values = {}
     if operations_per_second:
-        values["tflops"] = round(operations_per_second / 1e12, 4)
+        values["tflops"] = float(f"{operations_per_second / 1e12:.4g}")
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name()
         peak = next((peak for key, peak in PEAKS.items() if key in name), None)
