@@ -1,5 +1,6 @@
 """The measuring scripts run, at the size of the fixtures and of a toy model."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.toys import make_clap, save_pipeline
+from tests.sounds import sound
+from tests.toys import make_clap, make_transformer, randomise, save_pipeline
+from woosh.audio import write_audio
 from woosh.clap import save_clap
 
 ROOT = Path(__file__).parents[2]
@@ -74,3 +77,31 @@ def test_tags_of_held_out_recordings(shared: Path) -> None:
     first, among = map(float, re.findall(r"([\d.]+)%", out))
     assert re.match(r"\d+ clips, \d+ labels", out)
     assert 25 < first < among <= 100
+
+
+@pytest.mark.slow
+def test_the_cost_of_full_size_training_is_that_of_the_released_networks() -> None:
+    out = run("training_cost")
+    found = dict(re.findall(r"\| (\w+) \| (\d+) M", out))
+    assert found["flow"] == "337" and set(found) == {"autoencoder", "aligner", "flow"}
+
+
+def test_objectives_are_compared_over_steps(tmp_path: Path) -> None:
+    for name, objective in (("ours", "velocity"), ("peer", "v_prediction")):
+        save_run(tmp_path / name, objective)
+    rows = []
+    for number, label in enumerate(("dog bark", "rain", "sea waves", "rooster") * 2):
+        write_audio(tmp_path / f"{number}.wav", sound(number), 48_000)
+        rows.append({"file": f"{number}.wav", "captions": [label], "seconds": 1, "label": label})
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    save_pipeline(tmp_path / "toy")
+    options = ("--model", tmp_path / "toy", "--manifest", tmp_path / "manifest.jsonl")
+    small = ("--steps", 1, 2, "--clips", 1, "--seconds", 0.3, "--plot", tmp_path / "plot.png")
+    out = run("compare_objectives", tmp_path / "ours", tmp_path / "peer", *options, *small)
+    assert len(re.findall(r"\| (?:ours|peer) \| [12] \| \d", out)) == 4
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def save_run(folder: Path, objective: str) -> None:
+    randomise(make_transformer(), 2).save_pretrained(folder / "transformer")
+    (folder / "config.yaml").write_text(f"objective: {objective}\n")
