@@ -103,7 +103,17 @@ def killed_and_resumed(script: str, config: Any, tmp_path: Path) -> tuple[Path, 
     assert 5 <= len(log.read_text().splitlines()) < 24
     launch(script, config, "resume=true")
     assert steps(tmp_path / "run") == steps(tmp_path / "whole")
+    # Weights, moments, schedules, average, random states and progress: the same bytes.
+    first, second = (
+        state(tmp_path / name / "checkpoints" / "step-24") for name in ("run", "whole")
+    )
+    assert len(first) >= 6 and first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
     return tmp_path / "run", tmp_path / "whole"
+
+
+def state(checkpoint: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(checkpoint.iterdir())}
 
 
 @pytest.mark.slow

@@ -181,12 +181,20 @@ class Run(Generic[Model]):
         processes, rank = self.accelerator.num_processes, self.accelerator.process_index
         if isinstance(source, IterableDataset):
             source.start(rank, processes, self.step * per_step)
-            loader = DataLoader(source, batch_size=None, num_workers=workers)
+            order = None
         else:
             first = self.step * per_step * processes
-            left = NumberedBatches(source, first, self.config.steps * per_step * processes - first)
-            order = range(rank, len(left), processes)
-            loader = DataLoader(left, batch_size=None, sampler=order, num_workers=workers)
+            last = self.config.steps * per_step * processes
+            source = NumberedBatches(source, first, last - first)
+            order = range(rank, len(source), processes)
+        # A generator of its own: a loader that is made anew must not draw from the run's random numbers.
+        loader = DataLoader(
+            source,
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            generator=torch.Generator(),
+        )
         self._bar = tqdm(total=self.config.steps, initial=self.step, disable=not self.is_main)
         with self._bar:
             if self.step < self.config.steps:
