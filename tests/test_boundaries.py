@@ -35,7 +35,7 @@ MODELS = {"autoencoder", "transformer", "text", "clap", "passt", "mobilenet"}
 HOMES = {
     "accelerate": ("training/", "woosh/training/", "tests/"),
     "wandb": ("training/", "woosh/training/"),
-    "tensorboard": ("training/", "woosh/training/"),
+    "tensorboard": ("training/", "woosh/training/", "tests/"),
     "gradio": ("demos/", "tests/"),
     "torchaudio": (),
     "torchvision": (),

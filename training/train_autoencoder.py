@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,15 +26,16 @@ from woosh.autoencoder_training import (
     continued,
     disturbed,
     draw_disturbance,
-    evaluate,
+    report,
     sampling_weights,
     set_latent_statistics,
+    total,
 )
 from woosh.config import load_config
 from woosh.crops import CropAugmentation, CropBatches, streamed_crops
 from woosh.data.sources import load_source
 from woosh.datasets import Clip, NumberedBatches, procedural_clips
-from woosh.discriminators import Discriminators, balanced, judged, judging_step
+from woosh.discriminators import Discriminators, judged, judging_step
 from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phase_loss
 from woosh.training import (
     Objective,
@@ -44,8 +46,6 @@ from woosh.training import (
     cosine_schedule,
     prepare_blocks,
 )
-
-HEARD = ("mel", "adversarial", "features")  # losses of the waveform, which `balanced` acts on
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,9 @@ def training_step(
     }, waveform
 
 
-def total(losses: dict[str, Tensor], waveform: Tensor, config: Config) -> Tensor:
-    """The weighted sum of the losses, those of the waveform balanced if asked for."""
-    weights = {name: getattr(config, f"{name}_weight") for name in losses}
-    heard = [name for name in losses if config.balanced and name in HEARD and weights[name]]
-    parts = [weights[name] * loss for name, loss in losses.items() if name not in heard]
-    if heard:
-        parts.append(balanced({name: losses[name] for name in heard}, weights, waveform))
-    return torch.stack(parts).sum()
+def loss_weights(names: Iterable[str], config: Config) -> dict[str, float]:
+    """Weights of the named losses."""
+    return {name: getattr(config, f"{name}_weight") for name in names}
 
 
 def build_model(config: Config, recorded: list[Clip]) -> WooshAutoencoder:
@@ -198,16 +193,6 @@ def optimised(run: Run, step: Objective, learning_rate: float, config: Config) -
     optimizer = adamw(step.parameters(), learning_rate, 0.0, betas)
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
     return Optimised(*run.updates(step, [optimizer], [schedule]))
-
-
-def report(run: Run[WooshAutoencoder], held_out: list[Clip]) -> None:
-    """Log how well the average reconstructs held-out clips, with some of its sounds."""
-    average = run.averaged()
-    if run.log is not None:
-        found = evaluate(average, held_out)
-        run.log.write(run.step, found.scalars)
-        for name, sound in found.sounds.items():
-            run.log.sound(run.step, name, sound, average.config.sample_rate)
 
 
 def main(config: Config) -> None:
@@ -263,12 +248,12 @@ def main(config: Config) -> None:
                     judge.updates.apply(own, number)
                     losses = {**losses, **judged(discriminators, target, waveform)}
                     scalars["discriminators"] = own.detach()
-                loss = total(losses, waveform, config)
+                loss = total(losses, loss_weights(losses, config), waveform, config.balanced)
             scalars |= {"loss": loss.detach(), **{k: v.detach() for k, v in losses.items()}}
             updates.apply(loss, number)
             run.advance(scalars, len(audio), "crops")
         if run.due(config.run.evaluate_every):
-            report(run, held_out)
+            report(run.log, run.step, run.averaged(), held_out)
         if run.must_save:
             run.save()
 

@@ -13,12 +13,26 @@ from torch.nn import functional
 
 from woosh.autoencoder import WooshAutoencoder, add_magnitude_channels
 from woosh.datasets import Clip
+from woosh.discriminators import balanced
 from woosh.metrics.reconstruction import mel_distance, si_sdr
+from woosh.training.log import Log
 
 LONGEST = 10  # seconds of a clip that count for its chance to be drawn
 EVALUATED_SECONDS = 5
 SHORTEST_EVALUATED = 0.1  # seconds to which shorter clips are filled up
+OF_WAVEFORM = ("mel", "adversarial", "features")  # losses that balancing acts on
 HEARD = 4  # clips whose reconstructions are handed to the trackers
+
+
+def total(
+    losses: dict[str, Tensor], weights: dict[str, float], waveform: Tensor, balance: bool
+) -> Tensor:
+    """The weighted sum of losses by name; those of the waveform balanced if asked for."""
+    waves = [name for name in losses if balance and name in OF_WAVEFORM and weights[name]]
+    parts = [weights[name] * loss for name, loss in losses.items() if name not in waves]
+    if waves:
+        parts.append(balanced({name: losses[name] for name in waves}, weights, waveform))
+    return torch.stack(parts).sum()
 
 
 class Evaluation(NamedTuple):
@@ -82,6 +96,16 @@ def evaluate(model: WooshAutoencoder, clips: Sequence[Clip], limit: int = 48) ->
             sounds[clip.name] = estimate[0].numpy()
     scalars = {"mel_distance": float(np.nanmean(mel)), "si_sdr": float(np.nanmean(sdr))}
     return Evaluation(scalars, sounds)
+
+
+def report(log: Log | None, step: int, model: WooshAutoencoder, clips: Sequence[Clip]) -> None:
+    """Log how well a model reconstructs held-out clips, with some of its sounds; without a log do nothing."""
+    if log is None:
+        return
+    found = evaluate(model, clips)
+    log.write(step, found.scalars)
+    for name, sound in found.sounds.items():
+        log.sound(step, name, sound, model.config.sample_rate)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from tests.training.toy_recipes import (
 )
 from training import train_autoencoder
 from woosh.autoencoder import WooshAutoencoder
-from woosh.autoencoder_training import disturbed, draw_disturbance, set_latent_statistics
+from woosh.autoencoder_training import disturbed, draw_disturbance, set_latent_statistics, total
 from woosh.config import replace_fields
 
 
@@ -109,7 +109,8 @@ def test_autoencoder_overfits_one_batch(manifest: Path, tmp_path: Path) -> None:
     kept, noise = torch.full((2,), 8), torch.zeros(2, 8, 21)
     for _ in range(120):
         parts, waveform = train_autoencoder.training_step(model, audio, kept, noise, config)
-        loss = train_autoencoder.total(parts, waveform, config)
+        weights = train_autoencoder.loss_weights(parts, config)
+        loss = total(parts, weights, waveform, config.balanced)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
