@@ -76,11 +76,13 @@ def plot_objectives(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """
     figure, axes = _panels(1, 2)
     runs = list(dict.fromkeys(row["run"] for row in rows))
+    steps = sorted({row["steps"] for row in rows})
     for axis, name in zip(axes[0], ("frechet_distance", "kernel_distance"), strict=True):
         for run in runs:
             points = [(row["steps"], row[name]) for row in rows if row["run"] == run]
             axis.plot(*zip(*points, strict=True), "o-", label=run)
         axis.set_xscale("log", base=2)
+        axis.set_xticks(steps, [str(step) for step in steps])
         axis.set(xlabel="steps", ylabel=name.replace("_", " "), ylim=(0, None))
         axis.legend()
     figure.savefig(path, dpi=120)
