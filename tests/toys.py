@@ -58,7 +58,10 @@ def make_autoencoder() -> WooshAutoencoder:
 
 
 def make_transformer(
-    flow_map: bool = False, max_frames: int = 501, channels: int = CHANNELS
+    flow_map: bool = False,
+    max_frames: int = 501,
+    channels: int = CHANNELS,
+    linear_skip: bool = False,
 ) -> WooshTransformer:
     """One joint and one fused block, two latent frames per token."""
     return WooshTransformer(
@@ -76,6 +79,7 @@ def make_transformer(
         rotary_factor=1.0,
         patch_size=2,
         flow_map=flow_map,
+        linear_skip=linear_skip,
     )
 
 

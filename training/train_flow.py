@@ -14,34 +14,26 @@ import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from woosh.config import check_choice, load_config
-from woosh.flow_training import OBJECTIVES, conditions, draw_noise, training_step
-from woosh.latents import (
-    Common,
-    Crops,
-    LatentBatches,
-    load_latents,
-    read_common,
-    streamed_latents,
+from woosh.flow_training import (
+    OBJECTIVES,
+    OPTIMIZERS,
+    FlowData,
+    conditions,
+    draw_noise,
+    flow_optimizers,
+    latent_batches,
+    load_text,
+    training_step,
 )
-from woosh.text import TextConditioner, load_text_conditioner
-from woosh.training import (
-    Objective,
-    Run,
-    RunConfig,
-    adamw,
-    cosine_schedule,
-    muon,
-    prepare_blocks,
-)
+from woosh.latents import Common, read_common
+from woosh.text import TextConditioner
+from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
 from woosh.training.listening import ListenConfig, Listener
 from woosh.transformer import WooshTransformer
-
-OPTIMIZERS = ("muon", "adamw")
 
 
 @dataclass(frozen=True)
@@ -66,21 +58,9 @@ class Config:
     """Settings of one training; see `configs/flow_tiny.yaml`."""
 
     run: RunConfig
-    latents: str  # folder of training/encode_latents.py
-    streamed: bool  # read the latents as they are needed, every clip once in a pass, instead of all into memory
-    workers: int  # processes that prepare batches
-    text_encoder: str | None  # folder; null if the latents hold hidden states
-    tokenizer: str | None  # folder
-    latent_rate: float  # frames per second
+    data: FlowData
     initial: str | None  # folder of a transformer to go on from; it decides the sizes
     sizes: Sizes
-    lengths: tuple[int, ...]  # latent frames of a batch, one is drawn
-    length_chances: tuple[float, ...]
-    frames_per_batch: int  # clips times length, per process
-    favoured: tuple[str, ...]  # labels that get extra weight
-    favoured_share: float  # of the draws
-    short_share: float  # of the other draws: a short sound followed by silence
-    caption_dropout: float
     objective: str  # "velocity", or "v_prediction" after EDM
     time_logit_mean: float | None  # null draws times uniformly
     time_logit_std: float
@@ -126,32 +106,6 @@ def build_model(config: Config, common: Common, text: TextConditioner | None) ->
     return model
 
 
-def build_optimizers(config: Config, model: WooshTransformer) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the blocks and AdamW for the rest, or AdamW for all."""
-    if config.optimizer == "muon":
-        return muon(model, ("joint.", "fused."), config.learning_rate, config.weight_decay)
-    betas = (0.9, 0.95)
-    return [adamw(model.parameters(), config.learning_rate, config.weight_decay, betas)]
-
-
-def batches(config: Config) -> Any:
-    """Batches of latents, from memory or as they are needed."""
-    folder = Path(config.latents)
-    crops = Crops(
-        read_common(folder),
-        config.lengths,
-        config.length_chances,
-        config.frames_per_batch,
-        config.caption_dropout,
-        config.latent_rate,
-        config.run.seed,
-    )
-    if config.streamed:
-        return streamed_latents(crops, folder)
-    clips = load_latents(folder).clips
-    return LatentBatches(clips, crops, config.favoured, config.favoured_share, config.short_share)
-
-
 def main(config: Config) -> None:
     """Train and save."""
     # 1. Run
@@ -160,13 +114,11 @@ def main(config: Config) -> None:
     run: Run[WooshTransformer] = Run(config.run, config)
 
     # 2. Data
-    source = batches(config)
-    common = read_common(Path(config.latents))
+    source = latent_batches(config.data, config.run.seed)
+    common = read_common(Path(config.data.latents))
     weight = common.channel_weight.to(run.device)
     weight = weight if config.channel_weights else torch.ones_like(weight)
-    text = None
-    if config.text_encoder is not None and config.tokenizer is not None:
-        text = load_text_conditioner(config.text_encoder, config.tokenizer, run.device)
+    text = load_text(config.data, run.device)
 
     # 3. Model
     model = build_model(config, common, text)
@@ -175,7 +127,7 @@ def main(config: Config) -> None:
     prepare_blocks(blocks, config.activation_checkpointing, config.compile)
 
     # 4. Optimisers and schedules
-    optimizers = build_optimizers(config, model)
+    optimizers = flow_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
     schedules = [cosine_schedule(o, config.warmup_steps, config.run.steps) for o in optimizers]
     loss = partial(training_step, objective=config.objective, log_variance=config.log_variance)
     step = Objective(model, loss)
@@ -186,7 +138,7 @@ def main(config: Config) -> None:
     run.start()
 
     # 5. Loop
-    for number, batch in run.batches(source, config.workers):
+    for number, batch in run.batches(source, config.data.workers):
         latents = batch.latents.to(run.device)
         times = (config.time_logit_mean, config.time_logit_std)
         noise, time = draw_noise(latents, *times, config.run.seed, number)

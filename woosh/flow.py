@@ -32,6 +32,16 @@ def linear_velocity(noisy: Tensor, time: Tensor) -> Tensor:
     return (2 * time - 1) / (time.square() + (1 - time).square()) * noisy
 
 
+def linear_mean_velocity(noisy: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+    """Mean of `linear_velocity` on its own way from x_t (B, ...) at times (B,) to next times (B,).
+
+    Along dx / dt = s'(t) / s(t) x with s = `radius`, x_r = s(r) / s(t) x_t, so that the mean velocity is
+    (s(t) - s(r)) / ((t - r) s(t)) x_t = 2 (t + r - 1) / (s(t) (s(t) + s(r))) x_t, smooth where r = t.
+    """
+    start, end = radius(time), radius(next_time)
+    return expand_like(2 * (time + next_time - 1) / (start * (start + end)), noisy) * noisy
+
+
 def radius(time: Tensor) -> Tensor:
     """Standard deviation (B,) of x_t at times (B,), data and noise of unit variance: from 1 at the ends to 0.71."""
     return torch.sqrt(time.square() + (1 - time).square())

@@ -13,8 +13,13 @@ EPSILON = 1e-6
 ROTARY_BASE = 10000.0
 
 
+def precise(value: Tensor) -> Tensor:
+    """In float32 if it is coarser, as it is otherwise."""
+    return value.to(torch.promote_types(value.dtype, torch.float32))
+
+
 def fourier_features(value: Tensor, frequencies: Tensor) -> Tensor:
-    """[cos(2 pi v w), sin(2 pi v w)] for learned w, in float32 whatever the network's precision.
+    """[cos(2 pi v w), sin(2 pi v w)] for learned w, in float32 at least.
 
     Args:
         value: (B,).
@@ -23,7 +28,7 @@ def fourier_features(value: Tensor, frequencies: Tensor) -> Tensor:
     Returns:
         (B, 2 K).
     """
-    angles = 2 * math.pi * value.float()[:, None] * frequencies.float().squeeze(1)
+    angles = 2 * math.pi * precise(value)[:, None] * precise(frequencies).squeeze(1)
     return torch.cat((angles.cos(), angles.sin()), dim=1)
 
 
@@ -38,7 +43,7 @@ def fixed_features(value: Tensor, count: int) -> Tensor:
     No factor 2 pi and no scaling, so that the derivative by the value stays below one (MeanFlow, arXiv 2505.13447,
     needs it).
     """
-    angles = value.float()[:, None] * fixed_frequencies(count, value.device)
+    angles = precise(value)[:, None] * fixed_frequencies(count, value.device)
     return torch.cat((angles.cos(), angles.sin()), dim=1)
 
 
@@ -83,7 +88,7 @@ def rotary_table(positions: Tensor, frequencies: Tensor) -> Tensor:
 
 
 def rotate(heads: Tensor, table: Tensor) -> Tensor:
-    """Turn adjacent channel pairs (2i, 2i + 1) of (B, N, H, D), float32, by a table (N, 1, D / 2).
+    """Turn adjacent channel pairs (2i, 2i + 1) of (B, N, H, D), float32 or float64, by a table (N, 1, D / 2).
 
     One complex product is several times faster than four real ones on strided halves.
     """
@@ -94,7 +99,7 @@ def rotate(heads: Tensor, table: Tensor) -> Tensor:
 def attend(query: Tensor, key: Tensor, value: Tensor, table: Tensor) -> Tensor:
     """Rotary attention over all tokens, without any mask: three (B, N, H, D) -> (B, N, W).
 
-    Query and key arrive and are rotated in float32; the product runs in the value's precision.
+    Query and key arrive and are rotated in float32 at least; the product runs in the value's precision.
     """
     query = rotate(query, table).to(value.dtype).transpose(1, 2)
     key = rotate(key, table).to(value.dtype).transpose(1, 2)
@@ -109,14 +114,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, table: Tensor) -> Tensor:
 
 
 class HeadNorm(nn.Module):
-    """RMS norm over the channels of each head, computed in float32: (B, N, H, D) -> float32 (B, N, H, D)."""
+    """RMS norm over the channels of each head, computed in float32 at least: two (B, N, H, D)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, heads: Tensor) -> Tensor:
-        return F.rms_norm(heads.float(), self.weight.shape, self.weight.float(), EPSILON)
+        return F.rms_norm(precise(heads), self.weight.shape, precise(self.weight), EPSILON)
 
 
 class Perceptron(nn.Module):

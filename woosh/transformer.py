@@ -4,6 +4,7 @@ One class is all four released networks: text to audio, video to audio, and thei
 Conventions of time, sign and guidance are those of `woosh.flow`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
 
-from woosh.flow import linear_velocity
+from woosh.flow import linear_mean_velocity, linear_velocity
 from woosh.layers import (
     EPSILON,
     FusedBlock,
@@ -125,8 +126,9 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         flow_map: whether this is a few-step student, asked with `next_time` and `guidance`.
         video_channels: channels of the video features, or None for a network without a video stream.
         released_positions: the fused blocks number the tokens as the released networks do, see `positions`.
-        linear_skip: add the best linear guess of the velocity (`woosh.flow.linear_velocity`), so that a narrow network
-            need not carry the noise through its blocks. The released networks do without.
+        linear_skip: add the best linear guess of the velocity (`woosh.flow.linear_velocity`, in a flow map
+            `linear_mean_velocity`), so that a narrow network need not carry the noise through its blocks. The released
+            networks do without.
     """
 
     UNUSED_IN_FLOW_MAP = ("time_embedding.", "log_variance_head.")
@@ -275,29 +277,46 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         Raises:
             ValueError: too many latents, or an argument that does not fit this network.
         """
-        batch, frames = self._check(latents, time, condition)
+        frames = self._check(latents, time, condition)
         embedding = self.embed_times(time, next_time, guidance)  # (B, W)
+        for tokens in self.walk(latents, embedding, condition):  # noqa: B007
+            pass  # the last block's count
+        patches = self.final(tokens[:, 1:], embedding)  # (B, N, p C)
+        velocity = self.from_patches(patches, frames).to(latents.dtype)  # (B, C, T)
+        if not self.linear_skip:
+            return velocity
+        if next_time is None:
+            return velocity + linear_velocity(latents, time)
+        return velocity + linear_mean_velocity(latents, time, next_time)
+
+    def walk(self, latents: Tensor, embedding: Tensor, condition: Condition) -> Iterator[Tensor]:
+        """The audio tokens (B, 1 + N, W) after every block, the memory token first.
+
+        Args:
+            latents: (B, C, T).
+            embedding: (B, W) of `embed_times`.
+            condition: what `prepare` made.
+        """
         audio = self.audio_in(self.to_patches(latents.to(self.dtype)))  # (B, N, W)
-        audio = torch.cat((self.memory_token.expand(batch, -1, -1), audio), dim=1)  # (B, 1 + N, W)
+        memory = self.memory_token.expand(len(latents), -1, -1)
+        audio = torch.cat((memory, audio), dim=1)  # (B, 1 + N, W)
         tokens = (
             (audio, condition.text)
             if condition.video is None
             else (audio, condition.text, condition.video)
         )
-
         joint_table, fused_table = self.rotary_tables(
             *(x.shape[1] for x in tokens), device=latents.device
         )
         for block in self.joint:
             tokens = block(tokens, embedding, joint_table)
+            yield tokens[0]
         sequence = torch.cat(tokens, dim=1)  # (B, 1 + N + L + K, W)
         for block in self.fused:
             sequence = block(sequence, embedding, fused_table)
-        patches = self.final(sequence[:, 1 : audio.shape[1]], embedding)  # (B, N, p C)
-        velocity = self.from_patches(patches, frames).to(latents.dtype)  # (B, C, T)
-        return velocity + linear_velocity(latents, time) if self.linear_skip else velocity
+            yield sequence[:, : audio.shape[1]]
 
-    def _check(self, latents: Tensor, time: Tensor, condition: Condition) -> tuple[int, int]:
+    def _check(self, latents: Tensor, time: Tensor, condition: Condition) -> int:
         channels, limit = self.audio_in.in_features // self.patch_size, 2 * self.max_frames
         if latents.ndim != 3 or latents.shape[1] != channels:
             raise ValueError(f"latents must be (B, {channels}, T), not {tuple(latents.shape)}")
@@ -311,7 +330,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
                 f"{batch} latents need a time of shape ({batch},) and {batch} conditions, "
                 f"not {tuple(time.shape)} and {condition.text.shape[0]}"
             )
-        return batch, frames
+        return frames
 
     def embed_times(
         self, time: Tensor, next_time: Tensor | None = None, guidance: Tensor | None = None

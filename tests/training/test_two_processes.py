@@ -18,6 +18,7 @@ from tests.training.toy_recipes import (
     ADVERSARIAL,
     autoencoder_config,
     clap_config,
+    distill_config,
     flow_config,
     lora_config,
     same,
@@ -169,4 +170,13 @@ def test_a_streamed_flow_resumes_within_a_pass(
         flow_config(latents_run, text_run, tmp_path), streamed=True, workers=1, frames_per_batch=40
     )
     runs = killed_and_resumed("train_flow", config, tmp_path)
+    assert same(*(weights(run / "transformer") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_distillation(
+    latents_run: Path, text_run: Path, flow_run: Path, tmp_path: Path
+) -> None:
+    config = distill_config(latents_run, text_run, flow_run, tmp_path)
+    runs = killed_and_resumed("distill_flow", config, tmp_path)
     assert same(*(weights(run / "transformer") for run in runs))

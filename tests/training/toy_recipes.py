@@ -11,7 +11,14 @@ from safetensors.torch import load_file
 
 from tests.toy_teacher import save_toy_teacher
 from tests.toys import save_pipeline
-from training import finetune_lora, train_autoencoder, train_clap, train_flow, train_text_encoder
+from training import (
+    distill_flow,
+    finetune_lora,
+    train_autoencoder,
+    train_clap,
+    train_flow,
+    train_text_encoder,
+)
 from woosh.config import load_config, replace_fields
 from woosh.training import run
 
@@ -73,6 +80,35 @@ def flow_config(latents: Path, text: Path, output: Path) -> train_flow.Config:
         length_chances=(0.5, 0.5),
         frames_per_batch=100,
         favoured=("dog bark",),
+        steps=6,
+        warmup_steps=2,
+        ema_decay=0.5,
+        precision="no",
+        compile=False,
+        log_every=2,
+        save_every=3,
+    )
+
+
+def distill_config(latents: Path, text: Path, flow: Path, output: Path) -> distill_flow.Config:
+    config = load_config(distill_flow.Config, CONFIGS / "distill_tiny.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        latents=str(latents),
+        text_encoder=str(text / "text_encoder"),
+        tokenizer=str(text / "tokenizer"),
+        teacher=str(flow / "transformer"),
+        lengths=(20, 50),
+        length_chances=(0.5, 0.5),
+        frames_per_batch=100,
+        favoured=("dog bark",),
+        embedding_steps=20,
+        difference_steps=2,
+        adversarial_weight=0.5,
+        discriminator_blocks=(0, 1),
+        discriminator_start=2,
+        generator_start=4,
         steps=6,
         warmup_steps=2,
         ema_decay=0.5,

@@ -1,0 +1,251 @@
+"""A few-step network from a slow one: mean velocities, their derivatives and what a student is trained to.
+
+A student u(x, t, r, g) is the mean velocity between a time t and an earlier one r (`woosh.solvers.flow_map` walks
+with it). Both objectives have the teacher's flow as their only solution, and both need no solved trajectory:
+
+* "mean_flow" (MeanFlow, arXiv 2505.13447, equation 6): u = v(x, t) - (t - r) du/dt along the teacher's flow.
+* "terminal" (Lagrangian flow maps, arXiv 2406.07507, equation 11; terminal velocity matching, arXiv 2511.19797): where
+  the jump ends, at y = x - (t - r) u, it moves with r as the teacher's flow does: u - (t - r) du/dr = v(y, r).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from woosh.flow import expand_like, guide
+from woosh.solvers import MeanVelocity, Velocity
+from woosh.transformer import Condition, WooshTransformer
+
+OBJECTIVES = ("mean_flow", "terminal")
+
+
+@dataclass(frozen=True)
+class JumpConfig:
+    """Which jumps a student learns."""
+
+    time_logit_mean: float  # start and end are two logit-normal draws, the larger first
+    time_logit_std: float
+    equal_share: (
+        float  # of the jumps that end where they start: they teach the teacher's velocity itself
+    )
+    first_share: float  # of those that start at 1, as a sampler's first does
+    last_share: float  # of those that end at 0, as a sampler's last does
+    guidance: tuple[float, ...]  # least and greatest that is embedded
+
+
+class Times(NamedTuple):
+    """A jump's start and end, both (B,), the end at or below the start."""
+
+    time: Tensor
+    next_time: Tensor
+
+
+class Jumps(NamedTuple):
+    """What is drawn for a batch: noise (B, C, T), times and guidance (B,)."""
+
+    noise: Tensor
+    times: Times
+    guidance: Tensor
+
+
+def draw_times(count: int, config: JumpConfig, generator: torch.Generator) -> Times:
+    """Times (B,) of jumps to learn, for B = `count`."""
+    normal = torch.randn(2, count, generator=generator)
+    drawn = torch.sigmoid(config.time_logit_mean + config.time_logit_std * normal)
+    equal, first, last = torch.rand(3, count, generator=generator)
+    time = torch.where(first < config.first_share, 1.0, drawn.amax(dim=0))
+    next_time = torch.where(last < config.last_share, 0.0, drawn.amin(dim=0))
+    return Times(time, torch.where(equal < config.equal_share, time, next_time))
+
+
+def draw_jumps(latents: Tensor, config: JumpConfig, seed: int, number: int) -> Jumps:
+    """Jumps of batch `number` of latents (B, C, T), which follow from the seed alone.
+
+    Raises:
+        ValueError: guidance that is no range.
+    """
+    if len(config.guidance) != 2 or not 0 <= config.guidance[0] <= config.guidance[1]:
+        raise ValueError(f"guidance is {list(config.guidance)}; it must be a least and a greatest")
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    noise = torch.randn(latents.shape, generator=generator)
+    times = draw_times(len(latents), config, generator)
+    low, high = config.guidance
+    guidance = low + (high - low) * torch.rand(len(latents), generator=generator)
+    device = latents.device
+    return Jumps(noise.to(device), Times(*(t.to(device) for t in times)), guidance.to(device))
+
+
+def guided_velocity(
+    teacher: WooshTransformer,
+    condition: Condition,
+    empty: Condition,
+    guidance: Tensor,
+    guidance_start: float,
+) -> Velocity:
+    """The teacher's velocity under guidance (B,), which acts at times up to `guidance_start` only."""
+    both = Condition(torch.cat([condition.text, empty.text]))
+
+    @torch.no_grad()
+    def velocity(noisy: Tensor, time: Tensor) -> Tensor:
+        evaluated = teacher(torch.cat([noisy, noisy]), torch.cat([time, time]), both)
+        conditional, unconditional = evaluated.chunk(2)
+        scale = torch.where(time <= guidance_start, guidance, 1.0)
+        return guide(conditional, unconditional, expand_like(scale, noisy))
+
+    return velocity
+
+
+def exact_derivative(
+    student: MeanVelocity, inputs: tuple[Tensor, ...], tangent: tuple[Tensor, ...]
+) -> Tensor:
+    """Derivative of a mean velocity at (x, t, r) along a tangent, taken forwards (`torch.func.jvp`).
+
+    The network is eager in it, and attention two matrix products: PyTorch's fused attention kernels have no forward
+    derivative.
+    """
+    with (
+        torch.no_grad(),
+        sdpa_kernel(SDPBackend.MATH),
+        torch.compiler.set_stance("force_eager"),
+    ):
+        return jvp(student, inputs, tangent)[1]
+
+
+@torch.no_grad()
+def difference(
+    student: MeanVelocity,
+    inputs: tuple[Tensor, ...],
+    tangent: tuple[Tensor, ...],
+    value: Tensor,
+    step: float,
+) -> Tensor:
+    """(u(z) - u(z - h tangent)) / h: the derivative of consistency training, with any attention.
+
+    It is wrong by the order of h, and small h lose digits; a step back in time asks where the student learns.
+
+    Args:
+        student: mean velocity.
+        inputs: (x, t, r).
+        tangent: of each.
+        value: u(z), which is known.
+        step: h.
+    """
+    before = student(*(z - step * d for z, d in zip(inputs, tangent, strict=True)))
+    return (value - before) / step
+
+
+def residual(
+    student: MeanVelocity,
+    velocity: Velocity,
+    noisy: Tensor,
+    times: Times,
+    objective: str,
+    step: float | None,
+) -> tuple[Tensor, Tensor]:
+    """The student's mean velocity (B, ...) with its graph, and by how much it misses its objective, without.
+
+    Args:
+        student: mean velocity under fixed condition and guidance.
+        velocity: the teacher's.
+        noisy: x_t (B, ...).
+        times: of the jump.
+        objective: one of `OBJECTIVES`.
+        step: of a difference in time instead of the exact derivative, or None.
+    """
+    time, next_time = times
+    zero, one = torch.zeros_like(time), torch.ones_like(time)
+    if objective == "mean_flow":
+        wanted = velocity(noisy, time)
+        tangent = (wanted, one, zero)
+    else:
+        tangent = (torch.zeros_like(noisy), zero, one)
+    inputs = (noisy, time, next_time)
+    value = student(*inputs)
+    reached, span = value.detach(), expand_like(time - next_time, noisy)
+    derivative = (
+        exact_derivative(student, inputs, tangent)
+        if step is None
+        else difference(student, inputs, tangent, reached, step)
+    )
+    if objective == "mean_flow":
+        return value, reached + span * derivative - wanted
+    return value, reached - span * derivative - velocity(noisy - span * reached, next_time)
+
+
+def residual_loss(
+    value: Tensor, miss: Tensor, limit: float, weight: Tensor | None = None
+) -> Tensor:
+    """|| u - stopgrad(u) + clip(q) ||^2 as a mean over all elements: its gradient is 2 clip(q) du.
+
+    Args:
+        value: u (B, C, T), with its graph.
+        miss: q (B, C, T).
+        limit: to which each element is clipped, so that no derivative gone wild decides a step.
+        weight: of each channel (C,), with mean 1.
+    """
+    error = (value - value.detach() + miss.clamp(-limit, limit)).square()
+    if weight is not None:
+        error = weight[:, None] * error
+    return error.mean()
+
+
+def student_of(teacher: WooshTransformer) -> WooshTransformer:
+    """A few-step network with all the teacher's weights and a new, untrained embedding of its jumps."""
+    sizes = {name: value for name, value in teacher.config.items() if not name.startswith("_")}
+    student = WooshTransformer(**{**sizes, "flow_map": True})
+    missing, _ = student.load_state_dict(teacher.state_dict(), strict=False)
+    assert all(name.startswith("flow_map_") for name in missing)
+    for name, value in student.named_parameters():
+        if name.startswith((*WooshTransformer.UNUSED_IN_FLOW_MAP, "flow_map_log_variance.")):
+            value.requires_grad_(False)
+    return student
+
+
+def fit_embedding(
+    student: WooshTransformer,
+    teacher: WooshTransformer,
+    config: JumpConfig,
+    steps: int,
+    learning_rate: float,
+    seed: int,
+    batch: int = 256,
+) -> float:
+    """Fit the new embedding of jumps to the teacher's of their starts, so that the student begins as the teacher.
+
+    Args:
+        student: of `student_of`; its embedding alone is changed.
+        teacher: frozen.
+        config: which jumps.
+        steps: of AdamW.
+        learning_rate: of it; half a cosine down.
+        seed: of the draws.
+        batch: jumps of a step.
+
+    Returns:
+        Mean squared error of the last step relative to the embedding's variance over times.
+    """
+    embedding = student.flow_map_embedding
+    assert embedding is not None
+    optimizer = torch.optim.AdamW(embedding.parameters(), lr=learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    generator = torch.Generator().manual_seed(seed)
+    low, high = config.guidance
+    relative = float("nan")
+    for _ in range(steps):
+        times = draw_times(batch, config, generator)
+        guidance = low + (high - low) * torch.rand(batch, generator=generator)
+        with torch.no_grad():
+            target = teacher.embed_times(times.time)
+        error = (student.embed_times(*times, guidance) - target).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        schedule.step()
+        relative = float(error.detach() / target.var(dim=0).mean())
+    return relative
