@@ -24,7 +24,6 @@ from woosh.autoencoder import WooshAutoencoder
 from woosh.catalogue import find_model
 from woosh.clap import WooshClap, load_clap
 from woosh.classifier import LABELS, PROMPTS
-from woosh.datasets import load_clips, read_manifest
 from woosh.flow import expand_like, guide, radius, velocity_from_v
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
@@ -32,7 +31,7 @@ from woosh.plots import plot_objectives
 from woosh.solvers import Velocity, euler, uniform_times
 from woosh.text import load_text_conditioner
 from woosh.transformer import WooshTransformer
-from woosh.zero_shot import embed_sounds, embed_texts
+from woosh.zero_shot import embed_beginnings, embed_sounds, embed_texts
 
 BATCH = 10
 
@@ -88,13 +87,6 @@ def generate(
     return torch.cat(parts), prompts
 
 
-def references(manifest: Path, aligner: WooshClap, seconds: float) -> Tensor:
-    """Embeddings (M, D) of the beginnings of all recordings of the ten classes."""
-    rows = [row for row in read_manifest(manifest) if row.label in LABELS]
-    clips = load_clips(rows, manifest.parent, aligner.sample_rate)
-    return embed_sounds(aligner, [c.audio[: round(seconds * aligner.sample_rate)] for c in clips])
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Generate, compare and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -115,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder / "text_encoder", folder / "tokenizer", torch.device("cpu")
     )
     aligner = load_clap(options.aligner)
-    recorded = references(options.manifest, aligner, options.seconds)
+    recorded = embed_beginnings(aligner, options.manifest, LABELS, options.seconds)
     rows = []
     for run in tqdm(options.runs):
         with torch.inference_mode():

@@ -279,11 +279,46 @@ def test_few_step_model_embeds_guidance_and_takes_four_steps(few_step: WooshPipe
     assert not np.array_equal(sound, generate(few_step, guidance_scale=1.0))
 
 
+def test_few_step_guidance_has_an_offset_and_a_range(caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = make_pipeline(flow_map=True)
+    plain = generate(pipeline, guidance_scale=3.0)
+    pipeline.register_to_config(guidance_offset=-1.0, guidance_range=[1.0, 8.0])
+    assert np.array_equal(plain, generate(pipeline, guidance_scale=4.0))
+    assert caplog.messages == []
+    beyond = generate(pipeline, guidance_scale=9.0)
+    assert caplog.messages == [
+        "guidance 9 is outside of 1 to 8, which this model was taught: it guesses"
+    ]
+    assert not np.array_equal(beyond, generate(pipeline, guidance_scale=8.0))  # it is not clipped
+
+
+def test_steps_lead_through_the_times_asked_for(few_step: WooshPipeline) -> None:
+    pipeline = make_pipeline()
+    for model in (pipeline, few_step):
+        equal = generate(model, num_inference_steps=4)
+        assert np.array_equal(equal, generate(model, times=[1, 0.75, 0.5, 0.25, 0]))
+        assert not np.array_equal(equal, generate(model, times=[1, 0.9, 0.5, 0.1, 0]))
+    for steps in range(1, 17):
+        assert np.isfinite(generate(few_step, num_inference_steps=steps)).all()
+
+
+def test_renoise_is_the_released_unless_asked_for_otherwise() -> None:
+    few_step = make_pipeline(flow_map=True)
+    released = generate(few_step)
+    assert np.array_equal(released, generate(few_step, renoise=[0, 0.5, 0.5, 0.3]))
+    none = generate(few_step, renoise=[0, 0, 0, 0])
+    assert not np.array_equal(released, none)
+    few_step.register_to_config(renoise_scale=0.0)
+    assert np.array_equal(none, generate(few_step))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"negative_prompt": "rain"}, "leave out negative_prompt"),
         ({"solver": "dopri5"}, "own sampler"),
+        ({"renoise": [0, 0.5]}, "renoise must be 4 weights"),
+        ({"renoise": [0, -1, 0, 0]}, "renoise must be 4 weights of 0 or more"),
     ],
 )
 def test_few_step_refusals(few_step: WooshPipeline, options: dict[str, Any], message: str) -> None:
@@ -312,6 +347,13 @@ def test_few_step_refusals(few_step: WooshPipeline, options: dict[str, Any], mes
         ({"solver": "dopri5", "num_inference_steps": 9}, "its own steps"),
         ({"solver": "dopri5", "callback_on_step_end": print}, "its own steps"),
         ({"output_type": "wav"}, "np, pt or latent"),
+        ({"renoise": [0]}, "few-step models"),
+        ({"times": [1, 0.5, 0], "num_inference_steps": 2}, "leave out num_inference_steps"),
+        ({"times": [1, 0.5]}, "lead from 1 to 0"),
+        ({"times": [0.9, 0]}, "lead from 1 to 0"),
+        ({"times": [1, 0.2, 0.5, 0]}, "decreasing"),
+        ({"times": [1, float("nan"), 0]}, "decreasing"),
+        ({"times": [1, 0], "solver": "dopri5"}, "its own steps"),
         ({"generator": [seeded(0), seeded(1)]}, "2 generators for 1 sounds"),
     ],
 )

@@ -14,8 +14,10 @@ from typing import Any
 
 BUILT_IN = Path(__file__).parent / "models"
 DEFAULT_MODEL = "woosh-tiny"
+GUIDED_MODEL = "woosh-tiny"  # takes negative prompts and any solver, which few-step models do not
 DEFAULT_ALIGNER = "woosh-tiny-clap"
 PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
+SHARED = "_parts_of"  # in model_index.json; diffusers passes over names that begin like this
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class ModelInfo:
     sample_rate: int  # Hz
     longest: float  # seconds that one call can generate
     few_step: bool  # a distilled (flow-map) model
+    parts_of: str | None  # the built-in model that holds the parts which its folder has not
     parameters: int
-    size: int  # bytes of all files
+    size: int  # bytes of its own files
     licence: str  # of the weights, an SPDX identifier, or "not stated"
 
 
@@ -119,12 +122,10 @@ def describe_model(folder: Path) -> ModelInfo:
     index = _read_json(folder / "model_index.json")
     if index.get("_class_name") != "WooshPipeline":
         raise ValueError(f"{folder} holds a {index.get('_class_name')}, not a WooshPipeline")
-    for part in PARTS:
-        if not (folder / part).is_dir():
-            raise FileNotFoundError(f"{folder} is incomplete: it has no folder {part}")
-    autoencoder = _read_json(folder / "autoencoder" / "config.json")
-    transformer = _read_json(folder / "transformer" / "config.json")
-    weights = [path for part in PARTS[:3] for path in _weights(folder / part)]
+    parts = part_folders(folder)
+    autoencoder = _read_json(parts["autoencoder"] / "config.json")
+    transformer = _read_json(parts["transformer"] / "config.json")
+    weights = [path for part in PARTS[:3] for path in _weights(parts[part])]
     try:
         longest = longest_seconds(
             transformer["max_frames"], autoencoder["hop_length"], autoencoder["sample_rate"]
@@ -138,10 +139,34 @@ def describe_model(folder: Path) -> ModelInfo:
         sample_rate=autoencoder["sample_rate"],
         longest=longest,
         few_step=few_step,
+        parts_of=index.get(SHARED),
         parameters=sum(_count_values(path) for path in weights),
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
     )
+
+
+def part_folders(folder: Path) -> dict[str, Path]:
+    """Where each part of a generator lies: in its folder, or in the built-in model that `SHARED` names.
+
+    Raises:
+        FileNotFoundError: a part is in neither.
+        ValueError: the name is no built-in model's.
+    """
+    shared = _read_json(folder / "model_index.json").get(SHARED)
+    places = [folder]
+    if shared is not None:
+        plain = shared and Path(str(shared)).name == shared
+        if not plain or not (BUILT_IN / shared).is_dir():
+            raise ValueError(f"{folder} takes parts of {shared!r}, which is no built-in model")
+        places.append(BUILT_IN / shared)
+    found = {}
+    for part in PARTS:
+        there = [place / part for place in places if (place / part).is_dir()]
+        if not there:
+            raise FileNotFoundError(f"{folder} is incomplete: it has no folder {part}")
+        found[part] = there[0]
+    return found
 
 
 def describe_aligner(folder: Path) -> AlignerInfo:

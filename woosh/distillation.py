@@ -159,23 +159,22 @@ def residual(
         step: of a difference in time instead of the exact derivative, or None.
     """
     time, next_time = times
+    inputs, span = (noisy, time, next_time), expand_like(time - next_time, noisy)
+    value = student(*inputs)
+    reached = value.detach()
     zero, one = torch.zeros_like(time), torch.ones_like(time)
     if objective == "mean_flow":
         wanted = velocity(noisy, time)
         tangent = (wanted, one, zero)
     else:
-        tangent = (torch.zeros_like(noisy), zero, one)
-    inputs = (noisy, time, next_time)
-    value = student(*inputs)
-    reached, span = value.detach(), expand_like(time - next_time, noisy)
+        wanted = velocity(noisy - span * reached, next_time)
+        tangent = (torch.zeros_like(noisy), zero, -one)
     derivative = (
         exact_derivative(student, inputs, tangent)
         if step is None
         else difference(student, inputs, tangent, reached, step)
     )
-    if objective == "mean_flow":
-        return value, reached + span * derivative - wanted
-    return value, reached - span * derivative - velocity(noisy - span * reached, next_time)
+    return value, reached + span * derivative - wanted
 
 
 def residual_loss(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from diffusers.pipelines.pipeline_utils import AudioPipelineOutput, DiffusionPipeline
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.sampling import Progress, Sampler
+from woosh.catalogue import part_folders
+from woosh.sampling import SAMPLING_DEFAULTS, Progress, Sampler
 from woosh.text import WooshTextEncoder
 from woosh.transformer import WooshTransformer
 
@@ -30,6 +32,9 @@ class WooshPipeline(DiffusionPipeline):
         default_guidance_scale: guidance of a call that names none; None is 5.5, or 4.5 for
             few-step models.
         guidance_start: largest time at which guidance acts, see `woosh.sampling.Sampler`.
+        guidance_range: least and greatest guidance that a few-step model was taught.
+        guidance_offset: what a few-step model embeds is the guidance plus this.
+        renoise_scale: of the renoise weights of a few-step call that names none.
     """
 
     def __init__(
@@ -41,6 +46,9 @@ class WooshPipeline(DiffusionPipeline):
         default_steps: int | None = None,
         default_guidance_scale: float | None = None,
         guidance_start: float = 1.0,
+        guidance_range: Sequence[float] | None = None,
+        guidance_offset: float = 0.0,
+        renoise_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -53,7 +61,25 @@ class WooshPipeline(DiffusionPipeline):
             default_steps=default_steps,
             default_guidance_scale=default_guidance_scale,
             guidance_start=guidance_start,
+            guidance_range=None if guidance_range is None else list(guidance_range),
+            guidance_offset=guidance_offset,
+            renoise_scale=renoise_scale,
         )
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path | None, **options: Any
+    ) -> WooshPipeline:
+        """Load a model folder, or one of the hub; see `DiffusionPipeline.from_pretrained`.
+
+        Parts that a folder shares with a built-in model are loaded from there.
+        """
+        folder = Path(pretrained_model_name_or_path or "")
+        if (folder / "model_index.json").is_file():
+            for part, place in part_folders(folder).items():
+                if place.parent != folder and part not in options:
+                    options[part] = _load_part(part, place, options.get("dtype"))
+        return super().from_pretrained(pretrained_model_name_or_path, **options)
 
     @property
     def sampler(self) -> Sampler:
@@ -63,10 +89,8 @@ class WooshPipeline(DiffusionPipeline):
             self.transformer,
             self.text_encoder,
             self.tokenizer,
-            self.config.default_steps,
-            self.config.default_guidance_scale,
-            self.config.guidance_start,
-            cast(Progress, self.progress_bar),
+            progress=cast(Progress, self.progress_bar),
+            **{name: self.config[name] for name in SAMPLING_DEFAULTS},
         )
 
     @property
@@ -85,7 +109,7 @@ class WooshPipeline(DiffusionPipeline):
         return self.sampler.few_step
 
     @torch.no_grad()
-    def __call__(
+    def __call__(  # noqa: PLR0913
         self,
         prompt: str | Sequence[str],
         negative_prompt: str | Sequence[str] | None = None,
@@ -97,6 +121,8 @@ class WooshPipeline(DiffusionPipeline):
         solver: str = "euler",
         callback_on_step_end: StepCallback | None = None,
         output_type: str = "np",
+        times: Sequence[float] | None = None,
+        renoise: Sequence[float] | None = None,
     ) -> AudioPipelineOutput:
         """Generate P x N sounds from P prompts, those of the first prompt first.
 
@@ -114,8 +140,8 @@ class WooshPipeline(DiffusionPipeline):
             num_inference_steps: steps of the solver; more are finer and slower. Not with dopri5.
             guidance_scale: v = v_uncond + g (v_cond - v_uncond): 1 is no guidance and halves the
                 cost. What the released tools call "cfg" c is g = 1 + c for models that are not
-                distilled. Few-step models take the number as an input and were taught with the
-                released meaning: pass c itself.
+                distilled. Few-step models take the number, plus their `guidance_offset`, as an
+                input; outside of their `guidance_range` a warning says that they guess.
             num_waveforms_per_prompt: N.
             generator: source of the noise: one for each of the P x N sounds, or one for all. A
                 single one serves the first sound as it would serve it alone; the others start
@@ -128,6 +154,11 @@ class WooshPipeline(DiffusionPipeline):
                 may return replace the present ones. Not with dopri5.
             output_type: "np" or "pt" for audio (P N, 1, S), float32 in [-1, 1] with peaks above 1
                 scaled down, or "latent" for normalised latents (P N, C, T).
+            times: noise levels from 1 to 0 that the steps lead through, instead of equal steps.
+                Not with dopri5.
+            renoise: how far each step of a few-step model first goes back up, in parts of the step
+                (`woosh.solvers.flow_map`); None takes `woosh.solvers.renoise_weights`, which for 4
+                and 8 steps are the released ones, times the model's `renoise_scale`.
 
         Raises:
             ValueError: an argument out of its range or unfit for this model, or audio that is not
@@ -151,5 +182,19 @@ class WooshPipeline(DiffusionPipeline):
             solver,
             None if callback_on_step_end is None else on_step,
             latent=output_type == "latent",
+            times=times,
+            renoise=renoise,
         )
         return AudioPipelineOutput(result.cpu().numpy() if output_type == "np" else result)  # type: ignore[arg-type]
+
+
+def _load_part(name: str, folder: Path, dtype: torch.dtype | None) -> Any:
+    """A part of a pipeline from its own folder."""
+    if name == "tokenizer":
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    kinds = {
+        "autoencoder": WooshAutoencoder,
+        "transformer": WooshTransformer,
+        "text_encoder": WooshTextEncoder,
+    }
+    return kinds[name].from_pretrained(folder, dtype=dtype, local_files_only=True)

@@ -20,11 +20,12 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.catalogue import longest_seconds
+from woosh.catalogue import longest_seconds, part_folders
 from woosh.flow import guide
 from woosh.solvers import (
     MeanVelocity,
     Velocity,
+    check_times,
     dopri5,
     euler,
     flow_map,
@@ -35,6 +36,12 @@ from woosh.text import WooshTextEncoder, tokenize
 from woosh.transformer import Condition, WooshTransformer
 
 logger = logging.getLogger(__name__)
+
+# What a pipeline's model_index.json says of sampling.
+SAMPLING_DEFAULTS = (
+    *("default_steps", "default_guidance_scale", "guidance_start"),
+    *("guidance_range", "guidance_offset", "renoise_scale"),
+)
 
 StepCallback = Callable[[int, float, dict[str, Tensor]], dict[str, Tensor] | None]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
@@ -62,6 +69,9 @@ class Sampler:
             few-step models.
         guidance_start: largest time at which guidance acts (arXiv 2404.07724). Guidance near time 1
             drives sparse sounds into silence. Not for few-step models.
+        guidance_range: least and greatest guidance that a few-step model was taught.
+        guidance_offset: what a few-step model embeds is the guidance plus this.
+        renoise_scale: of `solvers.renoise_weights`, for a few-step call that names no weights.
         progress: wraps the steps, to show a progress bar.
 
     Raises:
@@ -75,6 +85,9 @@ class Sampler:
     default_steps: int | None = None
     default_guidance_scale: float | None = None
     guidance_start: float = 1.0
+    guidance_range: Sequence[float] | None = None
+    guidance_offset: float = 0.0
+    renoise_scale: float = 1.0
     progress: Progress = iter
 
     def __post_init__(self) -> None:
@@ -111,7 +124,7 @@ class Sampler:
         return self.transformer.config.flow_map
 
     @torch.no_grad()
-    def __call__(
+    def __call__(  # noqa: PLR0913
         self,
         prompt: str | Sequence[str],
         negative_prompt: str | Sequence[str] | None = None,
@@ -123,6 +136,8 @@ class Sampler:
         solver: str = "euler",
         callback: StepCallback | None = None,
         latent: bool = False,
+        times: Sequence[float] | None = None,
+        renoise: Sequence[float] | None = None,
     ) -> Tensor:
         """Generate audio (P N, 1, S), or normalised latents (P N, C, T) if `latent`.
 
@@ -130,7 +145,9 @@ class Sampler:
         """
         prompts, negatives = self._check_texts(prompt, negative_prompt, num_waveforms_per_prompt)
         frames, samples = self._check_length(seconds)
-        steps = self._check_solver(solver, num_inference_steps, callback)
+        self._check_solver(solver, num_inference_steps, callback, times)
+        grid = self._check_times(num_inference_steps, times)
+        weights = self._check_renoise(renoise, len(grid) - 1)
         guidance = self._check_guidance(guidance_scale)
         generators = noise_streams(generator, len(prompts))
         latents = self._draw_noise(generators, frames)
@@ -138,7 +155,7 @@ class Sampler:
         if solver == "dopri5":
             latents = self._solve_adaptively(latents, groups, guidance)
         else:
-            latents = self._solve(latents, groups, guidance, steps, generators, callback)
+            latents = self._solve(latents, groups, guidance, grid, weights, generators, callback)
         return latents if latent else self._decode(latents, groups)[..., :samples]
 
     def _check_texts(
@@ -182,23 +199,52 @@ class Sampler:
             )
         return frames, samples
 
-    def _check_solver(self, solver: str, steps: int | None, callback: StepCallback | None) -> int:
-        """Return the number of steps (of no meaning to dopri5)."""
+    def _check_solver(
+        self,
+        solver: str,
+        steps: int | None,
+        callback: StepCallback | None,
+        times: Sequence[float] | None,
+    ) -> None:
         if solver not in ("euler", "dopri5"):
             raise ValueError(f"solver must be euler or dopri5, got {solver!r}")
         if solver == "dopri5":
             if self.few_step:
                 raise ValueError("a few-step model has its own sampler: leave out solver")
-            if steps is not None or callback is not None:
+            if steps is not None or callback is not None or times is not None:
                 raise ValueError(
-                    "dopri5 chooses its own steps: leave out num_inference_steps and "
+                    "dopri5 chooses its own steps: leave out num_inference_steps, times and "
                     "callback_on_step_end"
                 )
+
+    def _check_times(self, steps: int | None, times: Sequence[float] | None) -> Tensor:
+        """Return the grid (steps + 1,) from 1 to 0 (of no meaning to dopri5)."""
+        if times is not None:
+            if steps is not None:
+                raise ValueError(
+                    "times say how many steps there are: leave out num_inference_steps"
+                )
+            grid = torch.tensor([float(time) for time in times])
+            check_times(grid)
+            if grid[0] != 1 or grid[-1] != 0:
+                raise ValueError(f"times must lead from 1 to 0, got {list(times)}")
+            return grid
         if steps is None:
             steps = self.default_steps or (4 if self.few_step else 25)
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise ValueError(f"num_inference_steps must be 1 or more, got {steps!r}")
-        return steps
+        return uniform_times(steps)
+
+    def _check_renoise(self, renoise: Sequence[float] | None, steps: int) -> tuple[float, ...]:
+        """Return a weight for each step."""
+        if renoise is None:
+            return tuple(self.renoise_scale * weight for weight in renoise_weights(steps))
+        if not self.few_step:
+            raise ValueError("renoise is for few-step models: leave it out")
+        weights = tuple(float(weight) for weight in renoise)
+        if len(weights) != steps or not all(math.isfinite(w) and w >= 0 for w in weights):
+            raise ValueError(f"renoise must be {steps} weights of 0 or more, got {list(renoise)}")
+        return weights
 
     def _check_guidance(self, guidance_scale: float | None) -> float:
         if guidance_scale is None:
@@ -206,6 +252,13 @@ class Sampler:
             return (4.5 if self.few_step else 5.5) if default is None else default
         if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
             raise ValueError(f"guidance_scale must be 0 or more, got {guidance_scale!r}")
+        if self.few_step and self.guidance_range is not None:
+            least, greatest = self.guidance_range
+            if not least <= guidance_scale <= greatest:
+                logger.warning(
+                    "guidance %g is outside of %g to %g, which this model was taught: it guesses",
+                    *(guidance_scale, least, greatest),
+                )
         return float(guidance_scale)
 
     def _draw_noise(self, generators: Sequence[torch.Generator], frames: int) -> Tensor:
@@ -281,7 +334,7 @@ class Sampler:
             parts = []
             for group in groups:
                 clips, moments = latents[group.clips], time[group.clips]
-                scale = torch.full_like(moments, guidance)
+                scale = torch.full_like(moments, guidance + self.guidance_offset)
                 parts.append(
                     self.transformer(clips, moments, group.condition, next_time[group.clips], scale)
                 )
@@ -294,15 +347,15 @@ class Sampler:
         latents: Tensor,
         groups: Sequence[Group],
         guidance: float,
-        steps: int,
+        times: Tensor,
+        renoise: Sequence[float],
         generators: Sequence[torch.Generator],
         callback: StepCallback | None,
     ) -> Tensor:
         """Walk from noise to latents in fixed steps, one at a time for the callback's sake."""
-        times, renoise = uniform_times(steps), renoise_weights(steps)
         velocity = self._velocity(groups, guidance)
         mean_velocity = self._mean_velocity(groups, guidance)
-        for step in self.progress(range(steps)):
+        for step in self.progress(range(len(renoise))):
             span = times[step : step + 2]
             if self.few_step:
                 weight = renoise[step : step + 1]
@@ -371,9 +424,10 @@ def load_sampler(
     """
     folder = Path(folder)
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    parts = part_folders(folder)
 
     def load(model: type[Any], part: str, precision: torch.dtype) -> Any:
-        loaded = model.from_pretrained(folder / part, dtype=precision, local_files_only=True)
+        loaded = model.from_pretrained(parts[part], dtype=precision, local_files_only=True)
         return loaded.to(device).eval()
 
     return Sampler(
@@ -381,9 +435,7 @@ def load_sampler(
         transformer=load(WooshTransformer, "transformer", dtype),
         text_encoder=load(WooshTextEncoder, "text_encoder", dtype),
         tokenizer=PreTrainedTokenizerFast.from_pretrained(
-            folder / "tokenizer", local_files_only=True
+            parts["tokenizer"], local_files_only=True
         ),
-        default_steps=index.get("default_steps"),
-        default_guidance_scale=index.get("default_guidance_scale"),
-        guidance_start=index.get("guidance_start", 1.0),
+        **{name: index[name] for name in SAMPLING_DEFAULTS if name in index},
     )

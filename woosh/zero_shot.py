@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from woosh.clap import WooshClap
-from woosh.datasets import Clip
+from woosh.datasets import Clip, load_clips, read_manifest
 from woosh.metrics.retrieval import (
     audio_to_text,
     caption_set,
@@ -32,6 +33,15 @@ def embed_texts(clap: WooshClap, texts: Sequence[str], batch_size: int = 64) -> 
     """Unit embeddings (N, D) of texts on the CPU."""
     parts = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
     return torch.cat([clap.embed_text(part) for part in parts]).float().cpu()
+
+
+def embed_beginnings(
+    clap: WooshClap, manifest: Path, labels: Sequence[str], seconds: float
+) -> Tensor:
+    """Unit embeddings (M, D) of the first seconds of all recordings of a manifest that have one of the labels."""
+    rows = [row for row in read_manifest(manifest) if row.label in labels]
+    clips = load_clips(rows, manifest.parent, clap.sample_rate)
+    return embed_sounds(clap, [clip.audio[: round(seconds * clap.sample_rate)] for clip in clips])
 
 
 def evaluate_aligner(clap: WooshClap, clips: Sequence[Clip]) -> dict[str, object]:

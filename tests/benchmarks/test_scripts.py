@@ -86,20 +86,45 @@ def test_the_cost_of_full_size_training_is_that_of_the_released_networks() -> No
     assert found["flow"] == "337" and set(found) == {"autoencoder", "aligner", "flow"}
 
 
-def test_objectives_are_compared_over_steps(tmp_path: Path) -> None:
-    for name, objective in (("ours", "velocity"), ("peer", "v_prediction")):
-        save_run(tmp_path / name, objective)
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """A manifest of eight recordings of four classes."""
     rows = []
     for number, label in enumerate(("dog bark", "rain", "sea waves", "rooster") * 2):
         write_audio(tmp_path / f"{number}.wav", sound(number), 48_000)
         rows.append({"file": f"{number}.wav", "captions": [label], "seconds": 1, "label": label})
     (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path / "manifest.jsonl"
+
+
+def test_objectives_are_compared_over_steps(labelled: Path, tmp_path: Path) -> None:
+    for name, objective in (("ours", "velocity"), ("peer", "v_prediction")):
+        save_run(tmp_path / name, objective)
     save_pipeline(tmp_path / "toy")
-    options = ("--model", tmp_path / "toy", "--manifest", tmp_path / "manifest.jsonl")
+    options = ("--model", tmp_path / "toy", "--manifest", labelled)
     small = ("--steps", 1, 2, "--clips", 1, "--seconds", 0.3, "--plot", tmp_path / "plot.png")
     out = run("compare_objectives", tmp_path / "ours", tmp_path / "peer", *options, *small)
     assert len(re.findall(r"\| (?:ours|peer) \| [12] \| \d", out)) == 4
     assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_students_are_compared_with_their_teacher(labelled: Path, tmp_path: Path) -> None:
+    save_pipeline(tmp_path / "toy")
+    randomise(make_transformer(flow_map=True), 2).save_pretrained(tmp_path / "student")
+    out = run(
+        *("evaluate_few_steps", tmp_path / "student", "--teacher", tmp_path / "toy"),
+        *("--manifest", labelled, "--steps", 1, 2, "--teacher-steps", 3, "--renoise", 0, 1),
+        *("--clips", 1, "--seconds", 0.3, "--json", tmp_path / "rows.json"),
+    )
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["steps"], row.get("renoise")) for row in rows] == [
+        (3, None),
+        (1, 0.0),
+        (2, 0.0),
+        (2, 1.0),
+    ]
+    assert all(row["frechet_distance"] > 0 and row["recognised"] is None for row in rows)
+    assert len(re.findall(r"\| \d \| (?:[01].0)? \| \d", out)) == 4
 
 
 def save_run(folder: Path, objective: str) -> None:

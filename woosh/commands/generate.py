@@ -193,10 +193,14 @@ def _check_request(
         raise ValueError(f"--seconds {arguments.seconds:g} is shorter than one sample")
     if info.few_step and negative is not None:
         raise ValueError(
-            f"{info.name} is a few-step model and takes no negative prompt: leave out --negative"
+            f"{info.name} is a few-step model and takes no negative prompt: leave out --negative, or take "
+            f"--model {info.parts_of or catalogue.GUIDED_MODEL}"
         )
     if info.few_step and arguments.solver != "euler":
-        raise ValueError(f"{info.name} is a few-step model with its own solver: leave out --solver")
+        raise ValueError(
+            f"{info.name} is a few-step model with its own solver: leave out --solver, or take "
+            f"--model {info.parts_of or catalogue.GUIDED_MODEL}"
+        )
     if arguments.solver == "dopri5" and arguments.steps is not None:
         raise ValueError("dopri5 chooses its own steps: leave out --steps")
 

@@ -1,0 +1,189 @@
+"""What few steps cost: distances to recordings, CLAP score and recognised clips of students and of their teacher.
+
+    python benchmarks/evaluate_few_steps.py STUDENT... [--steps 1 2 4 8] [--clips 100] [--classifier DIR] [--json FILE]
+
+A STUDENT is a folder of a few-step transformer, such as runs/distill/transformer. All make the same prompts of ten
+classes from the same noise; the teacher (`--teacher`) with guidance in 25 steps. Distances are to recordings of the
+classes in the space of the built-in aligner.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from woosh.audio import resample
+from woosh.catalogue import find_model
+from woosh.clap import WooshClap, load_clap
+from woosh.classifier import LABELS, OTHER, PROMPTS, SoundClassifier, padded
+from woosh.distillation import guided_velocity
+from woosh.metrics.distributions import frechet_distance, kernel_distance
+from woosh.metrics.retrieval import clap_score
+from woosh.sampling import Sampler, load_sampler
+from woosh.solvers import euler, flow_map, renoise_weights, uniform_times
+from woosh.transformer import WooshTransformer
+from woosh.zero_shot import embed_beginnings, embed_sounds, embed_texts
+
+BATCH = 20
+CLASSIFIED_SECONDS = 5.0
+
+# prompts, noise (B, C, T), generators -> latents (B, C, T)
+Make = Callable[[Sequence[str], Tensor, list[torch.Generator]], Tensor]
+
+
+class Judged(NamedTuple):
+    """Sounds as the aligner and the classifier heard them."""
+
+    embeddings: Tensor  # (N, D)
+    recognised: (
+        float | None
+    )  # share of the sounds that the classifier takes for what they should be
+
+
+def make_taught(sampler: Sampler, steps: int, guidance: float) -> Make:
+    """The teacher's way from noise to latents."""
+
+    def make(prompts: Sequence[str], noise: Tensor, _: list[torch.Generator]) -> Tensor:
+        conditions = [
+            sampler.transformer.prepare(*sampler.embed_text(texts))
+            for texts in (prompts, [""] * len(prompts))
+        ]
+        scale = torch.full((len(prompts),), guidance)
+        velocity = guided_velocity(sampler.transformer, *conditions, scale, sampler.guidance_start)
+        return euler(velocity, noise, uniform_times(steps))
+
+    return make
+
+
+def make_student(
+    sampler: Sampler, student: WooshTransformer, steps: int, guidance: float, renoise: float
+) -> Make:
+    """A student's way from noise to latents."""
+
+    def make(prompts: Sequence[str], noise: Tensor, generators: list[torch.Generator]) -> Tensor:
+        condition = student.prepare(*sampler.embed_text(prompts))
+        scale = torch.full((len(prompts),), guidance)
+
+        def velocity(x: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+            return student(x, time, condition, next_time, scale)
+
+        weights = [renoise * weight for weight in renoise_weights(steps)]
+        return flow_map(velocity, noise, uniform_times(steps), weights, generators)
+
+    return make
+
+
+@torch.inference_mode()
+def judge(
+    make: Make,
+    sampler: Sampler,
+    aligner: WooshClap,
+    classifier: SoundClassifier | None,
+    clips: int,
+    seconds: float,
+) -> Judged:
+    """Make `clips` sounds of each class and judge them."""
+    prompts = [prompt for _ in range(clips) for prompt in PROMPTS]
+    classes = torch.arange(len(PROMPTS)).repeat(clips)
+    frames = 1 + round(seconds * sampler.autoencoder.latent_rate)
+    channels = sampler.transformer.config.latent_channels
+    parts, right = [], 0
+    for start in tqdm(range(0, len(prompts), BATCH), leave=False):
+        chosen = prompts[start : start + BATCH]
+        generators = [torch.Generator().manual_seed(start + row) for row in range(len(chosen))]
+        noise = torch.stack([torch.randn(channels, frames, generator=g) for g in generators])
+        audio = sampler.autoencoder.decode(make(chosen, noise, generators))
+        audio = audio / audio.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1)  # the peak guard
+        sounds = [resample(a, sampler.sample_rate, aligner.sample_rate)[0] for a in audio.numpy()]
+        parts.append(embed_sounds(aligner, sounds))
+        if classifier is not None:
+            length = 1 + round(CLASSIFIED_SECONDS * classifier.sample_rate / classifier.hop_length)
+            spectra = torch.stack([padded(d, length) for d in classifier.log_mel(audio)])
+            answers = classifier(spectra).logits[:, :OTHER].argmax(dim=-1)
+            right += int((answers == classes[start : start + BATCH]).sum())
+    recognised = None if classifier is None else right / len(prompts)
+    return Judged(torch.cat(parts), recognised)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Generate, judge and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add = parser.add_argument
+    add("students", nargs="*", type=Path, metavar="STUDENT")
+    add("--teacher", default="woosh-tiny", help="whose autoencoder and text encoder serve all")
+    add("--aligner", default="woosh-tiny-clap")
+    add("--classifier", type=Path, help="of training/train_classifier.py")
+    add("--manifest", type=Path, default=Path("../shared/data/sfx/manifest.jsonl"))
+    add("--steps", nargs="+", type=int, default=[1, 2, 4, 8])
+    add("--teacher-steps", nargs="*", type=int, default=[25])
+    add("--renoise", nargs="+", type=float, default=[0.0], help="scales of the renoise weights")
+    add("--guidance", type=float, help="default: the teacher's")
+    add("--clips", type=int, default=100, help="of each of the ten classes")
+    add("--seconds", type=float, default=2.5)
+    add("--json", type=Path, help="write all results here")
+    options = parser.parse_args(arguments)
+    sampler = load_sampler(find_model(options.teacher))
+    guidance = options.guidance or sampler.default_guidance_scale or 5.5
+    aligner = load_clap(options.aligner)
+    classifier = None
+    if options.classifier is not None:
+        classifier = SoundClassifier.from_pretrained(options.classifier, dtype=torch.float32).eval()
+    recorded = embed_beginnings(aligner, options.manifest, LABELS, options.seconds)
+    texts = embed_texts(aligner, [prompt for _ in range(options.clips) for prompt in PROMPTS])
+    ways: list[tuple[dict[str, Any], Make]] = [
+        ({"model": options.teacher, "steps": steps}, make_taught(sampler, steps, guidance))
+        for steps in options.teacher_steps
+    ]
+    for folder in options.students:
+        student = WooshTransformer.from_pretrained(folder, dtype=torch.float32).eval()
+        ways += [
+            (
+                {"model": str(folder), "steps": steps, "renoise": scale},
+                make_student(sampler, student, steps, guidance, scale),
+            )
+            for steps in options.steps
+            for scale in (options.renoise if steps > 1 else [0.0])
+        ]
+    rows = []
+    for named, make in ways:
+        judged = judge(make, sampler, aligner, classifier, options.clips, options.seconds)
+        distance = kernel_distance(judged.embeddings, recorded, torch.Generator().manual_seed(0))
+        row = {
+            **named,
+            "frechet_distance": float(frechet_distance(judged.embeddings, recorded)),
+            "kernel_distance": distance.value,
+            "standard_error": distance.standard_error,
+            "clap_score": clap_score(texts, judged.embeddings),
+            "recognised": judged.recognised,
+        }
+        rows.append(row)
+        tqdm.write(json.dumps(row))
+    print(table(rows))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The results as a Markdown table."""
+    lines = [
+        "| model | steps | renoise | FD | KD | CLAP score | recognised |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        share = "" if row["recognised"] is None else f"{100 * row['recognised']:.1f} %"
+        lines.append(
+            f"| {row['model']} | {row['steps']} | {row.get('renoise', '')} | {row['frechet_distance']:.3f} | "
+            f"{row['kernel_distance']:.2f} +- {row['standard_error']:.2f} | {row['clap_score']:.3f} | {share} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
