@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from woosh.audio import read_audio
 from woosh.autoencoder import WooshAutoencoder
-from woosh.catalogue import find_model
+from woosh.catalogue import find_model, part_folders
 from woosh.datasets import read_manifest
 from woosh.metrics.reconstruction import mel_distance, scale_peak, si_sdr, stft_distance
 
@@ -31,7 +31,7 @@ NAMES = ("MelDist", "STFTDist", "SI-SDR")
 def load_autoencoder(model: str) -> WooshAutoencoder:
     """Loads an autoencoder's own folder, or the one of a built-in model or a pipeline folder."""
     alone = (Path(model) / "config.json").is_file()
-    folder = Path(model) if alone else find_model(model) / "autoencoder"
+    folder = Path(model) if alone else part_folders(find_model(model))["autoencoder"]
     return WooshAutoencoder.from_pretrained(folder, torch_dtype=torch.float32).eval()
 
 

@@ -42,9 +42,7 @@ class Judged(NamedTuple):
     """Sounds as the aligner and the classifier heard them."""
 
     embeddings: Tensor  # (N, D)
-    recognised: (
-        float | None
-    )  # share of the sounds that the classifier takes for what they should be
+    recognised: float | None  # share that the classifier takes for what they should be
 
 
 def make_taught(sampler: Sampler, steps: int, guidance: float) -> Make:

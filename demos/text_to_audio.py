@@ -166,6 +166,7 @@ def build_inputs(pipeline: WooshPipeline) -> list[Any]:
     few_step, defaults = pipeline.few_step, pipeline.config
     steps = defaults.default_steps or (4 if few_step else 25)
     guidance = defaults.default_guidance_scale or (4.5 if few_step else 5.5)
+    weakest, strongest = defaults.guidance_range or (0, 15)
     longest = int(pipeline.longest * 10) / 10
     return [
         gr.Textbox(label="Prompt", placeholder="a dog barking", max_length=400, elem_id="prompt"),
@@ -178,7 +179,14 @@ def build_inputs(pipeline: WooshPipeline) -> list[Any]:
         ),
         gr.Slider(0.1, longest, min(5.0, longest), step=0.1, label="Seconds", elem_id="seconds"),
         gr.Slider(1, 16 if few_step else 100, steps, step=1, label="Steps", elem_id="steps"),
-        gr.Slider(0, 15, guidance, step=0.1, label="Guidance (1 = none)", elem_id="guidance"),
+        gr.Slider(
+            weakest,
+            strongest,
+            guidance,
+            step=0.1,
+            label="Guidance (1 = none)",
+            elem_id="guidance",
+        ),
         gr.Number(
             -1,
             label="Seed (-1 = random)",

@@ -15,6 +15,7 @@ import numpy as np
 
 from woosh import WooshAutoencoder
 from woosh.audio import peak_guard, read_audio, write_audio
+from woosh.catalogue import part_folders
 from woosh.reconstruct import reconstruct
 
 
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("target", help=".wav, .flac or .ogg file")
     arguments = parser.parse_args(argv)
 
-    autoencoder = WooshAutoencoder.from_pretrained(arguments.model / "autoencoder").float()
+    folder = part_folders(arguments.model)["autoencoder"]
+    autoencoder = WooshAutoencoder.from_pretrained(folder).float()
     sample_rate = autoencoder.config.sample_rate
     recording = read_audio(arguments.source, sample_rate, mono=False)
     result = reconstruct(autoencoder, recording)

@@ -25,7 +25,9 @@ RECIPES = {
     "lora": "finetune_lora",
     "clap": "train_clap",
     "text_encoder": "train_text_encoder",
+    "distill": "distill_flow",
     "package_tiny_clap": "package_aligner",
+    "package_tiny_fast": "package_student",
     "package": "package_model",
     "classifier": "train_classifier",
 }
@@ -123,8 +125,8 @@ def test_every_flow_can_be_built(path: Path) -> None:
         model = WooshTransformer(**dataclasses.asdict(config.sizes))
     if path.stem == "flow_public":
         assert parameters(model) == 337_238_145  # as released
-    assert len(config.lengths) == len(config.length_chances)
-    assert max(config.lengths) <= 2 * config.sizes.max_frames
+    assert len(config.data.lengths) == len(config.data.length_chances)
+    assert max(config.data.lengths) <= 2 * config.sizes.max_frames
 
 
 @pytest.mark.parametrize("name", ["ddp", "fsdp", "cpu"])

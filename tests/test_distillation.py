@@ -1,11 +1,13 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tests.toys import make_transformer
 from woosh.distillation import (
@@ -17,6 +19,7 @@ from woosh.distillation import (
     exact_derivative,
     fit_embedding,
     guided_velocity,
+    mean_of_flow,
     residual,
     residual_loss,
     student_of,
@@ -28,6 +31,7 @@ from woosh.solvers import euler, uniform_times
 JUMPS = JumpConfig(
     time_logit_mean=0.0,
     time_logit_std=1.2,
+    longest=1.0,
     equal_share=0.25,
     first_share=0.2,
     last_share=0.2,
@@ -111,19 +115,19 @@ def test_the_derivative_of_the_whole_network(along: str) -> None:
     assert not found.requires_grad and float(found.abs().max()) > 0.01
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", ["mean_flow", "terminal"])
 def test_the_true_flow_map_has_no_residual(objective: str) -> None:
     (noisy,) = draws((6, 3, 4))
     time = torch.tensor([1.0, 0.9, 0.7, 0.5, 0.2, 0.6], dtype=torch.float64)
     times = Times(time, torch.tensor([0.0, 0.4, 0.0, 0.3, 0.1, 0.6], dtype=torch.float64))
     value, miss = residual(
-        linear_mean_velocity, linear_velocity, noisy, times, objective, step=None
+        linear_mean_velocity, linear_velocity, noisy, times, objective, fraction=None
     )
     assert torch.equal(value, linear_mean_velocity(noisy, *times))
     assert float(miss.abs().max()) < 1e-12
     coarse = [
-        residual(linear_mean_velocity, linear_velocity, noisy, times, objective, step)[1]
-        for step in (1e-2, 1e-3)
+        residual(linear_mean_velocity, linear_velocity, noisy, times, objective, fraction)[1]
+        for fraction in (1e-1, 1e-2)
     ]
     assert float(coarse[0].abs().max()) < 0.1
     assert float(coarse[1].abs().max()) < 0.2 * float(coarse[0].abs().max())
@@ -167,20 +171,37 @@ def test_the_loss_has_the_clipped_residual_as_gradient() -> None:
 
 def test_jumps_follow_from_seed_and_number() -> None:
     latents = torch.zeros(4000, 1, 2)
-    jumps = draw_jumps(latents, JUMPS, 3, 7)
-    again = draw_jumps(latents, JUMPS, 3, 7)
+    config = replace(JUMPS, longest=0.4)
+    jumps = draw_jumps(latents, config, 3, 7)
+    again = draw_jumps(latents, config, 3, 7)
     assert torch.equal(jumps.noise, again.noise) and torch.equal(jumps.times.time, again.times.time)
-    assert not torch.equal(jumps.noise, draw_jumps(latents, JUMPS, 3, 8).noise)
+    assert not torch.equal(jumps.noise, draw_jumps(latents, config, 3, 8).noise)
     time, next_time = jumps.times
-    assert (
-        bool((next_time <= time).all()) and bool((next_time >= 0).all()) and bool((time <= 1).all())
-    )
-    assert float((next_time == time).float().mean()) == pytest.approx(0.25, abs=0.02)
-    assert float((time == 1).float().mean()) == pytest.approx(0.2, abs=0.02)
-    assert float((next_time == 0).float().mean()) == pytest.approx(0.2 * 0.75, abs=0.02)
+    assert bool((next_time <= time).all()) and bool((next_time >= 0).all())
+    assert bool((time <= 1).all()) and float((time - next_time).max()) <= 0.4
+    assert float((next_time == time).float().mean()) == pytest.approx(0.25, abs=0.03)
+    assert float((time == 1).float().mean()) == pytest.approx(0.2 * 0.85, abs=0.03)
+    # Those that are moved, and those whose start is nearer to 0 than they are long.
+    assert 0.15 < float(((next_time == 0) & (time > 0)).float().mean()) < 0.3
     assert float(jumps.guidance.min()) >= 1 and float(jumps.guidance.max()) <= 9
     with pytest.raises(ValueError, match="least and a greatest"):
-        draw_jumps(latents, JumpConfig(0.0, 1.0, 0.0, 0.0, 0.0, (5.0, 1.0)), 0, 0)
+        draw_jumps(latents, replace(JUMPS, guidance=(5.0, 1.0)), 0, 0)
+
+
+def test_the_mean_of_a_flow_is_that_of_its_way() -> None:
+    (noisy,) = draws((3, 2, 5))
+    time = torch.tensor([1.0, 0.8, 0.5], dtype=torch.float64)
+    times = Times(time, torch.tensor([0.2, 0.0, 0.5], dtype=torch.float64))
+    true = linear_mean_velocity(noisy, *times)
+    errors = [
+        float((mean_of_flow(linear_velocity, noisy, times, steps) - true).abs().max())
+        for steps in (4, 8)
+    ]
+    assert errors[1] < 0.3 * errors[0] < 0.01  # of second order
+    value, miss = residual(
+        linear_mean_velocity, linear_velocity, noisy, times, "trajectory", None, 8
+    )
+    assert torch.equal(value, true) and float(miss.abs().max()) == pytest.approx(errors[1])
 
 
 def test_a_student_begins_as_its_teacher() -> None:
@@ -203,7 +224,7 @@ def test_a_student_begins_as_its_teacher() -> None:
     taught = teacher(latents, time, condition)
     found = student(latents, time, student.prepare(text, mask), time, torch.tensor([2.0, 8.0]))
     off = (found - taught).square().mean() / taught.square().mean()
-    assert float(off) < 0.01
+    assert off.item() < 0.01
 
 
 def test_guidance_acts_up_to_its_start() -> None:
@@ -267,38 +288,41 @@ def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
 def test_a_toy_mixture_in_one_two_and_four_steps(objective: str) -> None:
     torch.manual_seed(0)
     student, generator = ToyStudent(), torch.Generator().manual_seed(0)
-    steps, count = 4000, 50_000
-    optimizer = torch.optim.AdamW(student.parameters(), lr=2e-3, weight_decay=0.0)
+    steps, count = 3000, 50_000
+    optimizer = torch.optim.AdamW(student.parameters(), lr=4e-3, weight_decay=0.0)
+    jumps = replace(JUMPS, first_share=0.3, last_share=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(0.995))
 
     def data(size: int) -> Tensor:
         kind = torch.randint(len(CENTRES), (size,), generator=generator)
         return CENTRES[kind] + SPREAD * torch.randn(size, 2, generator=generator)
 
     for number in range(steps):
-        sample = data(512)
-        times = draw_times(len(sample), JUMPS, generator)
+        sample = data(1024)
+        times = draw_times(len(sample), jumps, generator)
         noise = torch.randn(sample.shape, generator=generator)
         noisy = sample + times.time[:, None] * (noise - sample)
+        fraction = 0.1 if number < 500 else None
         value, miss = residual(
-            student, mixture_velocity, noisy, times, objective, 0.01 if number < 500 else None
+            student, mixture_velocity, noisy, times, objective, fraction, steps=8
         )
-        loss = residual_loss(value, miss, 5.0)
+        loss = residual_loss(value, miss, 20.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
+        average.update_parameters(student)
 
     noise, wanted = torch.randn(count, 2, generator=generator), data(count)
     deviation = float(wanted.std(dim=0).square().mean().sqrt())
     taught = sliced_wasserstein(euler(mixture_velocity, noise, uniform_times(100)), wanted)
     with torch.no_grad():
-        for jumps, limit in ((1, 0.05), (2, 0.03), (4, 0.02)):
-            times = uniform_times(jumps)
+        for number, limit in ((1, 0.05), (2, 0.03), (4, 0.02)):
+            times = uniform_times(number)
             made = noise
             for time, next_time in itertools.pairwise(times):
                 span = (time.expand(count), next_time.expand(count))
-                made = made - (time - next_time) * student(made, *span)
+                made = made - (time - next_time) * average(made, *span)
             excess = (sliced_wasserstein(made, wanted) - taught) / deviation
-            print(objective, jumps, round(excess, 4), round(taught / deviation, 4))
-            assert excess <= limit
+            assert excess <= limit, (number, excess)

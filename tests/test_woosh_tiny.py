@@ -1,4 +1,4 @@
-"""The built-in model itself: lengths are filled with sound, a seed decides, and the weights fit the wheel."""
+"""The built-in models themselves: lengths are filled with sound, a seed decides, and the weights fit the wheel."""
 
 import pytest
 import torch
@@ -8,11 +8,12 @@ from woosh.catalogue import BUILT_IN, describe_model
 from woosh.sampling import Sampler, load_sampler
 
 FOLDER = BUILT_IN / "woosh-tiny"
+FAST = BUILT_IN / "woosh-tiny-fast"
 
 
-@pytest.fixture(scope="module")
-def sampler() -> Sampler:
-    return load_sampler(FOLDER, torch.device("cpu"), torch.float32)
+@pytest.fixture(scope="module", params=[FOLDER, FAST], ids=lambda folder: folder.name)
+def sampler(request: pytest.FixtureRequest) -> Sampler:
+    return load_sampler(request.param, torch.device("cpu"), torch.float32)
 
 
 @pytest.mark.slow
@@ -38,3 +39,10 @@ def test_weights_and_tokenizer_fit_into_24_megabytes() -> None:
     info = describe_model(FOLDER)
     assert info.size <= 24_000_000
     assert info.longest >= 10 and info.licence == "cc-by-4.0"
+
+
+def test_the_fast_model_adds_its_transformer_alone() -> None:
+    info = describe_model(FAST)
+    assert info.size <= 10_000_000 and info.few_step and info.parts_of == FOLDER.name
+    assert sorted(path.name for path in FAST.iterdir() if path.is_dir()) == ["transformer"]
+    assert info.longest == describe_model(FOLDER).longest and info.licence == "cc-by-4.0"

@@ -61,17 +61,14 @@ class Config:
     run: RunConfig
     data: FlowData
     teacher: str  # folder of a transformer
-    student: (
-        str | None
-    )  # folder of a few-step transformer to go on from; null starts from the teacher
+    student: str | None  # few-step transformer to go on from; null starts from the teacher
     guidance_start: float  # largest time at which the teacher's guidance acts
     jumps: JumpConfig
-    embedding_steps: (
-        int  # in which the new embedding is fitted to the teacher's, before the run's steps
-    )
+    embedding_steps: int  # that fit the new embedding to the teacher's, before the run's steps
     embedding_learning_rate: float
-    objective: str  # "mean_flow" or "terminal"
-    difference: float  # in time, instead of the exact derivative
+    objective: str  # "trajectory", "mean_flow" or "terminal"
+    trajectory_steps: int  # of the teacher in a jump, for "trajectory"
+    difference: float  # part of a jump over which a difference stands for the exact derivative
     difference_steps: int  # first steps of the run that take the difference
     residual_limit: float  # to which each element of the residual is clipped
     channel_weights: bool  # weigh latent channels by how much of them is heard
@@ -80,13 +77,11 @@ class Config:
     discriminator_learning_rate: float
     discriminator_start: int  # first step at which it learns
     generator_start: int  # first step at which it judges the student
-    optimizer: (
-        str  # "muon" for the matrices of the blocks and AdamW for the rest, or "adamw" for all
-    )
+    optimizer: str  # "muon" for the blocks' matrices and AdamW for the rest, or "adamw" for all
     learning_rate: float
     warmup_steps: int
     weight_decay: float
-    compile: bool  # each block, anew for every length in `lengths`: slow to start, then faster
+    compile: bool  # each block, anew for every length of crops: slow to start, then faster
     listen: ListenConfig
 
 
@@ -98,7 +93,7 @@ def training_step(
     jumps: Jumps,
     weight: Tensor,
     empty: tuple[Tensor, Tensor],
-    step: float | None,
+    fraction: float | None,
     teacher: WooshTransformer,
     config: Config,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -112,7 +107,7 @@ def training_step(
         jumps: to learn.
         weight: of the channels (C,).
         empty: hidden states and mask of the empty text, (1, L, W) and (1, L).
-        step: of a difference in time, or None for the exact derivative.
+        fraction: of a jump for a difference, or None for the exact derivative.
         teacher: frozen.
         config: of the objective.
     """
@@ -126,7 +121,11 @@ def training_step(
     def mean_velocity(noisy: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
         return student(noisy, time, condition, next_time, guidance)
 
-    value, miss = residual(mean_velocity, velocity, noisy, times, config.objective, step)
+    value, miss = residual(
+        *(mean_velocity, velocity, noisy, times, config.objective),
+        fraction,
+        config.trajectory_steps,
+    )
     loss = residual_loss(value, miss, config.residual_limit, weight)
     reached = noisy - expand_like(times.time - times.next_time, noisy) * value
     scalars = {
@@ -198,12 +197,12 @@ def main(config: Config) -> None:
     for number, batch in run.batches(source, config.data.workers):
         latents = batch.latents.to(run.device)
         jumps = draw_jumps(latents, config.jumps, config.run.seed, number)
-        difference = config.difference if run.step < config.difference_steps else None
+        fraction = config.difference if run.step < config.difference_steps else None
         with run.gathering(objective, *(() if judge is None else (judge.objective,))):
             with run.accelerator.autocast():
                 states, mask = (part.to(run.device) for part in conditions(batch, text, number))
                 loss, reached, scalars = objective(
-                    latents, states, mask, jumps, weight, empty, difference
+                    latents, states, mask, jumps, weight, empty, fraction
                 )
                 if judge is not None:
                     target = interpolate(latents, jumps.noise, jumps.times.next_time)

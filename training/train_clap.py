@@ -85,9 +85,7 @@ class Config:
     time_mask: int  # longest, in frames
     augmentation: Augmentation
     responses: str | None  # folder of impulse responses
-    batch_size: (
-        int  # pairs per process that are embedded at a time; all of a step meet, over all processes
-    )
+    batch_size: int  # pairs per process, embedded at a time; all of a step meet, over processes
     learning_rate: float
     warmup_steps: int
     weight_decay: float

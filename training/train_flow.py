@@ -66,14 +66,12 @@ class Config:
     time_logit_std: float
     log_variance: bool  # learn how much the loss at each time counts
     channel_weights: bool  # weigh latent channels by how much of them is heard
-    optimizer: (
-        str  # "muon" for the matrices of the blocks and AdamW for the rest, or "adamw" for all
-    )
+    optimizer: str  # "muon" for the blocks' matrices and AdamW for the rest, or "adamw" for all
     learning_rate: float
     warmup_steps: int
     weight_decay: float
     activation_checkpointing: bool  # less memory, a third more time
-    compile: bool  # each block, anew for every length in `lengths`: slow to start, then faster
+    compile: bool  # each block, anew for every length of crops: slow to start, then faster
     listen: ListenConfig
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 BUILT_IN = Path(__file__).parent / "models"
-DEFAULT_MODEL = "woosh-tiny"
+DEFAULT_MODEL = "woosh-tiny-fast"
 GUIDED_MODEL = "woosh-tiny"  # takes negative prompts and any solver, which few-step models do not
 DEFAULT_ALIGNER = "woosh-tiny-clap"
 PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")

@@ -168,7 +168,7 @@ def run_autoencoder(arguments: argparse.Namespace) -> None:
     _check_outputs(arguments)
     folder = Path(arguments.model).expanduser()
     if not (folder / "config.json").is_file():
-        folder = catalogue.find_model(arguments.model) / "autoencoder"
+        folder = catalogue.part_folders(catalogue.find_model(arguments.model))["autoencoder"]
     device = choose_device(arguments.device)
     quiet_libraries()
     import torch

@@ -25,7 +25,7 @@ examples:
   woosh generate "rain on a tin roof" --seconds 10 --seed 7 -o rain.flac
   woosh generate "glass breaking" -n 4 -o takes/              four takes, numbered
   woosh generate "footsteps on gravel" "a door creaks" -o scene/
-  woosh generate "a siren" --negative "music, voices" --guidance 6 --loudness -18
+  woosh generate "a siren" --negative "music, voices" --model woosh-tiny --loudness -18
   woosh generate "a castle door" --lora castle.safetensors:0.8
 """
 
@@ -93,13 +93,15 @@ def add_to(commands: Commands) -> None:
         help="integrated loudness to reach, from -70 to 0; peaks are never clipped",
     )
     add_model_options(parser)
+    parser.set_defaults(model=None)
     add(
         "--lora",
         action="append",
         default=[],
         type=lora_choice,
         metavar="FILE[:SCALE]",
-        help="what training/finetune_lora.py wrote, and how much of it (default 1); several add up",
+        help="what training/finetune_lora.py wrote, and how much of it (default 1); several add up. Without "
+        "--model, the model is the one that the first was trained beside",
     )
     add(
         "--dtype",
@@ -145,7 +147,8 @@ def run(arguments: argparse.Namespace) -> None:
     clips = len(prompts) * arguments.count
     if clips > MAX_CLIPS:
         raise ValueError(f"{clips} sounds are more than {MAX_CLIPS}: ask for fewer at a time")
-    info = catalogue.describe_model(catalogue.find_model(arguments.model))
+    model = _base_model(arguments.lora) if arguments.model is None else arguments.model
+    info = catalogue.describe_model(catalogue.find_model(model))
     _check_request(arguments, negative, info)
     target = plan_output(arguments.output, arguments.format, clips)
     seed = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
@@ -203,6 +206,15 @@ def _check_request(
         )
     if arguments.solver == "dopri5" and arguments.steps is not None:
         raise ValueError("dopri5 chooses its own steps: leave out --steps")
+
+
+def _base_model(loras: list[tuple[str, float]]) -> str:
+    """The model that the first file was trained beside; without files, the default."""
+    if not loras:
+        return catalogue.DEFAULT_MODEL
+    from woosh.lora import read_lora
+
+    return read_lora(loras[0][0])[1].base
 
 
 def _names(loras: list[tuple[str, float]]) -> str:

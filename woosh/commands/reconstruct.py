@@ -43,7 +43,9 @@ def run(arguments: argparse.Namespace) -> None:
     from woosh.autoencoder import WooshAutoencoder
     from woosh.reconstruct import reconstruct
 
-    autoencoder = WooshAutoencoder.from_pretrained(info.folder / "autoencoder")
+    autoencoder = WooshAutoencoder.from_pretrained(
+        catalogue.part_folders(info.folder)["autoencoder"]
+    )
     autoencoder = autoencoder.float()
     autoencoder.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
     sound = reconstruct(autoencoder, recording)
