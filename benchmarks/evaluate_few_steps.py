@@ -49,12 +49,11 @@ def make_taught(sampler: Sampler, steps: int, guidance: float) -> Make:
     """The teacher's way from noise to latents."""
 
     def make(prompts: Sequence[str], noise: Tensor, _: list[torch.Generator]) -> Tensor:
-        conditions = [
-            sampler.transformer.prepare(*sampler.embed_text(texts))
-            for texts in (prompts, [""] * len(prompts))
-        ]
+        network = sampler.transformer
+        taught = network.prepare(*sampler.embed_text(prompts))
+        empty = network.prepare(*sampler.embed_text([""] * len(prompts)))
         scale = torch.full((len(prompts),), guidance)
-        velocity = guided_velocity(sampler.transformer, *conditions, scale, sampler.guidance_start)
+        velocity = guided_velocity(network, taught, empty, scale, sampler.guidance_start)
         return euler(velocity, noise, uniform_times(steps))
 
     return make

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from woosh.phases import retrieve_phases
+from woosh.phases import overlap_add, retrieve_phases
 
 RATE, N_FFT, HOP = 48_000, 960, 480
 
@@ -68,3 +68,16 @@ def test_an_odd_hop_is_refused() -> None:
 @given(frames=st.integers(2, 40))
 def test_lengths(frames: int) -> None:
     assert retrieve_phases(torch.rand(2, 481, frames), HOP).shape == (2, HOP * (frames - 1))
+
+
+@given(count=st.integers(1, 6), hop=st.integers(1, 5), overlap=st.integers(1, 4))
+def test_overlapping_windows_are_added_as_fold_does(count: int, hop: int, overlap: int) -> None:
+    windows = torch.randn(count, hop * overlap, generator=torch.Generator().manual_seed(0))
+    size = (1, hop * (count + overlap - 1))
+    folded = torch.nn.functional.fold(windows.T[None], size, (1, hop * overlap), stride=(1, hop))
+    torch.testing.assert_close(overlap_add(windows, hop), folded.flatten())
+
+
+def test_windows_that_no_hop_divides_are_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of the hop, 4"):
+        overlap_add(torch.zeros(2, 10), 4)

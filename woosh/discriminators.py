@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
@@ -162,7 +162,7 @@ def _feature_distances(recorded: list[Verdict], made: list[Verdict]) -> Iterator
             yield (first.detach() - second).abs().mean()
 
 
-def frozen(model: nn.Module, *inputs: Tensor) -> list[Verdict]:
+def frozen(model: nn.Module, *inputs: Tensor | list[Tensor]) -> Any:
     """What a model says, with gradients for the inputs but not for its own weights."""
     weights = {name: value.detach() for name, value in model.named_parameters()}
     return torch.func.functional_call(model, weights, inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,13 +69,13 @@ class WooshPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | Path | None, **options: Any
+        cls, pretrained_model_name_or_path: str | PathLike[str], **options: Any
     ) -> WooshPipeline:
         """Load a model folder, or one of the hub; see `DiffusionPipeline.from_pretrained`.
 
         Parts that a folder shares with a built-in model are loaded from there.
         """
-        folder = Path(pretrained_model_name_or_path or "")
+        folder = Path(pretrained_model_name_or_path)
         if (folder / "model_index.json").is_file():
             for part, place in part_folders(folder).items():
                 if place.parent != folder and part not in options:

@@ -4,6 +4,7 @@ One class is all four released networks: text to audio, video to audio, and thei
 Conventions of time, sign and guidance are those of `woosh.flow`.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -279,8 +280,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         """
         frames = self._check(latents, time, condition)
         embedding = self.embed_times(time, next_time, guidance)  # (B, W)
-        for tokens in self.walk(latents, embedding, condition):  # noqa: B007
-            pass  # the last block's count
+        tokens = deque(self.walk(latents, embedding, condition), maxlen=1).pop()
         patches = self.final(tokens[:, 1:], embedding)  # (B, N, p C)
         velocity = self.from_patches(patches, frames).to(latents.dtype)  # (B, C, T)
         if not self.linear_skip:
