@@ -159,7 +159,7 @@ def third_party(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("woosh", ("plot", "train", "wandb")),
+        ("woosh", ("plot", "train", "video", "wandb")),
         ("inference", ("video",)),
         ("training", ("train",)),
         ("demos", ("demo",)),

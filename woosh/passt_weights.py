@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from woosh.passt import Passt
-from woosh.weight_files import read_tensors
+from woosh.weight_files import check_tensors, read_tensors
 
 RELEASES = "https://github.com/kkoutini/PaSST/releases/download"
 HUB = "hf://"  # before OWNER/REPOSITORY/FILE: a file on the Hugging Face hub
@@ -123,7 +123,7 @@ def load_passt(
     with torch.device("meta"):
         model = Passt(**VARIANTS[variant].sizes, **(patchout or {}))
     tensors = unwrap(read_tensors(path))
-    check(model, tensors, f"{path} as variant {variant}")
+    check_tensors(model, tensors, f"{path} as variant {variant}")
     model.load_state_dict(tensors, strict=True, assign=True)
     return model.float().eval()
 
@@ -150,26 +150,6 @@ def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if WRAPPER_DEVICE not in tensors:
         return dict(tensors)
     return {n.removeprefix(WRAPPED): t for n, t in tensors.items() if n != WRAPPER_DEVICE}
-
-
-def check(model: Passt, tensors: Mapping[str, Tensor], title: str) -> None:
-    """Compare names and shapes of tensors with those of a network.
-
-    Raises:
-        ValueError: what is missing, left over or misshapen, by name.
-    """
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    problems = [f"{name} is missing" for name in shapes if name not in tensors]
-    for name, tensor in tensors.items():
-        if name not in shapes:
-            problems.append(f"{name} is left over")
-        elif tuple(tensor.shape) != shapes[name]:
-            problems.append(f"{name} has shape {tuple(tensor.shape)}, expected {shapes[name]}")
-        elif not tensor.is_floating_point():
-            problems.append(f"{name} holds {tensor.dtype}, expected floating numbers")
-    if problems:
-        more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ValueError(f"{title}: {'; '.join(problems[:10])}{more}")
 
 
 def adapt_imagenet(tensors: Mapping[str, Tensor], model: Passt) -> dict[str, Tensor]:
@@ -206,5 +186,5 @@ def adapt_imagenet(tensors: Mapping[str, Tensor], model: Passt) -> dict[str, Ten
     own["time_new_pos_embed"] = grid.mean(dim=2, keepdim=True)
     own["patch_embed.proj.weight"] = own["patch_embed.proj.weight"].sum(dim=1, keepdim=True)
     own |= {name: t for name, t in model.state_dict().items() if name.startswith("head")}
-    check(model, own, "the weights of the image transformer")
+    check_tensors(model, own, "the weights of the image transformer")
     return own

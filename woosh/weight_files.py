@@ -1,11 +1,12 @@
-"""Reading files of weights without running anything that they may hold."""
+"""Reading files of weights without running anything that they may hold, and checking that they fit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -34,3 +35,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise ValueError(f"{path} must hold tensors by name and nothing else")
     return tensors
+
+
+def check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], title: str) -> None:
+    """Compare names and shapes of tensors with those of a network.
+
+    Raises:
+        ValueError: what is missing, left over or misshapen, by name.
+    """
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    problems = [f"{name} is missing" for name in shapes if name not in tensors]
+    for name, tensor in tensors.items():
+        if name not in shapes:
+            problems.append(f"{name} is left over")
+        elif tuple(tensor.shape) != shapes[name]:
+            problems.append(f"{name} has shape {tuple(tensor.shape)}, expected {shapes[name]}")
+        elif not tensor.is_floating_point():
+            problems.append(f"{name} holds {tensor.dtype}, expected floating numbers")
+    if problems:
+        more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise ValueError(f"{title}: {'; '.join(problems[:10])}{more}")

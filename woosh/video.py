@@ -1,0 +1,291 @@
+"""Pictures of a video file at any rate and size, by their true time stamps.
+
+Time 0 is the first picture. The picture of a moment is the last one that had begun by then, whatever the file's own
+rate: none is invented, few files of variable rate drift. Pictures are read as they are needed, so that a long file
+takes no more memory than a short one. decord reads where it is installed and knows the file, PyAV elsewhere; both
+give equal pictures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ROUNDING = 1e-3  # seconds by which a container may round a time stamp
+READERS = ("auto", "decord", "pyav")
+FITS = ("squash", "crop")
+
+
+@dataclass(frozen=True)
+class Video:
+    """What a file shows, and when.
+
+    Attributes:
+        path: of the file.
+        times: when each picture begins (N,), in seconds since the first, rising.
+        seconds: from the first picture's beginning to the last one's end.
+        width: of the pictures as they are shown, in pixels.
+        height: likewise.
+        resolution: of the file's time stamps, in seconds.
+        origin: time stamp of the first picture.
+    """
+
+    path: Path
+    times: np.ndarray
+    seconds: float
+    width: int
+    height: int
+    resolution: float
+    origin: int
+
+
+class Reader(Protocol):
+    """Decodes chosen pictures."""
+
+    def __call__(self, video: Video, indices: Iterable[int]) -> Iterator[np.ndarray]:
+        """Pictures (H, W, 3), 8 bits, of numbers that do not fall."""
+        ...
+
+
+def open_video(path: str | Path) -> Video:
+    """Look through a file without decoding it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no video, none in it, or a damaged one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {str(path)!r}")
+    with opened(path) as container:
+        stream = picture_stream(container, path)
+        unit = float(stream.time_base)
+        shown = {  # a packet of two fields or of a hidden picture may repeat a time
+            packet.pts: packet.duration or 0
+            for packet in container.demux(stream)
+            if packet.pts is not None and not packet.is_discard
+        }
+        if not shown:
+            raise ValueError(f"{path} has a video stream without pictures")
+        stamps = np.array(sorted(shown))
+        rate = float(stream.average_rate or stream.guessed_rate or 24)
+    times = (stamps - stamps[0]) * unit
+    last = shown[int(stamps[-1])] * unit
+    if last <= 0:
+        last = float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate
+    width, height = shown_size(path)
+    seconds = float(times[-1]) + last
+    return Video(path, times, seconds, width, height, unit, int(stamps[0]))
+
+
+def shown_size(path: Path) -> tuple[int, int]:
+    """Width and height of the pictures as they are shown, from the first that can be decoded."""
+    with opened(path) as container:
+        first = next(container.decode(picture_stream(container, path)), None)
+        if first is None:
+            raise ValueError(f"{path} has a video stream of which no picture can be decoded")
+        upended = first.rotation % 180 != 0
+        return (first.height, first.width) if upended else (first.width, first.height)
+
+
+def read_frames(
+    video: Video,
+    rate: float,
+    size: int,
+    start: float = 0.0,
+    seconds: float | None = None,
+    fit: str = "squash",
+    window: int = 32,
+    reader: str = "auto",
+) -> Iterator[Tensor]:
+    """Pictures at a steady rate, in windows (n, 3, `size`, `size`) of 8 bits, n at most `window`.
+
+    Args:
+        video: of `open_video`.
+        rate: pictures per second; a slower file's are repeated.
+        size: height and width in pixels.
+        start: seconds of the video at which the first picture is taken.
+        seconds: how many; None: to the end.
+        fit: "squash" scales both sides to `size`; "crop" scales the shorter one and takes the middle.
+        window: pictures at a time.
+        reader: "decord", "pyav", or "auto".
+
+    Raises:
+        ValueError: an argument out of range, or a file that turns out damaged.
+    """
+    if fit not in FITS or reader not in READERS:
+        raise ValueError(f"fit is {fit!r}, of {FITS}; reader is {reader!r}, of {READERS}")
+    if not (math.isfinite(rate) and rate > 0) or size < 1 or window < 1:
+        raise ValueError(f"rate {rate}, size {size} and window {window} must be above 0")
+    indices = pictures_at(video, rate, start, seconds)
+    chosen, repeats = np.unique(indices, return_counts=True)
+    pictures = choose_reader(video, reader)(video, chosen.tolist())
+    waiting: list[Tensor] = []
+    for picture, count in zip(pictures, repeats, strict=True):
+        waiting += [fitted(picture, size, fit)] * int(count)
+        while len(waiting) >= window:
+            yield torch.stack(waiting[:window])
+            waiting = waiting[window:]
+    if waiting:
+        yield torch.stack(waiting)
+
+
+def pictures_at(video: Video, rate: float, start: float, seconds: float | None) -> np.ndarray:
+    """Numbers of the pictures at `start` + k / `rate` for all k within `seconds`, or to the end.
+
+    Raises:
+        ValueError: no time of the video.
+    """
+    left = video.seconds - start
+    if not 0 <= start < video.seconds:
+        raise ValueError(
+            f"{video.path.name} lasts {video.seconds:.2f} s: it cannot be read from {start:g} s on"
+        )
+    wanted = left if seconds is None else seconds
+    if not (math.isfinite(wanted) and wanted > 0):
+        raise ValueError(f"seconds must be above 0, got {seconds}")
+    if wanted > left + 1 / rate:
+        raise ValueError(
+            f"{video.path.name} lasts {video.seconds:.2f} s: from {start:g} s on there are no {wanted:g} s"
+        )
+    ticks = start + np.arange(max(1, round(wanted * rate))) / rate
+    # A stamp may be rounded up by half a unit, and an exact tick must still find it.
+    rounding = min(video.resolution / 2, ROUNDING) + 1e-9
+    return np.searchsorted(video.times, ticks + rounding, side="right") - 1
+
+
+def fitted(picture: np.ndarray, size: int, fit: str) -> Tensor:
+    """A picture (H, W, 3) -> (3, size, size), both of 8 bits, bicubic."""
+    height, width = picture.shape[:2]
+    scale = size / min(height, width)
+    shape = (size, size)
+    if fit == "crop":
+        shape = (max(size, round(height * scale)), max(size, round(width * scale)))
+    whole = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    scaled = functional.interpolate(
+        whole, shape, mode="bicubic", align_corners=False, antialias=True
+    )[0]
+    top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
+    cut = scaled[:, top : top + size, left : left + size]
+    return cut.round().clamp(0, 255).to(torch.uint8)
+
+
+def choose_reader(video: Video, reader: str) -> Reader:
+    """The reader of that name; "auto" is decord if it is installed and sees the same pictures."""
+    if reader == "pyav":
+        return read_with_pyav
+    problem = decord_problem(video)
+    if reader == "auto":
+        return read_with_decord if problem is None else read_with_pyav
+    if problem is not None:
+        raise ValueError(f"decord cannot read {video.path.name}: {problem}")
+    return read_with_decord
+
+
+def decord_problem(video: Video) -> str | None:
+    """Why decord cannot read a video, or None."""
+    try:
+        import decord
+    except ImportError:
+        return "it is not installed"
+    decord.logging.set_level(decord.logging.FATAL)
+    try:
+        opened_by_decord = decord.VideoReader(str(video.path), num_threads=1)
+        times = opened_by_decord.get_frame_timestamp(range(len(opened_by_decord)))[:, 0]
+    except (decord.DECORDError, IndexError) as error:
+        return str(error).splitlines()[0]
+    if len(times) != len(video.times) or np.abs(times - video.times).max() > ROUNDING:
+        return "it sees other pictures in it"
+    theirs, ours = opened_by_decord[0].asnumpy(), next(read_with_pyav(video, [0]))
+    if theirs.shape != ours.shape or np.abs(theirs.astype(int) - ours).mean() > 1:
+        return "it sees other pictures in it"  # as when it does not turn them
+    return None
+
+
+def read_with_decord(video: Video, indices: Iterable[int]) -> Iterator[np.ndarray]:
+    """See `Reader`."""
+    import decord
+
+    pictures = decord.VideoReader(str(video.path), num_threads=1)
+    for index in indices:
+        yield pictures[index].asnumpy()
+
+
+def read_with_pyav(video: Video, indices: Iterable[int]) -> Iterator[np.ndarray]:
+    """See `Reader`."""
+    wanted = iter(indices)
+    index = next(wanted, None)
+    if index is None:
+        return
+    with opened(video.path) as container:
+        stream = picture_stream(container, video.path)
+        unit, latest = float(stream.time_base), None
+        for frame in decoded(container, stream, video, float(video.times[index])):
+            time = (frame.pts - video.origin) * unit
+            while latest is not None and time > video.times[index] + unit / 2:
+                yield upright(latest)
+                index = next(wanted, None)
+                if index is None:
+                    return
+            latest = frame
+        while latest is not None and index is not None:
+            yield upright(latest)
+            index = next(wanted, None)
+    if index is not None:
+        raise ValueError(f"{video.path} ends before its picture {index}: the file is damaged")
+
+
+def upright(frame: Any) -> np.ndarray:
+    """A decoded picture (H, W, 3), turned as the file asks."""
+    picture = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A PyAV container; whatever is wrong with the file while it is read becomes a ValueError."""
+    try:
+        import av
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "video needs PyAV: pip install 'woosh-sfx[video]', in a clone '.[video]'"
+        ) from error
+    try:
+        with av.open(str(path)) as container:
+            yield container
+    except av.error.FFmpegError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(f"{path} is no video that can be read: {reason}") from error
+
+
+def picture_stream(container: Any, path: Path) -> Any:
+    """The first video stream that is no cover of an album."""
+    import av
+
+    cover = av.stream.Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & cover]
+    if not streams:
+        raise ValueError(f"{path} has no video stream")
+    if streams[0].codec_context is None:
+        raise ValueError(f"{path}: no decoder for its video stream")
+    return streams[0]
+
+
+def decoded(container: Any, stream: Any, video: Video, seconds: float) -> Iterator[Any]:
+    """Decoded pictures of a file just opened, from the key frame on that a time needs."""
+    stream.thread_type = "AUTO"
+    # Some containers lose pictures when they are sent to their very beginning.
+    if seconds > 0:
+        container.seek(video.origin + int(seconds / video.resolution), stream=stream)
+    for frame in container.decode(stream):
+        if frame.pts is not None and frame.pts >= video.origin:
+            yield frame
