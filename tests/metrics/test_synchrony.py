@@ -8,14 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woosh.metrics.onsets import onset_f_measure
+from woosh.metrics.onsets import matched_pairs, onset_f_measure
 from woosh.metrics.synchrony import (
     alignment,
     chance_alignment,
     embedding_cosine,
     loudness_correlation,
     loudness_course,
-    matched_pairs,
     onsets_of,
 )
 from woosh.scenes import generate_scene

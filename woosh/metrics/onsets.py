@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -63,12 +65,30 @@ def onset_times(audio: Tensor, sample_rate: int) -> Tensor:
     return torch.tensor(kept, dtype=torch.float64) * HOP_SECONDS
 
 
+def matched_pairs(
+    wanted: Sequence[float], found: Sequence[float], tolerance: float
+) -> list[tuple[float, float]]:
+    """Pairs (wanted, found) of ascending times within the tolerance, as many as there can be, each time in one.
+
+    They are matched from the earliest on, which gives the largest number.
+    """
+    pairs, row, column = [], 0, 0
+    while row < len(wanted) and column < len(found):
+        gap = found[column] - wanted[row]
+        if abs(gap) <= tolerance:
+            pairs.append((wanted[row], found[column]))
+            row, column = row + 1, column + 1
+        elif gap < 0:
+            column += 1
+        else:
+            row += 1
+    return pairs
+
+
 def onset_f_measure(
     reference: Tensor, estimate: Tensor, tolerance: float = TOLERANCE_SECONDS
 ) -> float:
     """F-measure of onset times, each of which may meet one of the other side within the tolerance.
-
-    Sorted times are matched from the earliest on, which gives the largest number of pairs.
 
     Args:
         reference: Times in seconds (K,), ascending.
@@ -80,14 +100,5 @@ def onset_f_measure(
     """
     if len(reference) + len(estimate) == 0:
         return 1.0
-    wanted, found = reference.tolist(), estimate.tolist()
-    hits = row = column = 0
-    while row < len(wanted) and column < len(found):
-        gap = found[column] - wanted[row]
-        if abs(gap) <= tolerance:
-            hits, row, column = hits + 1, row + 1, column + 1
-        elif gap < 0:
-            column += 1
-        else:
-            row += 1
-    return 2.0 * hits / (len(wanted) + len(found))
+    hits = len(matched_pairs(reference.tolist(), estimate.tolist(), tolerance))
+    return 2.0 * hits / (len(reference) + len(estimate))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from woosh.metrics.onsets import onset_times
+from woosh.metrics.onsets import matched_pairs, onset_times
 
 TOLERANCES = (0.02, 0.05, 0.1)  # seconds
 LOUDNESS_FLOOR = -60.0  # decibels below a clip's loudest moment
@@ -33,23 +33,6 @@ class Alignment:
     recall: float
     f1: float
     offset: float | None
-
-
-def matched_pairs(
-    wanted: Sequence[float], found: Sequence[float], tolerance: float
-) -> list[tuple[float, float]]:
-    """Pairs (wanted, found) of ascending times within the tolerance, as many as there can be, each time in one."""
-    pairs, row, column = [], 0, 0
-    while row < len(wanted) and column < len(found):
-        gap = found[column] - wanted[row]
-        if abs(gap) <= tolerance:
-            pairs.append((wanted[row], found[column]))
-            row, column = row + 1, column + 1
-        elif gap < 0:
-            column += 1
-        else:
-            row += 1
-    return pairs
 
 
 def alignment(
