@@ -28,6 +28,7 @@ RECIPES = {
     "distill": "distill_flow",
     "package_tiny_clap": "package_aligner",
     "package_tiny_fast": "package_student",
+    "visual": "train_visual",
     "package": "package_model",
     "classifier": "train_classifier",
 }

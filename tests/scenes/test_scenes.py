@@ -38,6 +38,10 @@ def test_same_seed_same_clip_and_other_seed_another() -> None:
     assert np.array_equal(first.frames, again.frames)
     assert np.array_equal(first.audio, again.audio)
     assert first.captions == again.captions
+    silent = generate_scene(1, "ball", 2.0, 32, with_audio=False)
+    assert np.array_equal(first.frames, silent.frames)
+    assert silent.events == first.events
+    assert len(silent.audio) == 0
     assert not np.array_equal(first.frames, other.frames)
     assert {generate_scene(seed, None, 1.0, 8).family for seed in range(60)} == set(FAMILIES)
 

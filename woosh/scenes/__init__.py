@@ -28,7 +28,7 @@ class SceneClip:
 
     Attributes:
         frames: pictures (F, H, W, 3), 8 bits, 24 per second.
-        audio: (S,), float32, 48 kHz, peak at most 1.
+        audio: (S,), float32, 48 kHz, peak at most 1; empty if it was left out.
         captions: the first names every parameter.
         family: of the scene.
         seconds: length.
@@ -48,7 +48,11 @@ class SceneClip:
 
 
 def generate_scene(
-    seed: int, family: str | None = None, seconds: float = 8.0, size: int = 112
+    seed: int,
+    family: str | None = None,
+    seconds: float = 8.0,
+    size: int = 112,
+    with_audio: bool = True,
 ) -> SceneClip:
     """Render a clip; the same arguments give the same samples and pictures.
 
@@ -57,6 +61,7 @@ def generate_scene(
         family: one of `FAMILIES`; without it the seed chooses.
         seconds: length, 1 to 60.
         size: height and width of the pictures in pixels.
+        with_audio: whether to make the sound, too; the pictures are the same without it.
 
     Raises:
         ValueError: an unknown family, or a length or size out of range.
@@ -80,12 +85,14 @@ def generate_scene(
         scene.backdrop.draw(canvas, float(time))
         scene.draw(canvas, float(time))
         frames[number] = canvas.picture()
-    audio = room(rng, scene.render(), rng.uniform(1, 5))
-    audio = (audio - audio.mean()) * gate(sample_count(seconds), 0.004)
-    peak = rng.uniform(0.5, 0.95)
+    audio = np.zeros(0, dtype=np.float32)
+    if with_audio:
+        heard = room(rng, scene.render(), rng.uniform(1, 5))
+        heard = (heard - heard.mean()) * gate(sample_count(seconds), 0.004)
+        audio = (heard * (rng.uniform(0.5, 0.95) / np.abs(heard).max())).astype(np.float32)
     return SceneClip(
         frames,
-        (audio * (peak / np.abs(audio).max())).astype(np.float32),
+        audio,
         scene.captions,
         name,
         seconds,

@@ -1,0 +1,85 @@
+"""The recipe of the network that watches, at toy size: it learns, resumes exactly, and judges itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.toy_recipes import Killed, killed_after_saving, same, weights
+from training import train_visual as recipe
+from woosh.config import load_config, replace_fields
+from woosh.scenes import FAMILIES, FRAME_RATE
+from woosh.visual import VisualEncoder
+
+CONFIG = Path(__file__).parents[2] / "configs" / "visual_tiny.yaml"
+TOY = (
+    *("steps=4", "log_every=1", "save_every=2", "size=32", "channels=8", "width=16"),
+    *("batch_size=3", "seconds=2.0", "workers=0", "warmup_steps=1", "held_out_clips=18"),
+    'precision="no"',
+)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> recipe.Config:
+    output = tmp_path_factory.mktemp("visual") / "run"
+    return load_config(recipe.Config, CONFIG, [*TOY, f"output={output}"])
+
+
+@pytest.fixture(scope="module")
+def trained(config: recipe.Config) -> Path:
+    recipe.main(config)
+    return Path(config.run.output)
+
+
+def test_it_writes_a_network_a_log_and_scores(trained: Path) -> None:
+    model = VisualEncoder.from_pretrained(trained / "visual")
+    assert model.config.families == len(FAMILIES)
+    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    scores = json.loads((trained / "evaluation.json").read_text())
+    assert set(scores) == {
+        *(f"event_f1_{tolerance}" for tolerance in ("0.02", "0.05", "0.1")),
+        "intensity_correlation",
+        "family_accuracy",
+    }
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    trained: Path, config: recipe.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = replace_fields(config, output=str(tmp_path / "run"))
+    with monkeypatch.context() as patch:
+        killed_after_saving(patch)
+        with pytest.raises(Killed):
+            recipe.main(again)
+    recipe.main(replace_fields(again, resume=True))
+    assert same(weights(trained / "visual"), weights(tmp_path / "run" / "visual"))
+
+
+def test_records_say_what_the_clips_do(config: recipe.Config) -> None:
+    clips = [recipe.scene(seed, config) for seed in range(8)]
+    batch = recipe.make_batch(clips)
+    assert batch.frames.shape == (8, 48, 3, 32, 32)
+    for row, clip in enumerate(clips):
+        frames = batch.record.event[row].nonzero().flatten()
+        if clip.intensity is not None:
+            assert len(frames) == 0 and batch.record.goes_on[row]
+            continue
+        found = (frames + batch.record.offset[row][frames]) / FRAME_RATE
+        assert found.tolist() == pytest.approx(list(clip.events), abs=1e-4)
+
+
+def test_it_learns_the_clips_that_it_sees(config: recipe.Config) -> None:
+    torch.manual_seed(0)
+    model = VisualEncoder(32, 8, 16, len(FAMILIES))
+    batch = recipe.make_batch([recipe.scene(seed, config) for seed in range(6)])
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
+    losses = []
+    for _ in range(60):
+        loss, _ = recipe.training_step(model, batch.frames, batch.record)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
