@@ -30,6 +30,7 @@ from woosh import WooshPipeline, __version__, audio
 from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model
 from woosh.commands.common import choose_device
 
+LONGEST = 60.0  # seconds that the page offers
 VARIATIONS = 4
 MAX_SEED = 2**32 - 1  # a browser's numbers are exact up to 2^53
 KEEP_SECONDS = 3600  # files older than that are removed
@@ -167,7 +168,6 @@ def build_inputs(pipeline: WooshPipeline) -> list[Any]:
     steps = defaults.default_steps or (4 if few_step else 25)
     guidance = defaults.default_guidance_scale or (4.5 if few_step else 5.5)
     weakest, strongest = defaults.guidance_range or (0, 15)
-    longest = int(pipeline.longest * 10) / 10
     return [
         gr.Textbox(label="Prompt", placeholder="a dog barking", max_length=400, elem_id="prompt"),
         gr.Textbox(
@@ -177,7 +177,7 @@ def build_inputs(pipeline: WooshPipeline) -> list[Any]:
             max_length=400,
             elem_id="negative",
         ),
-        gr.Slider(0.1, longest, min(5.0, longest), step=0.1, label="Seconds", elem_id="seconds"),
+        gr.Slider(0.1, LONGEST, 5.0, step=0.1, label="Seconds", elem_id="seconds"),
         gr.Slider(1, 16 if few_step else 100, steps, step=1, label="Steps", elem_id="steps"),
         gr.Slider(
             weakest,

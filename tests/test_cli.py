@@ -139,7 +139,7 @@ REFUSALS = {
     "NaN length": (["rain", "--seconds", "nan"], "--seconds: must be a number above 0"),
     "infinite length": (["rain", "--seconds", "inf"], "--seconds: must be a number above 0"),
     "length in words": (["rain", "--seconds", "five"], "--seconds: must be a number above 0"),
-    "too long": (["rain", "--seconds", "2"], "toy generates up to 1.99 s"),
+    "too long": (["rain", "--seconds", "601"], "601 is too long: up to 600 s"),
     "less than a sample": (["rain", "--seconds", "1e-9"], "shorter than one sample"),
     "no steps": (["rain", "--steps", "0"], "--steps: must be a whole number from 1 to 1000"),
     "half a step": (["rain", "--steps", "1.5"], "--steps: must be a whole number"),
@@ -260,7 +260,7 @@ def test_models_lists_the_built_in_ones(
     assert woosh("models") == 0
     line = capsys.readouterr().out
     assert line.startswith("toy  0.2 M parameters  0.")
-    assert "up to 1.99 s at 48000 Hz  cc-by-4.0" in line
+    assert "1.99 s in one piece at 48000 Hz  cc-by-4.0" in line
     assert str(model) in line
     assert woosh("generate", "rain", "--model", "toy", "--seconds", 0.1, "-o", "a.wav") == 0
     monkeypatch.setattr(catalogue, "BUILT_IN", tmp_path)

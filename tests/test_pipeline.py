@@ -89,14 +89,19 @@ def test_latents_follow_the_length(pipeline: WooshPipeline) -> None:
     assert latents.shape == (1, CHANNELS, 1 + 21)
 
 
-def test_limit_is_the_transformers(pipeline: WooshPipeline) -> None:
+def test_longer_sounds_are_made_in_windows(pipeline: WooshPipeline) -> None:
     assert pipeline.longest == pytest.approx(10.01)
-    with pytest.raises(ValueError, match=r"10.02 seconds are too long.*up to 10.01 s"):
-        generate(pipeline, seconds=10.02)
-    short = make_pipeline(max_frames=10)
-    assert generate(short, seconds=0.19, num_inference_steps=1).shape[-1] == 9120
-    with pytest.raises(ValueError, match="up to 0.19 s"):
-        generate(short, seconds=0.2)
+    with pytest.raises(ValueError, match="601 seconds are too long: one call makes up to 600 s"):
+        generate(pipeline, seconds=601)
+    short = make_pipeline(max_frames=60)
+    assert short.longest == pytest.approx(1.19)
+    whole = generate(short, seconds=3, num_inference_steps=2)
+    assert whole.shape[-1] == 3 * 48_000
+    # With one velocity for all windows, windows would change nothing; here each sees its own part only.
+    at_once = generate(make_pipeline(max_frames=200), seconds=3, num_inference_steps=2)
+    assert not np.allclose(whole, at_once, atol=1e-4)
+    adaptive = generate(short, seconds=2, num_inference_steps=None, solver="dopri5")
+    assert adaptive.shape[-1] == 2 * 48_000
 
 
 def test_other_seed_prompt_and_negative_prompt_change_the_sound(pipeline: WooshPipeline) -> None:

@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from benchmarks.steady_sounds import PROMPTS, tenths
 from woosh.catalogue import BUILT_IN, describe_model
 from woosh.sampling import Sampler, load_sampler
+from woosh.spectra import magnitudes, mel_filters
+from woosh.windows import windows_of
 
 FOLDER = BUILT_IN / "woosh-tiny"
 FAST = BUILT_IN / "woosh-tiny-fast"
@@ -46,3 +49,42 @@ def test_the_fast_model_adds_its_transformer_alone() -> None:
     assert info.size <= 10_000_000 and info.few_step and info.parts_of == FOLDER.name
     assert sorted(path.name for path in FAST.iterdir() if path.is_dir()) == ["transformer"]
     assert info.longest == describe_model(FOLDER).longest and info.licence == "cc-by-4.0"
+
+
+def largest_steps(values: Tensor, moments: list[int]) -> Tensor:
+    """How much the mean (C,) of half a second differs before and after each moment, in frames of 10 ms."""
+    means = [
+        (values[..., m : m + 50].mean(dim=-1) - values[..., m - 50 : m].mean(dim=-1)).abs().mean()
+        for m in moments
+    ]
+    return torch.stack(means)
+
+
+@pytest.mark.slow
+def test_long_sounds_have_no_seam() -> None:
+    sampler = load_sampler(FAST)
+    ratios = []
+    for prompt in (
+        "rain falling",
+        "a strong wind howling",
+        "an engine running",
+        "a stream flowing",
+    ):
+        generator = torch.Generator().manual_seed(1)
+        audio = sampler(prompt, seconds=40.0, generator=generator)[0, 0]
+        windows = windows_of(4_001, 2 * sampler.transformer.config.max_frames)
+        assert len(windows) > 4
+        joins = [window.start for window in windows[1:]] + [window.end for window in windows[:-1]]
+        away = [m for m in range(50, 3_950, 10) if min(abs(m - join) for join in joins) > 60]
+        power = audio.reshape(-1, 480).square().mean(dim=1)
+        level = 10 * (power + 1e-9).log10()
+        bands = mel_filters(48_000, 1024, 64) @ magnitudes(audio, 1024, 480)
+        for values in (level, 20 * bands.clamp_min(1e-5).log10()):
+            at_joins, elsewhere = largest_steps(values, joins), largest_steps(values, away)
+            assert at_joins.max() <= 1.3 * elsewhere.max()
+            ratios.append(float(at_joins.mean() / elsewhere.mean()))
+        between = torch.zeros(len(level), dtype=torch.bool)
+        for first, second in zip(windows, windows[1:], strict=False):
+            between[second.start : first.end] = True
+        assert abs(float(level[between].mean() - level[~between].mean())) < 1  # decibels
+    assert sum(ratios) / len(ratios) <= 1.15

@@ -15,6 +15,7 @@ from typing import Any
 BUILT_IN = Path(__file__).parent / "models"
 DEFAULT_MODEL = "woosh-tiny-fast"
 GUIDED_MODEL = "woosh-tiny"  # takes negative prompts and any solver, which few-step models do not
+LONGEST_SECONDS = 600.0  # of one call, in windows where a model's own length is shorter
 DEFAULT_ALIGNER = "woosh-tiny-clap"
 PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
 SHARED = "_parts_of"  # in model_index.json; diffusers passes over names that begin like this
@@ -27,7 +28,7 @@ class ModelInfo:
     name: str
     folder: Path
     sample_rate: int  # Hz
-    longest: float  # seconds that one call can generate
+    longest: float  # seconds that it makes in one piece
     few_step: bool  # a distilled (flow-map) model
     parts_of: str | None  # the built-in model that holds the parts which its folder has not
     parameters: int
@@ -48,7 +49,7 @@ class AlignerInfo:
 
 
 def longest_seconds(max_frames: int, hop_length: int, sample_rate: int) -> float:
-    """Longest clip whose latents a transformer takes: 2 `max_frames` of them, two at its ends."""
+    """Longest clip whose latents a transformer takes at once: 2 `max_frames` of them, two at its ends."""
     return (2 * max_frames - 1) * hop_length / sample_rate
 
 

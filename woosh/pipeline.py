@@ -101,7 +101,7 @@ class WooshPipeline(DiffusionPipeline):
 
     @property
     def longest(self) -> float:
-        """Longest clip of one call, in seconds."""
+        """Longest clip that is made in one piece, in seconds; longer ones are made in windows."""
         return self.sampler.longest
 
     @property
@@ -137,7 +137,8 @@ class WooshPipeline(DiffusionPipeline):
             prompt: what to hear, one text or P. The empty text is the unconditional model.
             negative_prompt: what not to hear, one text for all or P; None is the empty text. Not
                 for few-step models.
-            seconds: length of the sounds, above 0 and up to `longest`. The cost follows it.
+            seconds: length of the sounds, above 0 and up to 600. The cost follows it; what is longer than `longest`
+                is made in windows that overlap.
             num_inference_steps: steps of the solver; more are finer and slower. Not with dopri5.
             guidance_scale: v = v_uncond + g (v_cond - v_uncond): 1 is no guidance and halves the
                 cost. What the released tools call "cfg" c is g = 1 + c for models that are not

@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.catalogue import longest_seconds, part_folders
+from woosh.catalogue import LONGEST_SECONDS, longest_seconds, part_folders
 from woosh.flow import guide
 from woosh.solvers import (
     MeanVelocity,
@@ -34,6 +34,7 @@ from woosh.solvers import (
 )
 from woosh.text import WooshTextEncoder, tokenize
 from woosh.transformer import Condition, WooshTransformer
+from woosh.windows import Window, blended
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class Sampler:
 
     @property
     def longest(self) -> float:
-        """Longest clip of one call, in seconds."""
+        """Longest clip that is made in one piece, in seconds; longer ones are made in windows."""
         return longest_seconds(
             self.transformer.config.max_frames,
             self.autoencoder.config.hop_length,
@@ -192,10 +193,9 @@ class Sampler:
         if samples < 1:
             raise ValueError(f"seconds must be a length above 0, got {seconds!r}")
         frames = 1 + math.ceil(samples / self.autoencoder.config.hop_length)
-        if frames > 2 * self.transformer.config.max_frames:
+        if seconds > LONGEST_SECONDS:
             raise ValueError(
-                f"{seconds:g} seconds are too long: this model generates up to {self.longest:g} s "
-                "in one call"
+                f"{seconds:g} seconds are too long: one call makes up to {LONGEST_SECONDS:g} s"
             )
         return frames, samples
 
@@ -306,6 +306,16 @@ class Sampler:
         """Whether a step needs the unconditional velocity too."""
         return not self.few_step and guidance != 1
 
+    def _evaluate(
+        self, latents: Tensor, time: Tensor, condition: Condition, *step: Tensor
+    ) -> Tensor:
+        """The network's velocity of latents (B, C, T) of any length; `step` is next time and guidance of few steps."""
+
+        def evaluate(part: Tensor, _: Window) -> Tensor:
+            return self.transformer(part, time, condition, *step)
+
+        return blended(evaluate, latents, 2 * self.transformer.config.max_frames)
+
     def _velocity(self, groups: Sequence[Group], guidance: float) -> Velocity:
         """Return the guided velocity of all clips, both branches of a group in one evaluation."""
         guided = self._is_guided(guidance)
@@ -316,7 +326,7 @@ class Sampler:
                 clips, moments = latents[group.clips], time[group.clips]
                 if guided:
                     clips, moments = torch.cat([clips, clips]), torch.cat([moments, moments])
-                evaluated = self.transformer(clips, moments, group.condition)
+                evaluated = self._evaluate(clips, moments, group.condition)
                 if guided:
                     conditional, unconditional = evaluated.chunk(2)
                     acts = time[group.clips, None, None] <= self.guidance_start
@@ -336,7 +346,7 @@ class Sampler:
                 clips, moments = latents[group.clips], time[group.clips]
                 scale = torch.full_like(moments, guidance + self.guidance_offset)
                 parts.append(
-                    self.transformer(clips, moments, group.condition, next_time[group.clips], scale)
+                    self._evaluate(clips, moments, group.condition, next_time[group.clips], scale)
                 )
             return torch.cat(parts)
 

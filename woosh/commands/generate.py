@@ -55,7 +55,7 @@ def add_to(commands: Commands) -> None:
         type=number(0, open_low=True),
         default=5.0,
         metavar="S",
-        help="length (default 5)",
+        help="length (default 5), up to 600",
     )
     add(
         "--steps",
@@ -187,10 +187,9 @@ def _check_request(
     arguments: argparse.Namespace, negative: str | None, info: catalogue.ModelInfo
 ) -> None:
     """Raise ValueError for a wish that this model cannot fulfil."""
-    if arguments.seconds > info.longest:
+    if arguments.seconds > catalogue.LONGEST_SECONDS:
         raise ValueError(
-            f"--seconds {arguments.seconds:g} is too long: {info.name} generates up to "
-            f"{info.longest:g} s at a time"
+            f"--seconds {arguments.seconds:g} is too long: up to {catalogue.LONGEST_SECONDS:g} s are made at a time"
         )
     if round(arguments.seconds * info.sample_rate) < 1:
         raise ValueError(f"--seconds {arguments.seconds:g} is shorter than one sample")

@@ -27,7 +27,7 @@ def run(_arguments: argparse.Namespace) -> None:
     for info in models:
         print(
             f"{info.name}  {info.parameters / 1e6:.1f} M parameters  {info.size / 1e6:.1f} MB  "
-            f"up to {info.longest:g} s at {info.sample_rate} Hz  {info.licence}  {info.folder}"
+            f"{info.longest:g} s in one piece at {info.sample_rate} Hz  {info.licence}  {info.folder}"
         )
     for aligner in aligners:
         shared = f"  text encoder of {aligner.text_encoder_of}" if aligner.text_encoder_of else ""
