@@ -42,9 +42,10 @@ def test_what_looks_at_single_frames_is_not_changed() -> None:
         assert torch.equal(part, latents[..., window.start : window.end])
         return part * 2
 
-    torch.testing.assert_close(blended(evaluate, latents, 400), latents * 2)
+    torch.testing.assert_close(blended(evaluate, latents, windows_of(950, 400)), latents * 2)
     assert len(seen) == 3
-    assert torch.equal(blended(evaluate, latents[..., :400], 400), latents[..., :400] * 2)
+    short = latents[..., :400]
+    assert torch.equal(blended(evaluate, short, windows_of(400, 400)), short * 2)
 
 
 def test_windows_too_short_to_align_are_refused() -> None:

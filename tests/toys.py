@@ -62,6 +62,7 @@ def make_transformer(
     max_frames: int = 501,
     channels: int = CHANNELS,
     linear_skip: bool = False,
+    video_channels: int | None = None,
 ) -> WooshTransformer:
     """One joint and one fused block, two latent frames per token."""
     return WooshTransformer(
@@ -80,6 +81,7 @@ def make_transformer(
         patch_size=2,
         flow_map=flow_map,
         linear_skip=linear_skip,
+        video_channels=video_channels,
     )
 
 

@@ -21,9 +21,15 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from woosh.autoencoder import WooshAutoencoder
 from woosh.catalogue import LONGEST_SECONDS, longest_seconds, part_folders
-from woosh.flow import guide
+from woosh.guidance import (
+    Group,
+    Guidance,
+    branches_of,
+    conditions_of,
+    guided_velocity,
+    taught_velocity,
+)
 from woosh.solvers import (
-    MeanVelocity,
     Velocity,
     check_times,
     dopri5,
@@ -33,8 +39,8 @@ from woosh.solvers import (
     uniform_times,
 )
 from woosh.text import WooshTextEncoder, tokenize
-from woosh.transformer import Condition, WooshTransformer
-from woosh.windows import Window, blended
+from woosh.transformer import WooshTransformer
+from woosh.windows import Window, windows_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +52,6 @@ SAMPLING_DEFAULTS = (
 
 StepCallback = Callable[[int, float, dict[str, Tensor]], dict[str, Tensor] | None]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Clips whose velocities are evaluated in one call, and what they are conditioned on."""
-
-    clips: slice
-    condition: Condition  # of the clips, then of their negative prompts if they are guided
 
 
 @dataclass(frozen=True)
@@ -139,6 +137,8 @@ class Sampler:
         latent: bool = False,
         times: Sequence[float] | None = None,
         renoise: Sequence[float] | None = None,
+        video: Tensor | None = None,
+        video_guidance_scale: float | None = None,
     ) -> Tensor:
         """Generate audio (P N, 1, S), or normalised latents (P N, C, T) if `latent`.
 
@@ -150,13 +150,15 @@ class Sampler:
         grid = self._check_times(num_inference_steps, times)
         weights = self._check_renoise(renoise, len(grid) - 1)
         guidance = self._check_guidance(guidance_scale)
+        led = Guidance(guidance, self._check_video(video, video_guidance_scale))
         generators = noise_streams(generator, len(prompts))
         latents = self._draw_noise(generators, frames)
-        groups = self._prepare(prompts, negatives, guidance, solver)
+        windows = windows_of(frames, 2 * self.transformer.config.max_frames)
+        groups = self._prepare(prompts, negatives, video, windows, led, solver)
         if solver == "dopri5":
-            latents = self._solve_adaptively(latents, groups, guidance)
+            latents = self._solve_adaptively(latents, groups, led)
         else:
-            latents = self._solve(latents, groups, guidance, grid, weights, generators, callback)
+            latents = self._solve(latents, groups, led, grid, weights, generators, callback)
         return latents if latent else self._decode(latents, groups)[..., :samples]
 
     def _check_texts(
@@ -261,6 +263,24 @@ class Sampler:
                 )
         return float(guidance_scale)
 
+    def _check_video(self, video: Tensor | None, scale: float | None) -> float | None:
+        channels = self.transformer.config.video_channels
+        if video is None:
+            if scale is not None:
+                raise ValueError("video_guidance_scale needs a video: leave it out")
+            return None
+        if channels is None:
+            raise ValueError("this model makes sound from words alone: leave out video")
+        if video.ndim != 2 or video.shape[1] != channels or len(video) < 1:
+            raise ValueError(f"video must be features (K, {channels}), not {tuple(video.shape)}")
+        if scale is None:
+            return None
+        if self.few_step:
+            raise ValueError("a few-step model has one guidance: leave out video_guidance_scale")
+        if not (math.isfinite(scale) and scale >= 0):
+            raise ValueError(f"video_guidance_scale must be 0 or more, got {scale!r}")
+        return float(scale)
+
     def _draw_noise(self, generators: Sequence[torch.Generator], frames: int) -> Tensor:
         """Noise (B, C, T), each clip's from its own generator."""
         shape = (1, self.transformer.config.latent_channels, frames)
@@ -286,77 +306,41 @@ class Sampler:
         return torch.cat(states), torch.cat([mask for _, mask in encoded]).to(device)
 
     def _prepare(
-        self, prompts: list[str], negatives: list[str], guidance: float, solver: str
+        self,
+        prompts: list[str],
+        negatives: list[str],
+        video: Tensor | None,
+        windows: Sequence[Window],
+        guidance: Guidance,
+        solver: str,
     ) -> list[Group]:
         """Do the work per prompt: embed each different text once, condition each group once."""
-        guided = self._is_guided(guidance)
-        unique = list(dict.fromkeys([*prompts, *negatives] if guided else prompts))
+        branches = branches_of(guidance, self.few_step)
+        unique = list(dict.fromkeys([*prompts, *negatives] if len(branches) > 1 else prompts))
         text, mask = self.embed_text(unique)
         alone = self.device.type == "cpu" or solver == "dopri5"
         size = 1 if alone else len(prompts)
         groups = []
         for start in range(0, len(prompts), size):
             clips = slice(start, start + size)
-            members = [*prompts[clips], *(negatives[clips] if guided else [])]
-            rows = torch.tensor([unique.index(member) for member in members], device=text.device)
-            groups.append(Group(clips, self.transformer.prepare(text[rows], mask[rows])))
+            texts = [(prompts if worded else negatives)[clips] for worded, _ in branches]
+            rows = torch.tensor([unique.index(member) for part in texts for member in part])
+            rows = rows.to(text.device)
+            sees = [shown for (_, shown), part in zip(branches, texts, strict=True) for _ in part]
+            conditions = conditions_of(
+                self.transformer, text[rows], mask[rows], video, sees, windows
+            )
+            groups.append(Group(clips, conditions))
         return groups
 
-    def _is_guided(self, guidance: float) -> bool:
-        """Whether a step needs the unconditional velocity too."""
-        return not self.few_step and guidance != 1
-
-    def _evaluate(
-        self, latents: Tensor, time: Tensor, condition: Condition, *step: Tensor
-    ) -> Tensor:
-        """The network's velocity of latents (B, C, T) of any length; `step` is next time and guidance of few steps."""
-
-        def evaluate(part: Tensor, _: Window) -> Tensor:
-            return self.transformer(part, time, condition, *step)
-
-        return blended(evaluate, latents, 2 * self.transformer.config.max_frames)
-
-    def _velocity(self, groups: Sequence[Group], guidance: float) -> Velocity:
-        """Return the guided velocity of all clips, both branches of a group in one evaluation."""
-        guided = self._is_guided(guidance)
-
-        def velocity(latents: Tensor, time: Tensor) -> Tensor:
-            parts = []
-            for group in groups:
-                clips, moments = latents[group.clips], time[group.clips]
-                if guided:
-                    clips, moments = torch.cat([clips, clips]), torch.cat([moments, moments])
-                evaluated = self._evaluate(clips, moments, group.condition)
-                if guided:
-                    conditional, unconditional = evaluated.chunk(2)
-                    acts = time[group.clips, None, None] <= self.guidance_start
-                    scale = torch.where(acts, guidance, 1.0)  # (B, 1, 1)
-                    evaluated = guide(conditional, unconditional, scale)
-                parts.append(evaluated)
-            return torch.cat(parts)
-
-        return velocity
-
-    def _mean_velocity(self, groups: Sequence[Group], guidance: float) -> MeanVelocity:
-        """Return the mean velocity of all clips between two times; guidance is an input of it."""
-
-        def velocity(latents: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
-            parts = []
-            for group in groups:
-                clips, moments = latents[group.clips], time[group.clips]
-                scale = torch.full_like(moments, guidance + self.guidance_offset)
-                parts.append(
-                    self._evaluate(clips, moments, group.condition, next_time[group.clips], scale)
-                )
-            return torch.cat(parts)
-
-        return velocity
+    def _velocity(self, groups: Sequence[Group], guidance: Guidance) -> Velocity:
+        return guided_velocity(self.transformer, groups, guidance, self.guidance_start)
 
     def _solve(
         self,
         latents: Tensor,
         groups: Sequence[Group],
-        guidance: float,
+        guidance: Guidance,
         times: Tensor,
         renoise: Sequence[float],
         generators: Sequence[torch.Generator],
@@ -364,7 +348,8 @@ class Sampler:
     ) -> Tensor:
         """Walk from noise to latents in fixed steps, one at a time for the callback's sake."""
         velocity = self._velocity(groups, guidance)
-        mean_velocity = self._mean_velocity(groups, guidance)
+        embedded = guidance.scale + self.guidance_offset
+        mean_velocity = taught_velocity(self.transformer, groups, embedded)
         for step in self.progress(range(len(renoise))):
             span = times[step : step + 2]
             if self.few_step:
@@ -378,12 +363,12 @@ class Sampler:
         return latents
 
     def _solve_adaptively(
-        self, latents: Tensor, groups: Sequence[Group], guidance: float
+        self, latents: Tensor, groups: Sequence[Group], guidance: Guidance
     ) -> Tensor:
         """Walk from noise to latents with dopri5, clip by clip."""
         clips = []
         for group in self.progress(groups):
-            alone = Group(slice(None), group.condition)
+            alone = Group(slice(None), group.conditions)
             clips.append(dopri5([self._velocity([alone], guidance)], latents[group.clips]))
         return torch.cat(clips)
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 FRAME_RATE = 24.0  # frames per second that it is given
 GROUPS = 8  # of channels that are normalised together
 DILATIONS = (1, 2, 4, 1)  # frames between a temporal filter's taps
+CONTEXT = 1 + 2 * sum(DILATIONS)  # frames on either side that a frame's features depend on
 
 
 class Happenings(NamedTuple):
@@ -48,12 +49,14 @@ class Temporal(nn.Module):
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, width)
+        # Of single frames: a long film must look the same in pieces.
+        self.norm = nn.LayerNorm(width)
         self.near = nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation)
         self.mix = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.mix(functional.silu(self.near(self.norm(x))))
+        normed = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        return x + self.mix(functional.silu(self.near(normed)))
 
 
 class VisualEncoder(ModelMixin, ConfigMixin):

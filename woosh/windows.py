@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from woosh.transformer import LATENT_RATE, VIDEO_RATE
+
 ALIGNMENT = 25  # latent frames: a quarter of a second, six frames of a video at 24 per second
 OVERLAP = 0.25  # of a window
 
@@ -23,6 +25,20 @@ class Window:
 
     start: int
     end: int
+
+
+def video_tokens(frames: int) -> int:
+    """How many video features, 24 per second, go with latent frames, 100 per second and one at either end."""
+    return max(1, round((frames - 1) * VIDEO_RATE / LATENT_RATE))
+
+
+def video_of(features: Tensor, window: Window) -> Tensor:
+    """The features (B, K, C) of a window, zeros where the video has ended: (B, `video_tokens`, C)."""
+    first = round(window.start * VIDEO_RATE / LATENT_RATE)
+    count = video_tokens(window.end - window.start)
+    own = features[:, first : first + count]
+    missing = own.new_zeros(len(own), count - own.shape[1], own.shape[2])
+    return torch.cat([own, missing], dim=1)
 
 
 def windows_of(frames: int, longest: int) -> list[Window]:
@@ -51,15 +67,16 @@ def shares_of(windows: Sequence[Window]) -> list[Tensor]:
     return shares
 
 
-def blended(evaluate: Callable[[Tensor, Window], Tensor], latents: Tensor, longest: int) -> Tensor:
+def blended(
+    evaluate: Callable[[Tensor, Window], Tensor], latents: Tensor, windows: Sequence[Window]
+) -> Tensor:
     """Velocity (B, C, T) of latents of any length from those of its windows.
 
     Args:
         evaluate: gives the velocity of a window's latents (B, C, W).
         latents: noisy (B, C, T).
-        longest: frames of a window.
+        windows: of `windows_of`.
     """
-    windows = windows_of(latents.shape[-1], longest)
     if len(windows) == 1:
         return evaluate(latents, windows[0])
     total = torch.zeros_like(latents)
