@@ -62,6 +62,17 @@ def test_batch_equals_single_and_vectors_are_late(toy: Synchformer) -> None:
     assert moved.nonzero().flatten().tolist() == list(range(32, 40))
 
 
+@pytest.mark.parametrize("sizes", [[40], [1] * 23, [7, 16, 8, 3], [8, 8]])
+def test_a_film_in_windows_is_the_film(sizes: list[int], toy: Synchformer) -> None:
+    generator = torch.Generator().manual_seed(2)
+    frames = torch.randint(0, 256, (sum(sizes), 3, 32, 32), generator=generator).to(torch.uint8)
+    with torch.inference_mode():
+        whole = toy(frames[None] / 127.5 - 1)[0]
+    torch.testing.assert_close(toy.watch(frames.split(sizes)), whole, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="no frame"):
+        toy.watch([])
+
+
 def test_every_parameter_gets_a_gradient(toy: Synchformer) -> None:
     toy(torch.randn(1, 16, 3, 32, 32)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in toy.parameters())

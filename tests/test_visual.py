@@ -51,6 +51,15 @@ def test_features_stay_near_what_they_tell_of(toy: VisualEncoder) -> None:
     assert not torch.cat([moved[: 30 - CONTEXT], moved[31 + CONTEXT :]]).any()
 
 
+@pytest.mark.parametrize("sizes", [[90], [1] * 60, [7, 40, 18, 3], [20, 20]])
+def test_a_film_in_windows_is_the_film(sizes: list[int], toy: VisualEncoder) -> None:
+    frames = some_frames(1, sum(sizes))
+    whole = toy.features(frames)[0]
+    torch.testing.assert_close(toy.watch(frames[0].split(sizes)), whole, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="no frame"):
+        toy.watch([])
+
+
 def test_every_parameter_gets_a_gradient(toy: VisualEncoder) -> None:
     event = torch.zeros(2, 40)
     event[0, 7] = 1

@@ -7,7 +7,7 @@ batch, S segments, F frames, T moments of a segment (two frames each), N patches
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -194,6 +194,26 @@ class Synchformer(ModelMixin, ConfigMixin):
         features = [self.segment_features(part) for part in segments.split(batch)]
         whole = rearrange(torch.cat(features), "(b s) t c -> b (s t) c", b=count)
         return whole[:, :length]
+
+    @torch.no_grad()
+    def watch(self, windows: Iterable[Tensor]) -> Tensor:
+        """Windows (n, 3, H, W) of one film, 8 bits, one after another -> features (F, W), as if it were seen at once.
+
+        Raises:
+            ValueError: no frame.
+        """
+        size, told, count = self.config.image_size, [], 0
+        held = torch.zeros(SEGMENT, 3, size, size, device=self.device, dtype=self.dtype)
+        for window in windows:
+            count += len(window)
+            held = torch.cat([held, window.to(held) / 127.5 - 1])
+            while len(held) >= SEGMENT + STRIDE:
+                told.append(self.segment_features(held[None, :SEGMENT])[0])
+                held = held[STRIDE:]
+        if count == 0:
+            raise ValueError("there is no frame to watch")
+        told.append(self.segment_features(held[None, :SEGMENT])[0])
+        return torch.cat(told)[:count].float().cpu()
 
 
 def load_synchformer(path: str | Path) -> Synchformer:

@@ -6,6 +6,7 @@ events; the flow then hears its features. Shapes: B batch, F frames, W width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -111,6 +112,31 @@ class VisualEncoder(ModelMixin, ConfigMixin):
         for moment in self.moments:
             x = moment(x)
         return self.norm(rearrange(x, "b c f -> b f c"))
+
+    @torch.no_grad()
+    def watch(self, windows: Iterable[Tensor]) -> Tensor:
+        """Windows (n, 3, H, W) of one film, one after another -> features (F, W), as if it were seen at once.
+
+        Raises:
+            ValueError: no frame, or frames of another shape.
+        """
+        size, told, known = self.config.size, [], 0  # `known` frames of `held` are told already
+        held = torch.zeros(0, 3, size, size, dtype=torch.uint8)
+        for window in windows:
+            held = torch.cat([held, window])
+            ready = len(held) - known - CONTEXT  # what lies ahead of them is there
+            if ready > 0:
+                told.append(self._of(held)[known : known + ready])
+                known += ready
+                left = max(0, known - CONTEXT)
+                held, known = held[left:], known - left
+        if len(held) == 0:
+            raise ValueError("there is no frame to watch")
+        told.append(self._of(held)[known:])
+        return torch.cat(told)
+
+    def _of(self, frames: Tensor) -> Tensor:
+        return self.features(frames[None].to(self.device))[0].float().cpu()
 
     def forward(self, frames: Tensor) -> Happenings:
         """Frames (B, F, 3, H, W) -> features and what they mean."""
