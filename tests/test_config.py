@@ -29,6 +29,8 @@ RECIPES = {
     "package_tiny_clap": "package_aligner",
     "package_tiny_fast": "package_student",
     "visual": "train_visual",
+    "scenes": "encode_video",
+    "video_flow": "train_video_flow",
     "package": "package_model",
     "classifier": "train_classifier",
 }

@@ -17,23 +17,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import yaml
 from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from woosh.augmentation import load_responses
 from woosh.autoencoder import WooshAutoencoder
-from woosh.config import check_choice, load_config, plain_values
+from woosh.config import check_choice, load_config
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_sharded, load_shard, load_source
 from woosh.datasets import Clip, procedural_clips
 from woosh.latent_encoding import Variations, channel_weight, encode_clip, pieces_of, versions
-from woosh.latents import Common, LatentClip, read_clip, write_common, write_latents
+from woosh.latents import (
+    DTYPES,
+    Common,
+    LatentClip,
+    check_output,
+    read_clip,
+    write_common,
+    write_latents,
+)
 from woosh.text import TextConditioner, load_text_conditioner
 from woosh.training import Log
-
-DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -147,17 +152,6 @@ def common_of(
         return Common(silence, weight, None, None)
     (empty,) = hidden_states(text, [""])
     return Common(silence, weight, empty, text.encoder.config.max_tokens)
-
-
-def check_output(output: Path, config: Config) -> None:
-    """Raise if the folder holds latents that were made otherwise.
-
-    Raises:
-        FileExistsError: its config.yaml differs from this configuration.
-    """
-    path = output / "config.yaml"
-    if path.is_file() and yaml.safe_load(path.read_text()) != plain_values(config):
-        raise FileExistsError(f"{output} holds latents of other settings: name another output")
 
 
 def main(config: Config) -> None:

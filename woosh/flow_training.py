@@ -102,6 +102,7 @@ def training_step(
     channel_weight: Tensor,
     objective: str = "velocity",
     log_variance: bool = True,
+    video: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of a batch, and its parts.
 
@@ -115,9 +116,10 @@ def training_step(
         channel_weight: (C,) with mean 1.
         objective: one of `OBJECTIVES`.
         log_variance: weigh each time's loss by the learned log-variance.
+        video: features (B, K, V), for a network that sees.
     """
     noisy, target = interpolate(latents, noise, time), target_velocity(latents, noise)
-    condition = model.prepare(text, mask)
+    condition = model.prepare(text, mask, video)
     uncertainty = model.log_variance(time) if log_variance else None
     if objective == "v_prediction":
         scale = expand_like(radius(time), noisy)

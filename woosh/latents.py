@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from woosh.config import plain_values
 from woosh.data.shards import read_items, shard_urls, write_items
 from woosh.data.streaming import Item, ShardStream, StreamedBatches
 
+DTYPES = {"float16": torch.float16, "float32": torch.float32}  # of stored latents
 FACTS = ("captions", "name", "label", "group", "continuous")  # of a clip, as JSON
 
 
@@ -37,6 +39,7 @@ class LatentClip:
         group: of recordings that belong together.
         continuous: see above.
         states: hidden states of each caption (L, W), L its own number of tokens; empty if none were kept.
+        video: features (K, C) of what is seen meanwhile, 24 per second, or None.
     """
 
     latents: Tensor
@@ -46,6 +49,7 @@ class LatentClip:
     group: str
     continuous: bool
     states: tuple[Tensor, ...] = ()
+    video: Tensor | None = None
 
 
 class Common(NamedTuple):
@@ -68,13 +72,28 @@ class LatentCache(NamedTuple):
 class LatentBatch:
     """Latents (B, C, T) and one caption per clip; an empty caption trains the unconditional branch.
 
-    `states` (B, L, W) and `mask` (B, L) are the captions' hidden states, or None.
+    `states` (B, L, W) and `mask` (B, L) are the captions' hidden states, or None. `video` (B, K, C) are features, or
+    None if no clip has any.
     """
 
     latents: Tensor
     captions: tuple[str, ...]
     states: Tensor | None
     mask: Tensor | None
+    video: Tensor | None = None
+
+
+def check_output(output: Path, config: Any) -> None:
+    """Raise if the folder holds latents that were made otherwise.
+
+    Raises:
+        FileExistsError: its config.yaml differs from this configuration.
+    """
+    import yaml
+
+    path = output / "config.yaml"
+    if path.is_file() and yaml.safe_load(path.read_text()) != plain_values(config):
+        raise FileExistsError(f"{output} holds latents of other settings: name another output")
 
 
 def write_latents(path: Path, clips: Iterable[LatentClip], dtype: torch.dtype) -> None:
@@ -90,6 +109,8 @@ def write_latents(path: Path, clips: Iterable[LatentClip], dtype: torch.dtype) -
     def items() -> Iterable[dict[str, str | bytes]]:
         for number, clip in enumerate(clips):
             tensors = {"latents": clip.latents, **_numbered(clip.states)}
+            if clip.video is not None:
+                tensors["video"] = clip.video
             facts = {name: getattr(clip, name) for name in FACTS}
             yield {
                 "__key__": f"{path.stem}-{number:06d}",
@@ -119,7 +140,9 @@ def read_clip(item: Item, place: str) -> LatentClip:
         states = [tensors[name] for name in _numbered(facts["captions"]) if "states.0" in tensors]
         values = {name: facts[name] for name in FACTS}
         values["captions"] = tuple(values["captions"])
-        return LatentClip(latents=tensors["latents"], states=tuple(states), **values)
+        return LatentClip(
+            latents=tensors["latents"], states=tuple(states), video=tensors.get("video"), **values
+        )
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ValueError(f"{place}: {item['__key__']} holds no latents ({error})") from error
 

@@ -160,6 +160,11 @@ class Synchformer(ModelMixin, ConfigMixin):
             nn.init.trunc_normal_(parameter, std=0.02)
         nn.init.trunc_normal_(self.spatial_attn_agg.cls_token, std=0.02)
 
+    @property
+    def frame_size(self) -> int:
+        """Height and width of the frames that it takes, in pixels."""
+        return self.config.image_size
+
     def segment_features(self, segments: Tensor) -> Tensor:
         """Segments of 16 frames (B, 16, 3, H, W) -> features of their 8 moments (B, 8, W)."""
         patches = self.patch_embed_3d(rearrange(segments, "b f c h w -> b c f h w"))

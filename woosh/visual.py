@@ -91,6 +91,11 @@ class VisualEncoder(ModelMixin, ConfigMixin):
         self.frame_head = nn.Linear(width, 3)
         self.family_head = nn.Linear(width, families)
 
+    @property
+    def frame_size(self) -> int:
+        """Height and width of the frames that it takes, in pixels."""
+        return self.config.size
+
     def features(self, frames: Tensor) -> Tensor:
         """Frames (B, F, 3, H, W) of 8 bits, or floats in 0 to 255 -> features (B, F, W).
 

@@ -1,0 +1,166 @@
+"""Encode clips with their pictures once, so that the video flow's training runs neither autoencoder nor watcher.
+
+    accelerate launch training/encode_video.py configs/scenes_tiny.yaml [name=value ...]
+
+Clips are rendered scenes, videos of a JSONL manifest beside them (`file`, `captions`, and `split` if there is one), or
+both. Processes share the shards; a run that was ended goes on where it was. Output folder: latents-NNNNNN.tar,
+common.safetensors, common.json, config.yaml, log.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from woosh.autoencoder import WooshAutoencoder
+from woosh.config import check_choice, load_config
+from woosh.latent_encoding import encode_clip
+from woosh.latents import (
+    DTYPES,
+    LatentClip,
+    check_output,
+    read_common,
+    write_common,
+    write_latents,
+)
+from woosh.muxing import RATE, own_sound
+from woosh.scenes import COURSE_FAMILIES, generate_scene
+from woosh.training import Log
+from woosh.video import open_video
+from woosh.watching import Watcher, load_watcher, watch_video
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one encoding; see `configs/scenes_tiny.yaml`."""
+
+    output: str
+    scenes: int  # rendered clips
+    seconds: float  # of a scene
+    data: str | None  # manifest of videos
+    split: str  # of the manifest's rows that name one
+    visual: str  # folder of the network that watches, or Synchformer's published file
+    autoencoder: str  # folder
+    common: str  # folder of the latents of training/encode_latents.py, whose silence and weights serve these too
+    clips_per_shard: int
+    storage: str  # "float16" or "float32"
+    seed: int
+
+
+def scene_clip(
+    seed: int, config: Config, autoencoder: WooshAutoencoder, watcher: Watcher
+) -> LatentClip:
+    """A rendered scene, heard and seen."""
+    clip = generate_scene(seed, None, config.seconds, watcher.frame_size)
+    frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
+    return LatentClip(
+        encode_clip(autoencoder, clip.audio),
+        clip.captions,
+        f"scene-{seed}",
+        clip.family,
+        clip.family,
+        clip.family in COURSE_FAMILIES,
+        video=watcher.watch([frames]),
+    )
+
+
+def video_clip(
+    row: dict, folder: Path, autoencoder: WooshAutoencoder, watcher: Watcher
+) -> LatentClip:
+    """A video file, heard and seen.
+
+    Raises:
+        ValueError: a file without sound, or one that cannot be read.
+    """
+    video = open_video(folder / row["file"])
+    sound = np.concatenate(list(own_sound(video, round(video.seconds * RATE))), axis=1)
+    return LatentClip(
+        encode_clip(autoencoder, sound.mean(axis=0)),
+        tuple(row["captions"]),
+        row["file"],
+        row.get("label") or "",
+        row.get("group") or row["file"],
+        True,
+        video=watch_video(watcher, video),
+    )
+
+
+def clips_of(
+    config: Config, autoencoder: WooshAutoencoder, watcher: Watcher
+) -> list[Callable[[], LatentClip]]:
+    """All clips, each made when it is called."""
+    clips: list[Callable[[], LatentClip]] = [
+        partial(scene_clip, config.seed * 10_000_000 + number, config, autoencoder, watcher)
+        for number in range(config.scenes)
+    ]
+    if config.data is not None:
+        manifest = Path(config.data)
+        rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+        clips += [
+            partial(video_clip, row, manifest.parent, autoencoder, watcher)
+            for row in rows
+            if row.get("split", config.split) == config.split
+        ]
+    if not clips:
+        raise ValueError("there is nothing to encode: give scenes or data")
+    return clips
+
+
+def main(config: Config) -> None:
+    """Encode this process's shards, then what belongs to all."""
+    check_choice("storage", config.storage, tuple(DTYPES))
+    accelerator = Accelerator()
+    output = Path(config.output)
+    check_output(output, config)
+    common = read_common(Path(config.common))
+    log = Log(output, config) if accelerator.is_main_process else None
+
+    # 1. Networks
+    autoencoder = WooshAutoencoder.from_pretrained(config.autoencoder).to(accelerator.device).eval()
+    if autoencoder.config.sample_rate != RATE:
+        raise ValueError(
+            f"the autoencoder works at {autoencoder.config.sample_rate} Hz, not {RATE}"
+        )
+    watcher = load_watcher(config.visual, accelerator.device)
+
+    # 2. Shards
+    clips = clips_of(config, autoencoder, watcher)
+    output.mkdir(parents=True, exist_ok=True)
+    parts = [
+        clips[k : k + config.clips_per_shard] for k in range(0, len(clips), config.clips_per_shard)
+    ]
+    paths = [output / f"latents-{number:06d}.tar" for number in range(len(parts))]
+    own = list(zip(paths, parts, strict=True))[
+        accelerator.process_index :: accelerator.num_processes
+    ]
+
+    def made(part: list[Callable[[], LatentClip]]) -> Iterator[LatentClip]:
+        for clip in part:
+            yield clip()
+
+    for path, part in tqdm(own, disable=log is None):
+        if not path.is_file():
+            write_latents(path, made(part), DTYPES[config.storage])
+    accelerator.wait_for_everyone()
+
+    # 3. What belongs to all
+    if log is not None:
+        write_common(output, common)
+        log.write(len(parts), {}, len(parts), "shards")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="name=value")
+    arguments = parser.parse_args()
+    main(load_config(Config, arguments.config, arguments.overrides))

@@ -1,0 +1,160 @@
+"""Train a flow that makes the sound of a video, from one that makes sound from words.
+
+    accelerate launch training/train_video_flow.py configs/video_flow_tiny.yaml [name=value ...]
+
+Clips with pictures come from training/encode_video.py; a share of the batches are the text flow's own sounds, so that
+it goes on making these without a picture. Output folder: log.jsonl, checkpoints/, transformer/ (the average).
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from woosh.config import check_choice, load_config
+from woosh.flow_training import (
+    OPTIMIZERS,
+    FlowData,
+    conditions,
+    draw_noise,
+    flow_optimizers,
+    load_text,
+    training_step,
+)
+from woosh.latents import Crops, LatentBatches, load_latents
+from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
+from woosh.transformer import WooshTransformer
+from woosh.video_training import SeenBatches, with_video, without_some
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training; see `configs/video_flow_tiny.yaml`."""
+
+    run: RunConfig
+    data: FlowData  # of the sounds without a picture
+    videos: str  # folder of training/encode_video.py
+    sound_share: float  # of the batches that have no picture
+    frame_dropout: float  # share of the video's frames that are hidden
+    initial: str  # folder of a transformer, with a video stream or without
+    time_logit_mean: float | None  # null draws times uniformly
+    time_logit_std: float
+    log_variance: bool  # learn how much the loss at each time counts
+    channel_weights: bool  # weigh latent channels by how much of them is heard
+    optimizer: str  # "muon" for the blocks' matrices and AdamW for the rest, or "adamw" for all
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    activation_checkpointing: bool  # less memory, a third more time
+    compile: bool  # each block, anew for every length of crops: slow to start, then faster
+
+
+def seen_batches(config: Config) -> SeenBatches:
+    """Clips with pictures and sounds without, in memory."""
+    data, seed = config.data, config.run.seed
+    cache = load_latents(Path(config.videos))
+    crops = Crops(
+        cache.common,
+        data.lengths,
+        data.length_chances,
+        data.frames_per_batch,
+        data.caption_dropout,
+        data.latent_rate,
+        seed,
+    )
+    sounds = None
+    if config.sound_share > 0:
+        clips = load_latents(Path(data.latents)).clips
+        shares = (data.favoured, data.favoured_share, data.short_share)
+        sounds = LatentBatches(clips, crops, *shares)
+    return SeenBatches(cache.clips, crops, sounds, config.sound_share)
+
+
+def build_model(config: Config, channels: int) -> WooshTransformer:
+    """The transformer to go on from; one that does not see yet gets a video stream."""
+    model = WooshTransformer.from_pretrained(config.initial, dtype=torch.float32)
+    if model.config.video_channels is None:
+        model = with_video(model, channels)
+    elif model.config.video_channels != channels:
+        raise ValueError(
+            f"{config.initial} takes {model.config.video_channels} video features, the clips have {channels}"
+        )
+    model.log_variance_head.requires_grad_(config.log_variance)
+    return model.train()
+
+
+def seen_step(
+    model: WooshTransformer,
+    latents: Tensor,
+    states: Tensor,
+    mask: Tensor,
+    noise: Tensor,
+    time: Tensor,
+    weight: Tensor,
+    video: Tensor,
+    log_variance: bool,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The flow's loss of a batch under its texts and features; see `woosh.flow_training.training_step`."""
+    return training_step(
+        *(model, latents, states, mask, noise, time, weight),
+        log_variance=log_variance,
+        video=video,
+    )
+
+
+def main(config: Config) -> None:
+    """Train and save."""
+    # 1. Run
+    check_choice("optimizer", config.optimizer, OPTIMIZERS)
+    run: Run[WooshTransformer] = Run(config.run, config)
+
+    # 2. Data
+    source = seen_batches(config)
+    weight = source.crops.common.channel_weight.to(run.device)
+    weight = weight if config.channel_weights else torch.ones_like(weight)
+    text = load_text(config.data, run.device)
+
+    # 3. Model
+    model = build_model(config, source.channels)
+    run.follow(model)
+    prepare_blocks((*model.joint, *model.fused), config.activation_checkpointing, config.compile)
+
+    # 4. Optimisers and schedules
+    optimizers = flow_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
+    schedules = [cosine_schedule(o, config.warmup_steps, config.run.steps) for o in optimizers]
+    loss = partial(seen_step, log_variance=config.log_variance)
+    objective, updates = run.updates(Objective(model, loss), optimizers, schedules)
+    run.start()
+
+    # 5. Loop
+    seed = config.run.seed
+    for number, batch in run.batches(source, config.data.workers):
+        assert batch.video is not None  # `SeenBatches` gives every batch features
+        latents = batch.latents.to(run.device)
+        video = without_some(batch.video, config.frame_dropout, seed, number).to(run.device)
+        times = (config.time_logit_mean, config.time_logit_std)
+        noise, time = draw_noise(latents, *times, seed, number)
+        with run.gathering(objective):
+            with run.accelerator.autocast():
+                states, mask = (part.to(run.device) for part in conditions(batch, text, number))
+                loss, scalars = objective(latents, states, mask, noise, time, weight, video)
+            updates.apply(loss, number)
+            run.advance(scalars, len(latents), "clips")
+        if run.must_save:
+            run.save()
+            average = run.averaged()
+            if run.is_main:
+                average.save_pretrained(run.output / "transformer")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="name=value")
+    arguments = parser.parse_args()
+    main(load_config(Config, arguments.config, arguments.overrides))

@@ -1,0 +1,108 @@
+"""What the video flow learns from: clips with the features of what is seen meanwhile, among sounds without a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from woosh.latents import Crops, LatentBatch, LatentBatches, LatentClip
+from woosh.transformer import WooshTransformer
+from woosh.windows import ALIGNMENT, Window, video_of, video_tokens
+
+
+def seen_crop(
+    clip: LatentClip, silence: Tensor, frames: int, generator: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Latents (C, `frames`) of a clip and the features (K, V) of the same moments.
+
+    It begins at a quarter of a second, where latents and features meet; after its end there is silence, and nothing is
+    seen.
+
+    Raises:
+        ValueError: a clip without video.
+    """
+    if clip.video is None:
+        raise ValueError(f"{clip.name} has no video")
+    spare = max(0, clip.latents.shape[1] - frames)
+    start = ALIGNMENT * int(generator.integers(spare // ALIGNMENT + 1))
+    latents = clip.latents[:, start : start + frames]
+    rest = silence[:, torch.arange(frames - latents.shape[1]) % silence.shape[1]]
+    window = Window(start, start + frames)
+    return torch.cat([latents, rest], dim=1), video_of(clip.video[None], window)[0]
+
+
+@dataclass(frozen=True)
+class SeenBatches:
+    """Batch i follows from (seed, i) alone: of clips with video, or of sounds, whose features are zeros.
+
+    Attributes:
+        clips: with video.
+        crops: how they become a batch.
+        sounds: without video, or None.
+        sound_share: of the batches.
+    """
+
+    clips: Sequence[LatentClip]
+    crops: Crops
+    sounds: LatentBatches | None
+    sound_share: float
+
+    @property
+    def channels(self) -> int:
+        """Of the features.
+
+        Raises:
+            ValueError: no clip has any.
+        """
+        for clip in self.clips:
+            if clip.video is not None:
+                return clip.video.shape[1]
+        raise ValueError("no clip has video: encode some with training/encode_video.py")
+
+    def batch(self, number: int) -> LatentBatch:
+        """Batch `number`, with features."""
+        if self.sounds is not None:
+            generator = np.random.default_rng((self.crops.seed, number, 1))
+            if generator.random() < self.sound_share:
+                batch = self.sounds.batch(number)
+                count, _, frames = batch.latents.shape
+                return replace(batch, video=torch.zeros(count, video_tokens(frames), self.channels))
+        generator, frames = self.crops.start(number)
+        drawn = [
+            self.clips[int(generator.integers(len(self.clips)))]
+            for _ in range(self.crops.size(number))
+        ]
+        pairs = [seen_crop(clip, self.crops.common.silence, frames, generator) for clip in drawn]
+        fitted = [
+            replace(clip, latents=latents) for clip, (latents, _) in zip(drawn, pairs, strict=True)
+        ]
+        batch = self.crops.collate(fitted, frames, generator)
+        return replace(batch, video=torch.stack([video for _, video in pairs]).float())
+
+
+def without_some(video: Tensor, share: float, seed: int, number: int) -> Tensor:
+    """Features (B, K, C) of which a share of the frames is hidden by zeros, as batch `number` draws them."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    kept = torch.rand(video.shape[:2], generator=generator) >= share
+    return video * kept[..., None].to(video)
+
+
+def with_video(transformer: WooshTransformer, channels: int) -> WooshTransformer:
+    """A new transformer that sees, with all weights of one that does not; the new ones are as it initialises them.
+
+    Raises:
+        ValueError: it sees already.
+    """
+    if transformer.config.video_channels is not None:
+        raise ValueError("this transformer has a video stream already")
+    sizes = {name: value for name, value in transformer.config.items() if name[0] != "_"}
+    seeing = WooshTransformer(**{**sizes, "video_channels": channels})
+    missing, unknown = seeing.load_state_dict(transformer.state_dict(), strict=False)
+    new = [name for name in missing if not (name.startswith("video_in.") or ".video." in name)]
+    if new or unknown:
+        raise ValueError(f"the transformer lacks {new} and has {unknown}, unknown to one that sees")
+    return seeing
