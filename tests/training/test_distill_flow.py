@@ -103,7 +103,7 @@ def test_settings_that_are_not_possible(
     latents_run: Path, text_run: Path, flow_run: Path, tmp_path: Path
 ) -> None:
     config = distill_config(latents_run, text_run, flow_run, tmp_path / "run")
-    with pytest.raises(ValueError, match="objective is 'velocity'; it must be one of mean_flow"):
+    with pytest.raises(ValueError, match="objective is 'velocity'; it must be one of trajectory"):
         distill_flow.main(replace_fields(config, objective="velocity"))
     with pytest.raises(ValueError, match="discriminator_blocks.*the teacher has 0 to 1"):
         distill_flow.main(replace_fields(config, discriminator_blocks=(0, 2)))
