@@ -1,8 +1,11 @@
 """The recipe of the network that watches, at toy size: it learns, resumes exactly, and judges itself."""
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -53,6 +56,30 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
         killed_after_saving(patch)
         with pytest.raises(Killed):
             recipe.main(again)
+    recipe.main(replace_fields(again, resume=True))
+    assert same(weights(trained / "visual"), weights(tmp_path / "run" / "visual"))
+
+
+def test_a_run_whose_every_process_is_asked_to_end_goes_on_exactly(
+    trained: Path, config: recipe.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = replace_fields(config, output=str(tmp_path / "run"), workers=1)
+    step, calls = recipe.training_step, []
+
+    def asked_to_end(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:  # each step is first counted, by a copy of the network
+            processes = psutil.Process().children()
+            assert processes
+            for process in (*processes, psutil.Process()):
+                process.send_signal(signal.SIGTERM)
+        return step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "training_step", asked_to_end)
+        recipe.main(again)
+    steps = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert steps and "step-4" not in steps
     recipe.main(replace_fields(again, resume=True))
     assert same(weights(trained / "visual"), weights(tmp_path / "run" / "visual"))
 

@@ -62,6 +62,11 @@ class Progress:
         self.step = state["step"]
 
 
+def _outlive_termination(_worker: int) -> None:
+    """A scheduler asks all processes to end; those that prepare batches leave it to the run, which saves first."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 class Run(Generic[Model]):
     """A training from its first step, or from a checkpoint, to its last.
 
@@ -194,6 +199,7 @@ class Run(Generic[Model]):
             sampler=order,
             num_workers=workers,
             generator=torch.Generator(),
+            worker_init_fn=_outlive_termination,
         )
         self._bar = tqdm(total=self.config.steps, initial=self.step, disable=not self.is_main)
         with self._bar:
