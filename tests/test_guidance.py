@@ -102,6 +102,22 @@ def test_long_videos_are_made_in_windows() -> None:
     assert difference[250:].gt(0).any()
 
 
+def test_the_pipeline_passes_the_video_on() -> None:
+    pipeline = make_pipeline()
+    sampler = make_sampler()
+    pipeline.register_modules(transformer=sampler.transformer)
+    options = {"seconds": 1.0, "num_inference_steps": 2, "video": features()}
+    found = pipeline(
+        "a dog",
+        generator=torch.Generator().manual_seed(0),
+        output_type="latent",
+        video_guidance_scale=2.0,
+        **options,  # type: ignore[arg-type]
+    ).audios
+    expected = made(sampler, video_guidance_scale=2.0, video=features())
+    torch.testing.assert_close(torch.as_tensor(found), expected)
+
+
 def test_bad_requests() -> None:
     sampler = make_sampler()
     for options, message in (

@@ -22,7 +22,7 @@ StepCallback = Callable[["WooshPipeline", int, float, dict[str, Tensor]], dict[s
 
 
 class WooshPipeline(DiffusionPipeline):
-    """Sound effects from text.
+    """Sound effects from text, and from video where the transformer sees.
 
     Args:
         autoencoder: audio <-> latents.
@@ -124,6 +124,8 @@ class WooshPipeline(DiffusionPipeline):
         output_type: str = "np",
         times: Sequence[float] | None = None,
         renoise: Sequence[float] | None = None,
+        video: Tensor | None = None,
+        video_guidance_scale: float | None = None,
     ) -> AudioPipelineOutput:
         """Generate P x N sounds from P prompts, those of the first prompt first.
 
@@ -161,6 +163,10 @@ class WooshPipeline(DiffusionPipeline):
             renoise: how far each step of a few-step model first goes back up, in parts of the step
                 (`woosh.solvers.flow_map`); None takes `woosh.solvers.renoise_weights`, which for 4
                 and 8 steps are the released ones, times the model's `renoise_scale`.
+            video: features (K, V) of what is seen, 24 per second (`woosh.watching.watch_video`), for all sounds of
+                the call. Only for models that see; these make sound without it, too.
+            video_guidance_scale: of the video alone, while `guidance_scale` is that of the words beyond it. None
+                guides both together by the latter. Not for few-step models.
 
         Raises:
             ValueError: an argument out of its range or unfit for this model, or audio that is not
@@ -186,6 +192,8 @@ class WooshPipeline(DiffusionPipeline):
             latent=output_type == "latent",
             times=times,
             renoise=renoise,
+            video=video,
+            video_guidance_scale=video_guidance_scale,
         )
         return AudioPipelineOutput(result.cpu().numpy() if output_type == "np" else result)  # type: ignore[arg-type]
 
