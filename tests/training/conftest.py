@@ -1,6 +1,7 @@
 """Toy runs from recordings to transformer, each made once and handed to the next."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,18 @@ from tests.training.toy_recipes import (
     clap_config,
     flow_config,
 )
-from training import encode_latents, train_autoencoder, train_clap, train_flow
+from tests.videos import steady_times, write_video
+from training import (
+    encode_latents,
+    encode_video,
+    train_autoencoder,
+    train_clap,
+    train_flow,
+    train_video_flow,
+    train_visual,
+)
 from woosh.config import load_config, replace_fields
+from woosh.visual import VisualEncoder
 
 
 @pytest.fixture(scope="session")
@@ -119,3 +130,73 @@ def clap_run(manifest: Path, text_run: Path) -> Path:
     output = manifest.parent / "clap_run"
     train_clap.main(clap_config(manifest, text_run, output))
     return output
+
+
+@pytest.fixture(scope="session")
+def watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("watcher")
+    torch.manual_seed(0)
+    VisualEncoder(size=32, channels=8, width=16).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def videos_config(
+    magnitude_run: Path, latents_run: Path, watcher: Path, tmp_path_factory: pytest.TempPathFactory
+) -> encode_video.Config:
+    folder = tmp_path_factory.mktemp("videos")
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, (1, 96_000)).astype(np.float32)
+    write_video(folder / "a.mp4", steady_times(Fraction(30), 2), sound=sound)
+    rows = [{"file": "a.mp4", "captions": ["numbers"]}, {"file": "b.mp4", "split": "validation"}]
+    (folder / "videos.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    overrides = (
+        *(f"output={folder / 'latents'}", "scenes=5", "seconds=2.0", "clips_per_shard=2"),
+        *(f"data={folder / 'videos.jsonl'}", f"visual={watcher}", f"common={latents_run}"),
+        f"autoencoder={magnitude_run / 'autoencoder'}",
+    )
+    return load_config(encode_video.Config, CONFIGS / "scenes_tiny.yaml", overrides)
+
+
+@pytest.fixture(scope="session")
+def videos_run(videos_config: encode_video.Config) -> Path:
+    encode_video.main(videos_config)
+    return Path(videos_config.output)
+
+
+@pytest.fixture(scope="session")
+def video_flow_config(
+    videos_run: Path,
+    flow_run: Path,
+    latents_run: Path,
+    text_run: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> train_video_flow.Config:
+    toy = flow_config(latents_run, text_run, tmp_path_factory.mktemp("flow") / "run")
+    return train_video_flow.Config(
+        toy.run,
+        toy.data,
+        str(videos_run),
+        sound_share=0.5,
+        frame_dropout=0.1,
+        initial=str(flow_run / "transformer"),
+        time_logit_mean=1.0,
+        time_logit_std=1.2,
+        log_variance=True,
+        channel_weights=True,
+        optimizer="muon",
+        learning_rate=1e-3,
+        warmup_steps=1,
+        weight_decay=0.01,
+        activation_checkpointing=False,
+        compile=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def visual_config(tmp_path_factory: pytest.TempPathFactory) -> train_visual.Config:
+    overrides = (
+        *("steps=4", "log_every=1", "save_every=2", "size=32", "channels=8", "width=16"),
+        *("batch_size=3", "seconds=2.0", "workers=0", "warmup_steps=1", "held_out_clips=18"),
+        *('precision="no"', f"output={tmp_path_factory.mktemp('visual') / 'run'}"),
+    )
+    return load_config(train_visual.Config, CONFIGS / "visual_tiny.yaml", overrides)

@@ -1,6 +1,5 @@
 """From scenes and videos to a flow that sees, at toy size: encoding, batches, training, resuming."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,89 +7,25 @@ import pytest
 import torch
 
 from tests.toys import make_transformer, randomise
-from tests.training.toy_recipes import Killed, flow_config, killed_after_saving, same, weights
-from tests.videos import steady_times, write_video
+from tests.training.toy_recipes import Killed, killed_after_saving, same, weights
 from training import encode_video, train_video_flow
-from woosh.config import load_config, replace_fields
+from woosh.config import replace_fields
 from woosh.latents import load_latents
 from woosh.transformer import WooshTransformer
 from woosh.video_training import seen_crop, with_video, without_some
-from woosh.visual import VisualEncoder
 from woosh.windows import video_tokens
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture(scope="module")
-def watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("watcher")
-    torch.manual_seed(0)
-    VisualEncoder(size=32, channels=8, width=16).save_pretrained(folder)
-    return folder
+def trained(video_flow_config: train_video_flow.Config) -> Path:
+    train_video_flow.main(video_flow_config)
+    return Path(video_flow_config.run.output)
 
 
-@pytest.fixture(scope="module")
-def videos_config(
-    magnitude_run: Path, latents_run: Path, watcher: Path, tmp_path_factory: pytest.TempPathFactory
-) -> encode_video.Config:
-    from fractions import Fraction
-
-    folder = tmp_path_factory.mktemp("videos")
-    sound = np.random.default_rng(0).uniform(-0.3, 0.3, (1, 96_000)).astype(np.float32)
-    write_video(folder / "a.mp4", steady_times(Fraction(30), 2), sound=sound)
-    rows = [{"file": "a.mp4", "captions": ["numbers"]}, {"file": "b.mp4", "split": "validation"}]
-    (folder / "videos.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    overrides = (
-        *(f"output={folder / 'latents'}", "scenes=5", "seconds=2.0", "clips_per_shard=2"),
-        *(f"data={folder / 'videos.jsonl'}", f"visual={watcher}", f"common={latents_run}"),
-        f"autoencoder={magnitude_run / 'autoencoder'}",
-    )
-    return load_config(encode_video.Config, CONFIGS / "scenes_tiny.yaml", overrides)
-
-
-@pytest.fixture(scope="module")
-def videos(videos_config: encode_video.Config) -> Path:
-    encode_video.main(videos_config)
-    return Path(videos_config.output)
-
-
-@pytest.fixture(scope="module")
-def config(
-    videos: Path,
-    flow_run: Path,
-    latents_run: Path,
-    text_run: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> train_video_flow.Config:
-    toy = flow_config(latents_run, text_run, tmp_path_factory.mktemp("flow") / "run")
-    return train_video_flow.Config(
-        toy.run,
-        toy.data,
-        str(videos),
-        sound_share=0.5,
-        frame_dropout=0.1,
-        initial=str(flow_run / "transformer"),
-        time_logit_mean=1.0,
-        time_logit_std=1.2,
-        log_variance=True,
-        channel_weights=True,
-        optimizer="muon",
-        learning_rate=1e-3,
-        warmup_steps=1,
-        weight_decay=0.01,
-        activation_checkpointing=False,
-        compile=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(config: train_video_flow.Config) -> Path:
-    train_video_flow.main(config)
-    return Path(config.run.output)
-
-
-def test_clips_are_heard_and_seen(videos: Path, videos_config: encode_video.Config) -> None:
-    clips = load_latents(videos).clips
+def test_clips_are_heard_and_seen(videos_run: Path, videos_config: encode_video.Config) -> None:
+    clips = load_latents(videos_run).clips
     assert [clip.name for clip in clips] == [f"scene-{10_000_000 + n}" for n in range(5)] + [
         "a.mp4"
     ]
@@ -99,13 +34,13 @@ def test_clips_are_heard_and_seen(videos: Path, videos_config: encode_video.Conf
         assert clip.video.shape == (48, 16)
         assert clip.latents.shape[1] == 201
         assert clip.captions
-    before = {path: path.stat().st_mtime_ns for path in videos.glob("*.tar")}
+    before = {path: path.stat().st_mtime_ns for path in videos_run.glob("*.tar")}
     encode_video.main(videos_config)  # goes on where it was: nothing is left to do
-    assert before == {path: path.stat().st_mtime_ns for path in videos.glob("*.tar")}
+    assert before == {path: path.stat().st_mtime_ns for path in videos_run.glob("*.tar")}
 
 
-def test_crops_meet_their_features(videos: Path) -> None:
-    cache = load_latents(videos)
+def test_crops_meet_their_features(videos_run: Path) -> None:
+    cache = load_latents(videos_run)
     clip = cache.clips[0]
     assert clip.video is not None
     for seed in range(5):
@@ -122,8 +57,8 @@ def test_crops_meet_their_features(videos: Path) -> None:
     assert not video[48:].any()
 
 
-def test_batches_mix_clips_and_sounds(config: train_video_flow.Config) -> None:
-    source = train_video_flow.seen_batches(config)
+def test_batches_mix_clips_and_sounds(video_flow_config: train_video_flow.Config) -> None:
+    source = train_video_flow.seen_batches(video_flow_config)
     batches = [source.batch(number) for number in range(30)]
     seen = [bool(batch.video.any()) for batch in batches if batch.video is not None]
     assert len(seen) == 30
@@ -158,11 +93,14 @@ def test_a_video_stream_is_added_and_all_else_stays() -> None:
 
 
 def test_it_trains_and_resumes_exactly(
-    trained: Path, config: train_video_flow.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path,
+    video_flow_config: train_video_flow.Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = WooshTransformer.from_pretrained(trained / "transformer")
     assert model.config.video_channels == 16
-    again = replace_fields(config, output=str(tmp_path / "run"))
+    again = replace_fields(video_flow_config, output=str(tmp_path / "run"))
     with monkeypatch.context() as patch:
         killed_after_saving(patch)
         with pytest.raises(Killed):
@@ -171,8 +109,10 @@ def test_it_trains_and_resumes_exactly(
     assert same(weights(trained / "transformer"), weights(tmp_path / "run" / "transformer"))
 
 
-def test_other_features_are_refused(trained: Path, config: train_video_flow.Config) -> None:
-    other = replace_fields(config, initial=str(trained / "transformer"))
+def test_other_features_are_refused(
+    trained: Path, video_flow_config: train_video_flow.Config
+) -> None:
+    other = replace_fields(video_flow_config, initial=str(trained / "transformer"))
     assert train_video_flow.build_model(other, 16).config.video_channels == 16
     with pytest.raises(ValueError, match="takes 16 video features, the clips have 8"):
         train_video_flow.build_model(other, 8)

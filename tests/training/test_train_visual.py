@@ -12,28 +12,15 @@ import torch
 
 from tests.training.toy_recipes import Killed, killed_after_saving, same, weights
 from training import train_visual as recipe
-from woosh.config import load_config, replace_fields
+from woosh.config import replace_fields
 from woosh.scenes import FAMILIES, FRAME_RATE
 from woosh.visual import VisualEncoder
 
-CONFIG = Path(__file__).parents[2] / "configs" / "visual_tiny.yaml"
-TOY = (
-    *("steps=4", "log_every=1", "save_every=2", "size=32", "channels=8", "width=16"),
-    *("batch_size=3", "seconds=2.0", "workers=0", "warmup_steps=1", "held_out_clips=18"),
-    'precision="no"',
-)
-
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> recipe.Config:
-    output = tmp_path_factory.mktemp("visual") / "run"
-    return load_config(recipe.Config, CONFIG, [*TOY, f"output={output}"])
-
-
-@pytest.fixture(scope="module")
-def trained(config: recipe.Config) -> Path:
-    recipe.main(config)
-    return Path(config.run.output)
+def trained(visual_config: recipe.Config) -> Path:
+    recipe.main(visual_config)
+    return Path(visual_config.run.output)
 
 
 def test_it_writes_a_network_a_log_and_scores(trained: Path) -> None:
@@ -50,9 +37,9 @@ def test_it_writes_a_network_a_log_and_scores(trained: Path) -> None:
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    trained: Path, config: recipe.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, visual_config: recipe.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = replace_fields(config, output=str(tmp_path / "run"))
+    again = replace_fields(visual_config, output=str(tmp_path / "run"))
     with monkeypatch.context() as patch:
         killed_after_saving(patch)
         with pytest.raises(Killed):
@@ -62,9 +49,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 
 
 def test_a_run_whose_every_process_is_asked_to_end_saves_first(
-    config: recipe.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    visual_config: recipe.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = replace_fields(config, output=str(tmp_path / "run"), workers=1, steps=40, save_every=40)
+    again = replace_fields(
+        visual_config, output=str(tmp_path / "run"), workers=1, steps=40, save_every=40
+    )
     step, calls = recipe.training_step, []
 
     def asked_to_end(*arguments: Any) -> Any:
@@ -87,8 +76,8 @@ def test_a_run_whose_every_process_is_asked_to_end_saves_first(
     assert [json.loads(row)["step"] for row in rows] == list(range(1, 41))
 
 
-def test_records_say_what_the_clips_do(config: recipe.Config) -> None:
-    clips = [recipe.scene(seed, config) for seed in range(8)]
+def test_records_say_what_the_clips_do(visual_config: recipe.Config) -> None:
+    clips = [recipe.scene(seed, visual_config) for seed in range(8)]
     batch = recipe.make_batch(clips)
     assert batch.frames.shape == (8, 48, 3, 32, 32)
     for row, clip in enumerate(clips):
@@ -100,10 +89,10 @@ def test_records_say_what_the_clips_do(config: recipe.Config) -> None:
         assert found.tolist() == pytest.approx(list(clip.events), abs=1e-4)
 
 
-def test_it_learns_the_clips_that_it_sees(config: recipe.Config) -> None:
+def test_it_learns_the_clips_that_it_sees(visual_config: recipe.Config) -> None:
     torch.manual_seed(0)
     model = VisualEncoder(32, 8, 16, len(FAMILIES))
-    batch = recipe.make_batch([recipe.scene(seed, config) for seed in range(6)])
+    batch = recipe.make_batch([recipe.scene(seed, visual_config) for seed in range(6)])
     optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
     losses = []
     for _ in range(60):

@@ -25,7 +25,7 @@ from tests.training.toy_recipes import (
     text_encoder_config,
     weights,
 )
-from training import encode_latents
+from training import encode_latents, encode_video, train_video_flow, train_visual
 from woosh.config import load_config, plain_values, replace_fields
 from woosh.latents import load_latents
 
@@ -180,3 +180,29 @@ def test_the_distillation(
     config = distill_config(latents_run, text_run, flow_run, tmp_path)
     runs = killed_and_resumed("distill_flow", config, tmp_path)
     assert same(*(weights(run / "transformer") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_network_that_watches(visual_config: train_visual.Config, tmp_path: Path) -> None:
+    config = replace_fields(visual_config, batch_size=1, seconds=1.0, held_out_clips=9)
+    runs = killed_and_resumed("train_visual", config, tmp_path)
+    assert same(*(weights(run / "visual") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_flow_that_sees(video_flow_config: train_video_flow.Config, tmp_path: Path) -> None:
+    runs = killed_and_resumed("train_video_flow", video_flow_config, tmp_path)
+    assert same(*(weights(run / "transformer") for run in runs))
+
+
+@pytest.mark.slow
+def test_clips_with_pictures_are_encoded_by_all_processes(
+    videos_config: encode_video.Config, videos_run: Path, tmp_path: Path
+) -> None:
+    launch("encode_video", replace_fields(videos_config, output=str(tmp_path / "videos")))
+    alone, shared = load_latents(videos_run).clips, load_latents(tmp_path / "videos").clips
+    assert [clip.name for clip in shared] == [clip.name for clip in alone]
+    for ours, theirs in zip(shared, alone, strict=True):
+        torch.testing.assert_close(ours.latents, theirs.latents, rtol=1e-2, atol=1e-2)
+        assert ours.video is not None and theirs.video is not None
+        torch.testing.assert_close(ours.video, theirs.video, rtol=1e-2, atol=1e-2)
