@@ -50,4 +50,5 @@ if __name__ == "__main__":
         assert torch.equal(value, found[name])
     distributed.barrier()
     distributed.destroy_process_group()
-    os._exit(0)  # once in ten times, a thread of the process group aborts an interpreter that takes its leave
+    # Once in ten times, a thread of the process group aborts an interpreter that takes its leave.
+    os._exit(0)
