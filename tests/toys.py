@@ -12,8 +12,10 @@ from woosh.clap import ClapHead, WooshClap
 from woosh.log_mel import LogMel
 from woosh.mobilenet import MobileNet
 from woosh.pipeline import WooshPipeline
+from woosh.synchformer import Synchformer
 from woosh.text import WooshTextEncoder
 from woosh.transformer import WooshTransformer
+from woosh.visual import VisualEncoder
 
 TOKENS = 12
 TEXT_WIDTH = 16
@@ -110,7 +112,10 @@ def randomise(module: nn.Module, seed: int, gain: float = 1.0) -> nn.Module:
 
 
 def make_pipeline(
-    flow_map: bool = False, max_frames: int = 501, gain: float = 1.0
+    flow_map: bool = False,
+    max_frames: int = 501,
+    gain: float = 1.0,
+    video_channels: int | None = None,
 ) -> WooshPipeline:
     """A text-to-audio pipeline; the same weights at every call.
 
@@ -118,11 +123,14 @@ def make_pipeline(
         flow_map: a few-step model.
         max_frames: half of the longest length in latent frames.
         gain: scale of the autoencoder's weights; large ones make audio that would clip.
+        video_channels: of the features of a video that it takes.
     """
     tokenizer = make_tokenizer()
     pipeline = WooshPipeline(
         autoencoder=randomise(make_autoencoder(), 1, gain),
-        transformer=randomise(make_transformer(flow_map, max_frames), 2),
+        transformer=randomise(
+            make_transformer(flow_map, max_frames, video_channels=video_channels), 2
+        ),
         text_encoder=randomise(make_text_encoder(len(tokenizer)), 3),
         tokenizer=tokenizer,
         default_steps=None if flow_map else 3,
@@ -135,6 +143,23 @@ def save_pipeline(folder: Path, flow_map: bool = False, max_frames: int = 501) -
     """Save a toy pipeline with a model card and return its folder."""
     make_pipeline(flow_map, max_frames).save_pretrained(folder)
     (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# A toy\n")
+    return folder
+
+
+def make_visual() -> VisualEncoder:
+    """It watches pictures of 32 pixels and gives 8 features of each."""
+    return VisualEncoder(size=32, channels=8, width=8)
+
+
+def make_synchformer(width: int) -> Synchformer:
+    """It watches pictures of 32 pixels; the same weights at every call."""
+    return randomise(Synchformer(width=width, depth=1, heads=2, image_size=32), 9)  # type: ignore[return-value]
+
+
+def save_seeing_pipeline(folder: Path, flow_map: bool = False) -> Path:
+    """Save a toy pipeline that takes videos, with the network that watches them, and return its folder."""
+    make_pipeline(flow_map, max_frames=100, video_channels=8).save_pretrained(folder)
+    randomise(make_visual(), 4).save_pretrained(folder / "visual")
     return folder
 
 

@@ -9,15 +9,12 @@ the folder of records, which is no part of the wheel.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from woosh.catalogue import SHARED, describe_model, find_model
+from woosh.catalogue import describe_model, find_model
 from woosh.config import load_config
-from woosh.packaging import copy_records, half, size_of
-from woosh.transformer import WooshTransformer
+from woosh.packaging import copy_records, size_of, write_sharing
 
 
 @dataclass(frozen=True)
@@ -54,24 +51,17 @@ def model_card(config: Config, parameters: int, licence: str) -> str:
 
 def main(config: Config) -> None:
     """Write the folder anew."""
-    teacher = find_model(config.parts_of)
-    licence = describe_model(teacher).licence
-    transformer = WooshTransformer.from_pretrained(Path(config.transformer) / "transformer")
-    parameters = sum(value.numel() for value in transformer.parameters())
+    licence = describe_model(find_model(config.parts_of)).licence
     output = Path(config.output)
-    if output.exists():
-        shutil.rmtree(output)
-    half(transformer).save_pretrained(output / "transformer")
-    index = json.loads((teacher / "model_index.json").read_text())
-    index |= {
-        SHARED: config.parts_of,
+    sampling = {
         "default_steps": config.default_steps,
         "default_guidance_scale": config.default_guidance_scale,
         "guidance_start": 1.0,
         "guidance_range": list(config.guidance_range),
         "renoise_scale": config.renoise_scale,
     }
-    (output / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    transformer = Path(config.transformer) / "transformer"
+    parameters = write_sharing(output, transformer, config.parts_of, sampling)
     (output / "README.md").write_text(model_card(config, parameters, licence))
     size = size_of(output, config.size_limit)
     for number, run in enumerate(config.stages, start=1):

@@ -169,7 +169,7 @@ def _write_part(
     ) as file:
         # Before the samples: Ogg and FLAC store their tags in front of them.
         file.comment = comment
-        if "prompt" in metadata:
+        if metadata.get("prompt"):  # libsndfile refuses an empty title
             file.title = str(metadata["prompt"])[:200]
         if "version" in metadata:
             file.software = f"woosh {metadata['version']}"

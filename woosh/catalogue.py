@@ -15,9 +15,11 @@ from typing import Any
 BUILT_IN = Path(__file__).parent / "models"
 DEFAULT_MODEL = "woosh-tiny-fast"
 GUIDED_MODEL = "woosh-tiny"  # takes negative prompts and any solver, which few-step models do not
+DEFAULT_VIDEO_MODEL = "woosh-tiny-video"
 LONGEST_SECONDS = 600.0  # of one call, in windows where a model's own length is shorter
 DEFAULT_ALIGNER = "woosh-tiny-clap"
 PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
+VISUAL = "visual"  # folder of the network that watches, beside the parts of a model that sees
 SHARED = "_parts_of"  # in model_index.json; diffusers passes over names that begin like this
 
 
@@ -30,6 +32,8 @@ class ModelInfo:
     sample_rate: int  # Hz
     longest: float  # seconds that it makes in one piece
     few_step: bool  # a distilled (flow-map) model
+    video_channels: int | None  # of the features of a video that it takes, if it takes any
+    visual: Path | None  # folder of the network that makes these, if it has one
     parts_of: str | None  # the built-in model that holds the parts which its folder has not
     parameters: int
     size: int  # bytes of its own files
@@ -126,12 +130,13 @@ def describe_model(folder: Path) -> ModelInfo:
     parts = part_folders(folder)
     autoencoder = _read_json(parts["autoencoder"] / "config.json")
     transformer = _read_json(parts["transformer"] / "config.json")
-    weights = [path for part in PARTS[:3] for path in _weights(parts[part])]
+    visual = folder / VISUAL if (folder / VISUAL).is_dir() else None
+    holding = [parts[part] for part in PARTS[:3]] + ([visual] if visual else [])
     try:
         longest = longest_seconds(
             transformer["max_frames"], autoencoder["hop_length"], autoencoder["sample_rate"]
         )
-        few_step = bool(transformer["flow_map"])
+        few_step, video_channels = bool(transformer["flow_map"]), transformer.get("video_channels")
     except KeyError as error:
         raise ValueError(f"the configurations in {folder} lack {error}") from error
     return ModelInfo(
@@ -140,8 +145,10 @@ def describe_model(folder: Path) -> ModelInfo:
         sample_rate=autoencoder["sample_rate"],
         longest=longest,
         few_step=few_step,
+        video_channels=video_channels,
+        visual=visual,
         parts_of=index.get(SHARED),
-        parameters=sum(_count_values(path) for path in weights),
+        parameters=sum(_count_values(path) for part in holding for path in _weights(part)),
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
     )

@@ -15,6 +15,7 @@ from woosh import __version__
 from woosh.commands import (
     convert,
     data,
+    dub,
     evaluate,
     generate,
     index,
@@ -24,10 +25,11 @@ from woosh.commands import (
     tag,
 )
 
-COMMANDS = (generate, models, reconstruct, index, search, tag, evaluate, data, convert)
+COMMANDS = (generate, dub, models, reconstruct, index, search, tag, evaluate, data, convert)
 EXAMPLES = """\
 examples:
   woosh generate "a dog barking" -o dog.wav
+  woosh dub clip.mp4 -o with-sound.mp4
   woosh models
   woosh reconstruct recording.wav through-the-autoencoder.wav
   woosh index sounds/
@@ -77,7 +79,7 @@ def build_parser() -> Parser:
     """Build the parser of `woosh` and its commands."""
     parser = Parser(
         prog="woosh",
-        description="Sound effects from text, offline.",
+        description="Sound effects from text and video, offline.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -33,6 +33,7 @@ ENCODERS = {"aac": "aac", "flac": "flac", "opus": "libopus"}
 BIT_RATE = 192_000  # per second, of AAC and Opus
 RATE = 48_000  # Hz, at which every encoder works
 BLOCK = 4_800  # samples
+CEILING = 0.9  # of the samples given to AAC and Opus, which overshoot them
 
 
 def check_output(video: Video, output: Path, codec: str | None = None, mix: bool = False) -> str:
@@ -70,6 +71,8 @@ def check_output(video: Video, output: Path, codec: str | None = None, mix: bool
         )
     if output.exists() and not output.is_file():
         raise OSError(f"{output} exists and is not a file")
+    if output.exists() and output.samefile(video.path):
+        raise ValueError(f"{output} is the video itself, which stays as it is: name another file")
     return codec or sounds[0]
 
 

@@ -1,9 +1,10 @@
-"""Where sounds go: a file that the user named, or free names in a folder, checked before the work."""
+"""Where sounds and videos go: a file that the user named, or free names in a folder, checked before the work."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from woosh import audio
 
 @dataclass(frozen=True)
 class Target:
-    """Where sounds go."""
+    """Where sounds or videos go."""
 
     folder: Path
     file: Path | None  # the very file, if the user named one for a single sound
@@ -34,8 +35,23 @@ class Target:
         return path
 
 
-def plan_output(output: str | None, file_format: str | None, clips: int) -> Target:
-    """Decide where `clips` sounds go and check that they can be written there.
+def plan_output(
+    output: str | None,
+    file_format: str | None,
+    clips: int,
+    stem: str | None = None,
+    default_format: str = "wav",
+    format_of: Callable[[Path], str] = audio.format_of,
+) -> Target:
+    """Decide where `clips` files go and check that they can be written there.
+
+    Args:
+        output: what the user named, if anything.
+        file_format: that the user asked for, if any.
+        clips: how many.
+        stem: of the names in a folder; None names the files after their prompts.
+        default_format: of files in a folder.
+        format_of: the format that a name asks for, or a ValueError.
 
     Raises:
         ValueError: an unknown extension, or one that contradicts `file_format`.
@@ -49,8 +65,8 @@ def plan_output(output: str | None, file_format: str | None, clips: int) -> Targ
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(f"{path} exists and is not a folder")
         check_writable(path if path.exists() else path.parent)
-        return Target(path, None, None, file_format or "wav")
-    named = audio.format_of(path)
+        return Target(path, None, stem, file_format or default_format)
+    named = format_of(path)
     if file_format not in (None, named):
         raise ValueError(f"{path.name} asks for {named} and --format for {file_format}: choose one")
     if path.exists() and not path.is_file():

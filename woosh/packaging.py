@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from woosh.catalogue import SHARED, find_model
 from woosh.datasets import Row
+from woosh.transformer import WooshTransformer
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -58,6 +60,31 @@ def vocabulary(manifest: Path, split: str) -> dict[str, str]:
 def _most_common(counts: Counter[str]) -> str:
     """The text that occurs most often, the shortest of several."""
     return min(counts, key=lambda text: (-counts[text], len(text), text))
+
+
+def write_sharing(
+    output: Path, transformer: Path, parts_of: str, sampling: Mapping[str, Any]
+) -> int:
+    """Write a model folder anew that has a transformer of its own and all other parts of a built-in model.
+
+    Args:
+        output: folder; what is there goes.
+        transformer: folder.
+        parts_of: the built-in model.
+        sampling: what the pipeline's own arguments are, where they differ from that model's.
+
+    Returns:
+        The transformer's parameters.
+    """
+    network = WooshTransformer.from_pretrained(transformer)
+    parameters = sum(value.numel() for value in network.parameters())
+    if output.exists():
+        shutil.rmtree(output)
+    half(network).save_pretrained(output / "transformer")
+    index = json.loads((find_model(parts_of) / "model_index.json").read_text(encoding="utf-8"))
+    index |= {SHARED: parts_of, **sampling}
+    (output / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    return parameters
 
 
 def copy_records(run: Path, name: str, target: Path) -> None:

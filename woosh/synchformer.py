@@ -20,7 +20,6 @@ from torch.nn import functional
 from woosh.passt import FeedForward
 from woosh.weight_files import check_tensors, read_tensors
 
-FRAME_RATE = 24.0  # frames per second that it is given
 SEGMENT, STRIDE = 16, 8  # frames
 PATCH, TUBELET = 16, 2  # pixels, frames
 EPSILON = 1e-6

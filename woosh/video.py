@@ -13,13 +13,14 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WATCHED_RATE = 24.0  # pictures per second at which networks watch
 ROUNDING = 1e-3  # seconds by which a container may round a time stamp
 READERS = ("auto", "decord", "pyav")
 FITS = ("squash", "crop")
@@ -122,6 +123,8 @@ def read_frames(
     Raises:
         ValueError: an argument out of range, or a file that turns out damaged.
     """
+    import torch
+
     if fit not in FITS or reader not in READERS:
         raise ValueError(f"fit is {fit!r}, of {FITS}; reader is {reader!r}, of {READERS}")
     if not (math.isfinite(rate) and rate > 0) or size < 1 or window < 1:
@@ -165,6 +168,9 @@ def pictures_at(video: Video, rate: float, start: float, seconds: float | None) 
 
 def fitted(picture: np.ndarray, size: int, fit: str) -> Tensor:
     """A picture (H, W, 3) -> (3, size, size), both of 8 bits, bicubic."""
+    import torch
+    from torch.nn import functional
+
     height, width = picture.shape[:2]
     scale = size / min(height, width)
     shape = (size, size)
@@ -253,12 +259,8 @@ def upright(frame: Any) -> np.ndarray:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """A PyAV container; whatever is wrong with the file while it is read becomes a ValueError."""
-    try:
-        import av
-    except ImportError as error:
-        raise ModuleNotFoundError(
-            "video needs PyAV: pip install 'woosh-sfx[video]', in a clone '.[video]'"
-        ) from error
+    import av
+
     try:
         with av.open(str(path)) as container:
             yield container

@@ -16,7 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-FRAME_RATE = 24.0  # frames per second that it is given
+from woosh.video import WATCHED_RATE
+
 GROUPS = 8  # of channels that are normalised together
 DILATIONS = (1, 2, 4, 1)  # frames between a temporal filter's taps
 CONTEXT = 1 + 2 * sum(DILATIONS)  # frames on either side that a frame's features depend on
@@ -191,4 +192,4 @@ def event_times(seen: Happenings, clip: int, least: float = 0.5) -> list[float]:
     chance = seen.event[clip].sigmoid()
     around = functional.max_pool1d(chance[None, None], 5, 1, 2)[0, 0]
     frames = ((chance == around) & (chance > least)).nonzero().flatten()
-    return ((frames + seen.offset[clip][frames]) / FRAME_RATE).tolist()
+    return ((frames + seen.offset[clip][frames]) / WATCHED_RATE).tolist()

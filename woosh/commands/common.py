@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, the model options, devices, progress and quiet loading."""
+"""What the commands share: how one is added, options of generation, devices, levels, progress and quiet loading."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from woosh import catalogue
+from woosh import audio, catalogue
+from woosh.arguments import count_up_to, number
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from woosh.sampling import Sampler
@@ -39,15 +41,92 @@ def add_command(
     return parser
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
+def add_model_options(
+    parser: argparse.ArgumentParser, default: str = catalogue.DEFAULT_MODEL
+) -> None:
     """Add --model for a generator, and --device."""
     parser.add_argument(
         "--model",
-        default=catalogue.DEFAULT_MODEL,
+        default=default,
         metavar="NAME|DIR",
-        help=f"a built-in model or a model folder (default {catalogue.DEFAULT_MODEL})",
+        help=f"a built-in model or a model folder (default {default})",
     )
     add_device_option(parser)
+
+
+def add_solver_options(parser: argparse.ArgumentParser) -> None:
+    """Add --steps and --guidance."""
+    parser.add_argument(
+        "--steps",
+        type=count_up_to(1000),
+        metavar="N",
+        help="steps of the solver (default: the model's)",
+    )
+    parser.add_argument(
+        "--guidance",
+        type=number(0),
+        metavar="G",
+        help="how closely to follow what is asked for, 1 = no guidance (default: the model's)",
+    )
+
+
+def add_precision_option(parser: argparse.ArgumentParser) -> None:
+    """Add --dtype."""
+    parser.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="auto",
+        help="precision of the text encoder and the transformer; the autoencoder always runs in "
+        "float32 (default auto: bfloat16 on cuda, else float32)",
+    )
+
+
+def add_loudness_option(parser: argparse.ArgumentParser) -> None:
+    """Add --loudness."""
+    parser.add_argument(
+        "--loudness",
+        type=number(-70, 0),
+        metavar="LUFS",
+        help="integrated loudness to reach, from -70 to 0; peaks are never clipped",
+    )
+
+
+def clean_text(text: str, name: str) -> str:
+    """Return a prompt in one line.
+
+    Raises:
+        ValueError: it is empty or not valid text.
+    """
+    words = " ".join(text.split())
+    if not words:
+        raise ValueError(f'the {name} is empty: say what to hear, such as "a dog barking"')
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in words):
+        raise ValueError(f"the {name} is not valid UTF-8 text")
+    return words
+
+
+def refuse_few_step_wishes(info: catalogue.ModelInfo, negative: str | None) -> None:
+    """Raise ValueError for a negative prompt that a few-step model does not take."""
+    if info.few_step and negative is not None:
+        raise ValueError(
+            f"{info.name} is a few-step model and takes no negative prompt: leave out --negative, or take "
+            f"--model {info.parts_of or catalogue.GUIDED_MODEL}"
+        )
+
+
+def levelled(
+    sound: np.ndarray, loudness: float | None, ceiling: float, info: catalogue.ModelInfo
+) -> np.ndarray:
+    """Bring (1, S) audio to the loudness asked for in LUFS, its peaks below the ceiling."""
+    if loudness is None:
+        return audio.peak_guard(sound, ceiling)
+    result = audio.normalise_loudness(sound, loudness, info.sample_rate, ceiling)
+    if not result.reached:
+        print(
+            f"woosh: note: {loudness:g} LUFS would clip this sound; it has {result.loudness:.1f} LUFS",
+            file=sys.stderr,
+        )
+    return result.audio
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:

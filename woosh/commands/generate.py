@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 
 from woosh import __version__, audio, catalogue
 from woosh.arguments import MAX_CLIPS, count_up_to, number, seed_number
-from woosh.commands.common import Commands, add_command, add_model_options, load_model
+from woosh.commands.common import (
+    Commands,
+    add_command,
+    add_loudness_option,
+    add_model_options,
+    add_precision_option,
+    add_solver_options,
+    clean_text,
+    levelled,
+    load_model,
+    refuse_few_step_wishes,
+)
 from woosh.outputs import plan_output
 
 if TYPE_CHECKING:
@@ -57,18 +68,7 @@ def add_to(commands: Commands) -> None:
         metavar="S",
         help="length (default 5), up to 600",
     )
-    add(
-        "--steps",
-        type=count_up_to(1000),
-        metavar="N",
-        help="steps of the solver (default: the model's)",
-    )
-    add(
-        "--guidance",
-        type=number(0),
-        metavar="G",
-        help="how closely to follow the prompt, 1 = no guidance (default: the model's)",
-    )
+    add_solver_options(parser)
     add("--negative", metavar="TEXT", help="what not to hear (not with few-step models)")
     add("--solver", choices=("euler", "dopri5"), default="euler", help="default euler")
     add(
@@ -86,12 +86,7 @@ def add_to(commands: Commands) -> None:
         help="sounds for each prompt, with seeds N, N + 1, ... (default 1)",
     )
     add("--format", choices=tuple(audio.SUBTYPES), help="file format (default wav)")
-    add(
-        "--loudness",
-        type=number(-70, 0),
-        metavar="LUFS",
-        help="integrated loudness to reach, from -70 to 0; peaks are never clipped",
-    )
+    add_loudness_option(parser)
     add_model_options(parser)
     parser.set_defaults(model=None)
     add(
@@ -103,13 +98,7 @@ def add_to(commands: Commands) -> None:
         help="what training/finetune_lora.py wrote, and how much of it (default 1); several add up. Without "
         "--model, the model is the one that the first was trained beside",
     )
-    add(
-        "--dtype",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        default="auto",
-        help="precision of the text encoder and the transformer; the autoencoder always runs in "
-        "float32 (default auto: bfloat16 on cuda, else float32)",
-    )
+    add_precision_option(parser)
 
 
 def lora_choice(text: str) -> tuple[str, float]:
@@ -124,25 +113,11 @@ def lora_choice(text: str) -> tuple[str, float]:
     return (file if colon else text), value
 
 
-def _clean_text(text: str, name: str) -> str:
-    """Return a prompt in one line.
-
-    Raises:
-        ValueError: it is empty or not valid text.
-    """
-    words = " ".join(text.split())
-    if not words:
-        raise ValueError(f'the {name} is empty: say what to hear, such as "a dog barking"')
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in words):
-        raise ValueError(f"the {name} is not valid UTF-8 text")
-    return words
-
-
 def run(arguments: argparse.Namespace) -> None:
     """`woosh generate`: check, load, then generate and write clip by clip."""
-    prompts = [_clean_text(text, "prompt") for text in arguments.prompts]
+    prompts = [clean_text(text, "prompt") for text in arguments.prompts]
     negative = (
-        None if arguments.negative is None else _clean_text(arguments.negative, "negative prompt")
+        None if arguments.negative is None else clean_text(arguments.negative, "negative prompt")
     )
     clips = len(prompts) * arguments.count
     if clips > MAX_CLIPS:
@@ -174,7 +149,7 @@ def run(arguments: argparse.Namespace) -> None:
         path = target.path(record["prompt"], index, clips)
         audio.write_audio(
             path,
-            _level(sound, arguments.loudness, target.file_format, info),
+            levelled(sound, arguments.loudness, audio.CEILINGS[target.file_format], info),
             info.sample_rate,
             record,
         )
@@ -193,11 +168,7 @@ def _check_request(
         )
     if round(arguments.seconds * info.sample_rate) < 1:
         raise ValueError(f"--seconds {arguments.seconds:g} is shorter than one sample")
-    if info.few_step and negative is not None:
-        raise ValueError(
-            f"{info.name} is a few-step model and takes no negative prompt: leave out --negative, or take "
-            f"--model {info.parts_of or catalogue.GUIDED_MODEL}"
-        )
+    refuse_few_step_wishes(info, negative)
     if info.few_step and arguments.solver != "euler":
         raise ValueError(
             f"{info.name} is a few-step model with its own solver: leave out --solver, or take "
@@ -249,19 +220,3 @@ def _generate_one(
         solver=arguments.solver,
     )
     return sound[0].cpu().numpy()
-
-
-def _level(
-    sound: np.ndarray, target: float | None, file_format: str, info: catalogue.ModelInfo
-) -> np.ndarray:
-    """Bring (1, S) audio to the loudness asked for, below the ceiling of its file format."""
-    ceiling = audio.CEILINGS[file_format]
-    if target is None:
-        return audio.peak_guard(sound, ceiling)
-    levelled = audio.normalise_loudness(sound, target, info.sample_rate, ceiling)
-    if not levelled.reached:
-        print(
-            f"woosh: note: {target:g} LUFS would clip this sound; it has {levelled.loudness:.1f} LUFS",
-            file=sys.stderr,
-        )
-    return levelled.audio

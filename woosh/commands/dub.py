@@ -1,0 +1,295 @@
+"""`woosh dub`: a soundtrack that follows the picture of a video."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from woosh import __version__, audio, catalogue
+from woosh.arguments import MAX_CLIPS, count_up_to, number, seed_number
+from woosh.commands.common import (
+    Commands,
+    add_command,
+    add_loudness_option,
+    add_model_options,
+    add_precision_option,
+    add_solver_options,
+    choose_device,
+    clean_text,
+    levelled,
+    load_model,
+    progress_on_terminals,
+    refuse_few_step_wishes,
+)
+from woosh.muxing import CEILING, ENCODERS, SOUND_CODECS, check_output, write_soundtrack
+from woosh.outputs import Target, plan_output
+from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from woosh.sampling import Sampler
+
+EXAMPLES = """\
+examples:
+  woosh dub clip.mp4                                 writes clip-dubbed.mp4
+  woosh dub clip.mp4 -o with-sound.mp4 --prompt "footsteps on gravel" --seed 7
+  woosh dub clip.mov -n 4 -o takes/                  four takes, numbered
+  woosh dub clip.mp4 --mix -6 -o mixed.mp4           under it, the clip's own sound stays
+  woosh dub film.mkv --start 61.5 --seconds 8 -o scene.mkv --codec flac
+  woosh dub clip.mp4 -o sound.wav                    the sound alone
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to `woosh`."""
+    parser = add_command(
+        commands,
+        "dub",
+        run,
+        brief="make the sound of a video",
+        description="Make a sound that follows the picture of a video. The picture is copied as it is.",
+        examples=EXAMPLES,
+    )
+    add = parser.add_argument
+    add("video", type=Path, metavar="VIDEO", help="a video file, silent or not")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE|DIR",
+        help=f"a video ({', '.join(SOUND_CODECS)}), a sound ({', '.join('.' + name for name in audio.SUBTYPES)}) "
+        "for the sound alone, or a folder; default: this folder, VIDEO-dubbed. A file that you name is overwritten; "
+        "names made here never overwrite anything",
+    )
+    add("--prompt", metavar="TEXT", help="what to hear (default: what the picture says)")
+    add("--negative", metavar="TEXT", help="what not to hear (not with few-step models)")
+    add(
+        "--mix",
+        type=number(-60, 24),
+        metavar="DB",
+        help="keep the video's own sound and add the new one with this gain, from -60 to 24 "
+        "(default: replace it)",
+    )
+    add(
+        "--start",
+        type=number(0),
+        default=0.0,
+        metavar="S",
+        help="where in the video the sound begins (default 0)",
+    )
+    add(
+        "--seconds",
+        type=number(0, open_low=True),
+        metavar="S",
+        help="how much of it gets a sound (default: to its end), up to 600",
+    )
+    add(
+        "--seed",
+        type=seed_number,
+        metavar="N",
+        help="number that decides the noise (default: random)",
+    )
+    add(
+        "-n",
+        "--count",
+        type=count_up_to(MAX_CLIPS),
+        default=1,
+        metavar="COUNT",
+        help="takes, with seeds N, N + 1, ... (default 1)",
+    )
+    add(
+        "--codec",
+        choices=tuple(ENCODERS),
+        help="of the sound in the video (default: aac, in .webm opus)",
+    )
+    add_solver_options(parser)
+    add(
+        "--video-guidance",
+        type=number(0),
+        metavar="G",
+        help="how closely to follow the picture; --guidance is then of the words alone "
+        "(default: --guidance is of both; not with few-step models)",
+    )
+    add_loudness_option(parser)
+    add_model_options(parser, catalogue.DEFAULT_VIDEO_MODEL)
+    add(
+        "--watcher",
+        metavar="FILE|DIR",
+        help="what sees the video: Synchformer's published weights for released models (default: "
+        "the network in the model's folder)",
+    )
+    add_precision_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`woosh dub`: check, watch, then generate and write take by take."""
+    prompt = "" if arguments.prompt is None else clean_text(arguments.prompt, "prompt")
+    negative = (
+        None if arguments.negative is None else clean_text(arguments.negative, "negative prompt")
+    )
+    info = catalogue.describe_model(catalogue.find_model(arguments.model))
+    watcher = _check_model(arguments, negative, info)
+    video = open_video(arguments.video)
+    seconds = _check_times(video, arguments)
+    target = _plan(video, arguments)
+    seed = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
+    records = [
+        {
+            "video": video.path.name,
+            "start": arguments.start,
+            "prompt": prompt,
+            **({} if negative is None else {"negative_prompt": negative}),
+            "seed": seed + index,
+            "model": info.name,
+            "version": __version__,
+        }
+        for index in range(arguments.count)
+    ]
+    for record in records:
+        audio.encode_metadata(record)
+
+    features = _watch(watcher, info, video, arguments, seconds)
+    sampler = load_model(info, arguments.device, arguments.dtype)
+    target.folder.mkdir(exist_ok=True)
+    for index, record in enumerate(records):
+        sound = _sound(sampler, features, prompt, negative, seconds, record["seed"], arguments)
+        path = target.path(prompt, index, arguments.count)
+        _write(path, sound, video, arguments, info, record)
+        print(f"{path}  {seconds:.2f} s  seed {record['seed']}", flush=True)
+
+
+def _check_model(
+    arguments: argparse.Namespace, negative: str | None, info: catalogue.ModelInfo
+) -> str | Path:
+    """Where the network that watches lies; ValueError for a wish that this model cannot fulfil."""
+    if info.video_channels is None:
+        raise ValueError(
+            f"{info.name} makes sound from words alone: take --model {catalogue.DEFAULT_VIDEO_MODEL}"
+        )
+    refuse_few_step_wishes(info, negative)
+    if info.few_step and arguments.video_guidance is not None:
+        raise ValueError(
+            f"{info.name} is a few-step model with one guidance: leave out --video-guidance"
+        )
+    watcher = arguments.watcher or info.visual
+    if watcher is None:
+        raise ValueError(
+            f"{info.name} has no network that watches in its folder: name Synchformer's published "
+            "weights with --watcher"
+        )
+    return watcher
+
+
+def _check_times(video: Video, arguments: argparse.Namespace) -> float:
+    """How many seconds get a sound."""
+    pictures_at(video, WATCHED_RATE, arguments.start, arguments.seconds)
+    seconds = video.seconds - arguments.start
+    if arguments.seconds is not None:
+        seconds = min(seconds, arguments.seconds)
+    if seconds > catalogue.LONGEST_SECONDS:
+        raise ValueError(
+            f"{seconds:.0f} s are too long: up to {catalogue.LONGEST_SECONDS:g} s are made at a time, "
+            "name a part with --start and --seconds"
+        )
+    return seconds
+
+
+def _plan(video: Video, arguments: argparse.Namespace) -> Target:
+    """Where the takes go, which must be able to hold the picture and the sound."""
+    container = video.path.suffix.lower()
+    target = plan_output(
+        arguments.output,
+        None,
+        arguments.count,
+        f"{video.path.stem}-dubbed",
+        container.removeprefix(".") if container in SOUND_CODECS else "mkv",
+        _format_of,
+    )
+    if target.file_format in audio.SUBTYPES:
+        if arguments.mix is not None or arguments.codec is not None:
+            raise ValueError(
+                f".{target.file_format} holds the new sound alone: leave out --mix and --codec"
+            )
+    else:
+        example = target.file or target.folder / f"{target.stem}.{target.file_format}"
+        check_output(video, example, arguments.codec, arguments.mix is not None)
+    return target
+
+
+def _format_of(path: Path) -> str:
+    extension = path.suffix.lower().removeprefix(".")
+    if f".{extension}" not in SOUND_CODECS and extension not in audio.SUBTYPES:
+        known = ", ".join([*SOUND_CODECS, *(f".{name}" for name in audio.SUBTYPES)])
+        raise ValueError(f"cannot write {path.name!r}: its extension must be one of {known}")
+    return extension
+
+
+def _watch(
+    place: str | Path,
+    info: catalogue.ModelInfo,
+    video: Video,
+    arguments: argparse.Namespace,
+    seconds: float,
+) -> Tensor:
+    """Features (K, V) of the part that gets a sound."""
+    device = choose_device(arguments.device)
+    from woosh.watching import load_watcher, watch_video
+
+    watcher = load_watcher(place, device, info.video_channels)
+    progress = partial(progress_on_terminals, title="watching")
+    return watch_video(watcher, video, arguments.start, seconds, progress)
+
+
+def _sound(
+    sampler: Sampler,
+    features: Tensor,
+    prompt: str,
+    negative: str | None,
+    seconds: float,
+    seed: int,
+    arguments: argparse.Namespace,
+) -> np.ndarray:
+    import torch
+
+    sound = sampler(
+        prompt,
+        negative_prompt=negative,
+        seconds=seconds,
+        num_inference_steps=arguments.steps,
+        guidance_scale=arguments.guidance,
+        generator=torch.Generator().manual_seed(seed),
+        video=features,
+        video_guidance_scale=arguments.video_guidance,
+    )
+    return sound[0].cpu().numpy()
+
+
+def _write(
+    path: Path,
+    sound: np.ndarray,
+    video: Video,
+    arguments: argparse.Namespace,
+    info: catalogue.ModelInfo,
+    record: dict[str, Any],
+) -> None:
+    """The video with its sound, or the sound alone."""
+    extension = path.suffix.lower().removeprefix(".")
+    ceiling = audio.CEILINGS.get(extension, CEILING)
+    sound = levelled(sound, arguments.loudness, ceiling, info)
+    if extension in audio.SUBTYPES:
+        audio.write_audio(path, sound, info.sample_rate, record)
+        return
+    write_soundtrack(
+        video,
+        sound,
+        info.sample_rate,
+        path,
+        codec=arguments.codec,
+        start=arguments.start,
+        mix_decibels=arguments.mix,
+        metadata=record,
+    )
