@@ -51,12 +51,13 @@ def files(folder: Path) -> list[str]:
 
 
 def sound_of(path: str | Path) -> np.ndarray:
-    """Samples (C, S) of a video's sound at 48 kHz."""
+    """Samples (C, S) of a video's sound."""
     import av
 
+    planar = av.AudioResampler(format="fltp")
     with av.open(str(path)) as container:
-        parts = [frame.to_ndarray() for frame in container.decode(audio=0)]
-    return np.concatenate(parts, axis=1)
+        frames = [part for frame in container.decode(audio=0) for part in planar.resample(frame)]
+    return np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
 
 
 def comment_of(path: str | Path) -> str:
@@ -91,14 +92,14 @@ def test_a_silent_clip_gets_a_sound(
 def test_the_same_seed_makes_the_same_sound_and_the_picture_matters(
     model: Path, videos: Path, tmp_path: Path
 ) -> None:
-    for name, video in (("a", "silent.mp4"), ("b", "silent.mp4"), ("c", "web.webm")):
-        seed = ("--seed", 3, "--guidance", 2)
-        assert dub(model, videos / video, "-o", f"{name}.wav", *seed) == 0
+    silent = videos / "silent.mp4"
+    for name, start in (("a", 0), ("b", 0), ("c", 1)):
+        part = ("--start", start, "--seconds", 1, "--seed", 3)
+        assert dub(model, silent, "-o", f"{name}.wav", *part) == 0
     a, b, c = (audio.read_audio(tmp_path / f"{name}.wav") for name in "abc")
-    assert a.shape == (1, 96_000)
+    assert a.shape == (1, 48_000)
     assert np.array_equal(a, b)
-    blank = np.abs(a - c[:, : a.shape[1]]).max()
-    assert blank > 1e-4  # other pictures after the codec, other features
+    assert not np.array_equal(a, c)  # same noise, other pictures
     assert audio.read_metadata(tmp_path / "a.wav")["seed"] == 3
 
 
@@ -150,7 +151,7 @@ def test_loudness_solver_and_guidance_options(
     assert capsys.readouterr().err == ""
 
 
-def test_few_step_models(model: Path, few_step_model: Path, videos: Path) -> None:
+def test_few_step_models(few_step_model: Path, videos: Path) -> None:
     assert dub(few_step_model, videos / "silent.mp4", "-o", "fast.mov") == 0
     assert np.abs(sound_of("fast.mov")).max() > 1e-3
 
@@ -213,9 +214,7 @@ def test_bad_input_is_refused_in_one_line(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_video_that_breaks_off_leaves_no_file(
-    model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_video_that_breaks_off_leaves_no_file(model: Path, videos: Path, tmp_path: Path) -> None:
     whole = (videos / "tone.mkv").read_bytes()
     (tmp_path / "torn.mkv").write_bytes(whole[: len(whole) // 2])
     code = dub(model, "torn.mkv", "-o", "out.mkv")
@@ -232,10 +231,16 @@ def test_models_that_hear_words_alone_are_refused(
 
 
 def test_a_seeing_model_without_a_watcher_names_the_remedy(
-    model: Path, few_step_model: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path,
+    few_step_model: Path,
+    videos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lone = tmp_path / "lone"
-    for path in (path for path in model.rglob("*") if path.is_file() and "visual" not in path.parts):
+    for path in (
+        path for path in model.rglob("*") if path.is_file() and "visual" not in path.parts
+    ):
         place = lone / path.relative_to(model)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(path.read_bytes())

@@ -43,18 +43,21 @@ def onset_strength(audio: Tensor, sample_rate: int) -> Tensor:
     return rise[(2 * n_fft) // hop_length - 2 :]
 
 
-def onset_times(audio: Tensor, sample_rate: int) -> Tensor:
+def onset_times(
+    audio: Tensor, sample_rate: int, least_gap: float = REFRACTORY_SECONDS
+) -> Tensor:
     """Times in seconds (K,) at which something begins, ascending.
 
     A peak of the onset strength counts if it reaches a fifth of the clip's largest one and 1 dB,
-    and is the largest within 50 ms.
+    and is the largest within `least_gap`.
 
     Args:
         audio: One clip (S,).
         sample_rate: In Hz.
+        least_gap: Seconds between two onsets.
     """
     strength = onset_strength(audio, sample_rate)
-    reach = round(REFRACTORY_SECONDS / HOP_SECONDS)
+    reach = round(least_gap / HOP_SECONDS)
     largest = functional.max_pool1d(strength[None, None], 2 * reach + 1, 1, reach)[0, 0]
     least = max(LEAST_RISE * float(strength.amax()), LEAST_RISE_DECIBELS)
     frames = ((strength == largest) & (strength >= least)).nonzero().flatten()

@@ -12,6 +12,7 @@ from torch import Tensor
 from woosh.metrics.onsets import matched_pairs, onset_times
 
 TOLERANCES = (0.02, 0.05, 0.1)  # seconds
+LEAST_GAP = 0.15  # seconds between events; what follows sooner belongs to one, as the toe to the heel
 LOUDNESS_FLOOR = -60.0  # decibels below a clip's loudest moment
 SMOOTHING_SECONDS = 0.25
 
@@ -93,9 +94,9 @@ def chance_alignment(
 
 
 def onsets_of(audio: Tensor, sample_rate: int) -> list[float]:
-    """Onsets of a clip (C, S) or (S,), in seconds."""
+    """Onsets of a clip's events (C, S) or (S,), in seconds."""
     mono = audio.mean(dim=0) if audio.ndim == 2 else audio
-    return onset_times(mono, sample_rate).tolist()
+    return onset_times(mono, sample_rate, LEAST_GAP).tolist()
 
 
 def loudness_course(audio: Tensor, sample_rate: int, rate: float, count: int) -> np.ndarray:

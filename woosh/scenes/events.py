@@ -34,6 +34,7 @@ from woosh.scenes.camera import (
 from woosh.scenes.scene import Scene, happenings
 
 SHORTEST_GAP = 0.35  # seconds between events
+SPARKS = 400  # of a rocket that crackles
 FLOORS = {
     "wood": "a wooden floor",
     "concrete": "concrete",
@@ -262,10 +263,10 @@ def bang(rng: Generator, kind: str) -> Signal:
     boom = modes(np.array([deep, 1.7 * deep]), np.array([0.5, 0.3]), np.ones(2), 28_800)
     crack = burst(rng, 0.35, 200, 6000, 0.0003)
     pieces = [(0.0, 0.6 * boom), (0.0, crack / np.abs(crack).max())]
-    if kind == "crackling":
-        late = 0.15 + rng.gamma(2.0, 0.15, 40)
+    if kind == "crackling":  # so densely that no spark stands out as an event of its own
+        late = rng.gamma(2.0, 0.15, SPARKS)
         snaps = [burst(rng, 0.012, 1500, 9000, 0.0002) for _ in range(6)]
-        pieces.append((0.0, scatter(rng, 57_600, late, rng.uniform(0.05, 0.2, 40), snaps)))
+        pieces.append((0.0, scatter(rng, 57_600, late, rng.uniform(0.02, 0.06, SPARKS), snaps)))
     return mix(57_600, pieces)
 
 
