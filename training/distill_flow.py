@@ -2,7 +2,8 @@
 
     accelerate launch training/distill_flow.py configs/distill_tiny.yaml [name=value ...]
 
-Reads the latents of training/encode_latents.py and a frozen teacher of training/train_flow.py. The student learns the
+Reads the latents of training/encode_latents.py and a frozen teacher of training/train_flow.py; for a teacher of
+training/train_video_flow.py the clips of training/encode_video.py, too. The student learns the
 teacher's mean velocity between two times under an embedded guidance; with `adversarial_weight`, a discriminator on the
 teacher's features judges where its jumps end. Output folder: transformer/ (the moving average), log.jsonl, config.yaml,
 checkpoints/.
@@ -14,11 +15,13 @@ import argparse
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from woosh.config import check_choice, load_config
+from woosh.data.streaming import StreamedBatches
 from woosh.distillation import (
     OBJECTIVES,
     JumpConfig,
@@ -41,7 +44,8 @@ from woosh.flow_training import (
     load_text,
 )
 from woosh.latent_discriminator import Judge, LatentDiscriminator, judging_step
-from woosh.latents import read_common
+from woosh.latents import LatentBatch, LatentBatches, read_common
+from woosh.text import TextConditioner
 from woosh.training import (
     Objective,
     Run,
@@ -52,6 +56,7 @@ from woosh.training import (
 )
 from woosh.training.listening import ListenConfig, Listener
 from woosh.transformer import WooshTransformer
+from woosh.video_training import SeenBatches, VideoData, seen_batches, without_some
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Config:
 
     run: RunConfig
     data: FlowData
+    video: VideoData
     teacher: str  # folder of a transformer
     student: str | None  # few-step transformer to go on from; null starts from the teacher
     guidance_start: float  # largest time at which the teacher's guidance acts
@@ -85,11 +91,18 @@ class Config:
     listen: ListenConfig
 
 
+class Prompts(NamedTuple):
+    """What the clips of a batch are conditioned on."""
+
+    states: Tensor  # (B, L, W), hidden states of the texts
+    mask: Tensor  # (B, L), of their real tokens
+    video: Tensor | None  # (B, K, V), features for networks that see
+
+
 def training_step(
     student: WooshTransformer,
     latents: Tensor,
-    states: Tensor,
-    mask: Tensor,
+    prompts: Prompts,
     jumps: Jumps,
     weight: Tensor,
     empty: tuple[Tensor, Tensor],
@@ -102,8 +115,7 @@ def training_step(
     Args:
         student: in training.
         latents: (B, C, T).
-        states: hidden states of the texts (B, L, W).
-        mask: of their real tokens (B, L).
+        prompts: of the clips.
         jumps: to learn.
         weight: of the channels (C,).
         empty: hidden states and mask of the empty text, (1, L, W) and (1, L).
@@ -113,9 +125,11 @@ def training_step(
     """
     noise, times, guidance = jumps
     noisy = interpolate(latents, noise, times.time)
-    condition = student.prepare(states, mask)
-    taught = teacher.prepare(states, mask)
-    nothing = teacher.prepare(*(part.expand(len(latents), *part.shape[1:]) for part in empty))
+    condition, taught = student.prepare(*prompts), teacher.prepare(*prompts)
+    unseen = None if prompts.video is None else torch.zeros_like(prompts.video)
+    nothing = teacher.prepare(
+        *(part.expand(len(latents), *part.shape[1:]) for part in empty), unseen
+    )
     velocity = guided_velocity(teacher, taught, nothing, guidance, config.guidance_start)
 
     def mean_velocity(noisy: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
@@ -134,6 +148,30 @@ def training_step(
         "clipped": (miss.abs() > config.residual_limit).float().mean(),
     }
     return loss, reached, scalars
+
+
+def batches_of(
+    config: Config,
+) -> StreamedBatches[LatentBatch] | LatentBatches | SeenBatches:
+    """Clips with pictures among sounds, or sounds alone."""
+    if config.video.videos is None:
+        return latent_batches(config.data, config.run.seed)
+    return seen_batches(config.data, config.video, config.run.seed)
+
+
+def prompts_of(
+    batch: LatentBatch,
+    text: TextConditioner | None,
+    config: Config,
+    number: int,
+    device: torch.device,
+) -> Prompts:
+    """What batch `number` is conditioned on, of which some pictures are hidden."""
+    states, mask = conditions(batch, text, number)
+    video = None
+    if batch.video is not None:
+        video = without_some(batch.video, config.video, config.run.seed, number).to(device)
+    return Prompts(states.to(device), mask.to(device), video)
 
 
 def build_judge(run: Run, config: Config, teacher: WooshTransformer) -> Judge:
@@ -166,7 +204,8 @@ def main(config: Config) -> None:
     run: Run[WooshTransformer] = Run(config.run, config)
 
     # 2. Data
-    source = latent_batches(config.data, config.run.seed)
+    seed = config.run.seed
+    source = batches_of(config)
     common = read_common(Path(config.data.latents))
     weight = common.channel_weight.to(run.device)
     weight = weight if config.channel_weights else torch.ones_like(weight)
@@ -190,23 +229,21 @@ def main(config: Config) -> None:
     judge = build_judge(run, config, teacher) if config.adversarial_weight else None
     listener = None
     if config.run.evaluate_every and run.is_main:
-        listener = Listener(config.listen, text, config.run.seed)
+        listener = Listener(config.listen, text, seed)
     run.start()
 
     # 5. Loop
     for number, batch in run.batches(source, config.data.workers):
         latents = batch.latents.to(run.device)
-        jumps = draw_jumps(latents, config.jumps, config.run.seed, number)
+        jumps = draw_jumps(latents, config.jumps, seed, number)
         fraction = config.difference if run.step < config.difference_steps else None
         with run.gathering(objective, *(() if judge is None else (judge.objective,))):
             with run.accelerator.autocast():
-                states, mask = (part.to(run.device) for part in conditions(batch, text, number))
-                loss, reached, scalars = objective(
-                    latents, states, mask, jumps, weight, empty, fraction
-                )
+                prompts = prompts_of(batch, text, config, number, run.device)
+                loss, reached, scalars = objective(latents, prompts, jumps, weight, empty, fraction)
                 if judge is not None:
                     target = interpolate(latents, jumps.noise, jumps.times.next_time)
-                    condition = teacher.prepare(states, mask)
+                    condition = teacher.prepare(*prompts)
                     verdict, found = judge.hear(
                         teacher, target, reached, jumps.times.next_time, condition, run.step, number
                     )

@@ -26,10 +26,9 @@ from woosh.flow_training import (
     load_text,
     training_step,
 )
-from woosh.latents import Crops, LatentBatches, load_latents
 from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
 from woosh.transformer import WooshTransformer
-from woosh.video_training import SeenBatches, with_video, without_some
+from woosh.video_training import VideoData, seen_batches, with_video, without_some
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,7 @@ class Config:
 
     run: RunConfig
     data: FlowData  # of the sounds without a picture
-    videos: str  # folder of training/encode_video.py
-    sound_share: float  # of the batches that have no picture
-    frame_dropout: float  # share of the video's frames that are hidden
+    video: VideoData
     initial: str  # folder of a transformer, with a video stream or without
     time_logit_mean: float | None  # null draws times uniformly
     time_logit_std: float
@@ -52,27 +49,6 @@ class Config:
     weight_decay: float
     activation_checkpointing: bool  # less memory, a third more time
     compile: bool  # each block, anew for every length of crops: slow to start, then faster
-
-
-def seen_batches(config: Config) -> SeenBatches:
-    """Clips with pictures and sounds without, in memory."""
-    data, seed = config.data, config.run.seed
-    cache = load_latents(Path(config.videos))
-    crops = Crops(
-        cache.common,
-        data.lengths,
-        data.length_chances,
-        data.frames_per_batch,
-        data.caption_dropout,
-        data.latent_rate,
-        seed,
-    )
-    sounds = None
-    if config.sound_share > 0:
-        clips = load_latents(Path(data.latents)).clips
-        shares = (data.favoured, data.favoured_share, data.short_share)
-        sounds = LatentBatches(clips, crops, *shares)
-    return SeenBatches(cache.clips, crops, sounds, config.sound_share)
 
 
 def build_model(config: Config, channels: int) -> WooshTransformer:
@@ -114,7 +90,7 @@ def main(config: Config) -> None:
     run: Run[WooshTransformer] = Run(config.run, config)
 
     # 2. Data
-    source = seen_batches(config)
+    source = seen_batches(config.data, config.video, config.run.seed)
     weight = source.crops.common.channel_weight.to(run.device)
     weight = weight if config.channel_weights else torch.ones_like(weight)
     text = load_text(config.data, run.device)
@@ -136,7 +112,7 @@ def main(config: Config) -> None:
     for number, batch in run.batches(source, config.data.workers):
         assert batch.video is not None  # `SeenBatches` gives every batch features
         latents = batch.latents.to(run.device)
-        video = without_some(batch.video, config.frame_dropout, seed, number).to(run.device)
+        video = without_some(batch.video, config.video, seed, number).to(run.device)
         times = (config.time_logit_mean, config.time_logit_std)
         noise, time = draw_noise(latents, *times, seed, number)
         with run.gathering(objective):

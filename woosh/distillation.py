@@ -91,7 +91,8 @@ def guided_velocity(
     guidance_start: float,
 ) -> Velocity:
     """The teacher's velocity under guidance (B,), which acts at times up to `guidance_start` only."""
-    both = Condition(torch.cat([condition.text, empty.text]))
+    videos = [part.video for part in (condition, empty) if part.video is not None]
+    both = Condition(torch.cat([condition.text, empty.text]), torch.cat(videos) if videos else None)
 
     @torch.no_grad()
     def velocity(noisy: Tensor, time: Tensor) -> Tensor:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from woosh.latents import Crops, LatentBatch, LatentBatches, LatentClip
+from woosh.flow_training import FlowData
+from woosh.latents import Crops, LatentBatch, LatentBatches, LatentClip, load_latents
 from woosh.transformer import WooshTransformer
 from woosh.windows import ALIGNMENT, Window, video_of, video_tokens
 
@@ -84,11 +86,48 @@ class SeenBatches:
         return replace(batch, video=torch.stack([video for _, video in pairs]).float())
 
 
-def without_some(video: Tensor, share: float, seed: int, number: int) -> Tensor:
-    """Features (B, K, C) of which a share of the frames is hidden by zeros, as batch `number` draws them."""
+@dataclass(frozen=True)
+class VideoData:
+    """What a flow that sees learns from beside the sounds of `FlowData`."""
+
+    videos: str | None  # folder of training/encode_video.py; null for a flow that does not see
+    sound_share: float  # of the batches that have no picture
+    frame_dropout: float  # share of the video's frames that are hidden
+    video_dropout: float  # share of the clips of which all frames are
+
+
+def seen_batches(data: FlowData, video: VideoData, seed: int) -> SeenBatches:
+    """Clips with pictures and sounds without, in memory.
+
+    Raises:
+        ValueError: no folder of clips with pictures is named.
+    """
+    if video.videos is None:
+        raise ValueError("videos is null: name a folder of training/encode_video.py")
+    cache = load_latents(Path(video.videos))
+    crops = Crops(
+        cache.common,
+        data.lengths,
+        data.length_chances,
+        data.frames_per_batch,
+        data.caption_dropout,
+        data.latent_rate,
+        seed,
+    )
+    sounds = None
+    if video.sound_share > 0:
+        clips = load_latents(Path(data.latents)).clips
+        shares = (data.favoured, data.favoured_share, data.short_share)
+        sounds = LatentBatches(clips, crops, *shares)
+    return SeenBatches(cache.clips, crops, sounds, video.sound_share)
+
+
+def without_some(features: Tensor, data: VideoData, seed: int, number: int) -> Tensor:
+    """Features (B, K, C) of which some frames, and all of some clips, are hidden by zeros, as batch `number` draws."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
-    kept = torch.rand(video.shape[:2], generator=generator) >= share
-    return video * kept[..., None].to(video)
+    frames = torch.rand(features.shape[:2], generator=generator) >= data.frame_dropout
+    clips = torch.rand(len(features), 1, generator=generator) >= data.video_dropout
+    return features * (frames & clips)[..., None].to(features)
 
 
 def with_video(transformer: WooshTransformer, channels: int) -> WooshTransformer:

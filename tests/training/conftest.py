@@ -30,6 +30,7 @@ from training import (
     train_visual,
 )
 from woosh.config import load_config, replace_fields
+from woosh.video_training import VideoData
 from woosh.visual import VisualEncoder
 
 
@@ -175,9 +176,7 @@ def video_flow_config(
     return train_video_flow.Config(
         toy.run,
         toy.data,
-        str(videos_run),
-        sound_share=0.5,
-        frame_dropout=0.1,
+        VideoData(str(videos_run), sound_share=0.5, frame_dropout=0.1, video_dropout=0.1),
         initial=str(flow_run / "transformer"),
         time_logit_mean=1.0,
         time_logit_std=1.2,

@@ -1,6 +1,7 @@
 """The distillation recipe at toy size: it runs with every part on and off, learns, resumes exactly."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.training.toy_recipes import (
     same,
     weights,
 )
-from training import distill_flow
+from training import distill_flow, train_video_flow
 from woosh.autoencoder import WooshAutoencoder
 from woosh.config import replace_fields
 from woosh.distillation import Jumps, Times, student_of
@@ -99,6 +100,27 @@ def test_a_student_is_distilled_further(
     assert same(weights(distill_run / "transformer"), weights(tmp_path / "run" / "transformer"))
 
 
+def test_a_flow_that_sees_is_distilled(
+    video_flow_config: train_video_flow.Config, latents_run: Path, text_run: Path, tmp_path: Path
+) -> None:
+    teacher = replace_fields(video_flow_config, output=str(tmp_path / "teacher"))
+    train_video_flow.main(teacher)
+    blind = distill_config(latents_run, text_run, tmp_path / "teacher", tmp_path / "run")
+    config = replace(blind, video=teacher.video)
+    distill_flow.main(config)
+    student = WooshTransformer.from_pretrained(tmp_path / "run" / "transformer").eval()
+    assert student.config.flow_map and student.config.video_channels == 16
+    states, mask = torch.zeros(1, *student.text_padding.shape), torch.ones(1, 12)
+    noise, time = torch.randn(1, student.config.latent_channels, 51), torch.ones(1)
+    features = torch.randn(1, 12, 16)
+    sounds = [
+        student(noise, time, student.prepare(states, mask, video), time / 2, time)
+        for video in (features, -features)
+    ]
+    assert torch.isfinite(sounds[0]).all()
+    assert not torch.equal(*sounds)
+
+
 def test_settings_that_are_not_possible(
     latents_run: Path, text_run: Path, flow_run: Path, tmp_path: Path
 ) -> None:
@@ -117,7 +139,7 @@ def test_distillation_overfits_one_batch(objective: str) -> None:
         value.add_(0.05 * torch.randn_like(value))
     student = student_of(teacher)
     latents, noise = torch.randn(2, 3, 8, 20)[:, :3].unbind(0)
-    text, mask = torch.randn(3, 12, TEXT_WIDTH), torch.ones(3, 12)
+    prompts = distill_flow.Prompts(torch.randn(3, 12, TEXT_WIDTH), torch.ones(3, 12), None)
     times = Times(torch.tensor([1.0, 0.7, 0.4]), torch.tensor([0.5, 0.2, 0.4]))
     jumps = Jumps(noise, times, torch.tensor([2.0, 3.0, 1.0]))
     empty = (torch.zeros(1, 12, TEXT_WIDTH), torch.zeros(1, 12))
@@ -127,9 +149,7 @@ def test_distillation_overfits_one_batch(objective: str) -> None:
     optimizer = torch.optim.AdamW([p for p in student.parameters() if p.requires_grad], lr=2e-3)
     found = []
     for _ in range(120):
-        loss, reached, scalars = step(
-            student, latents, text, mask, jumps, torch.ones(8), empty, None
-        )
+        loss, reached, scalars = step(student, latents, prompts, jumps, torch.ones(8), empty, None)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

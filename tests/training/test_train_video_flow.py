@@ -12,7 +12,7 @@ from training import encode_video, train_video_flow
 from woosh.config import replace_fields
 from woosh.latents import load_latents
 from woosh.transformer import WooshTransformer
-from woosh.video_training import seen_crop, with_video, without_some
+from woosh.video_training import VideoData, seen_batches, seen_crop, with_video, without_some
 from woosh.windows import video_tokens
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -58,7 +58,8 @@ def test_crops_meet_their_features(videos_run: Path) -> None:
 
 
 def test_batches_mix_clips_and_sounds(video_flow_config: train_video_flow.Config) -> None:
-    source = train_video_flow.seen_batches(video_flow_config)
+    config = video_flow_config
+    source = seen_batches(config.data, config.video, config.run.seed)
     batches = [source.batch(number) for number in range(30)]
     seen = [bool(batch.video.any()) for batch in batches if batch.video is not None]
     assert len(seen) == 30
@@ -74,12 +75,18 @@ def test_batches_mix_clips_and_sounds(video_flow_config: train_video_flow.Config
     assert torch.equal(again.latents, batches[3].latents)
 
 
-def test_frames_are_hidden_at_random() -> None:
-    video = torch.ones(4, 500, 2)
-    hidden = without_some(video, 0.1, 0, 0)
-    assert hidden.mean() == pytest.approx(0.9, abs=0.03)
-    assert torch.equal(hidden[..., 0], hidden[..., 1])
-    assert torch.equal(without_some(video, 0.0, 0, 0), video)
+def test_frames_and_whole_clips_are_hidden_at_random() -> None:
+    video = torch.ones(400, 50, 2)
+    frames, clips, none = (
+        without_some(video, VideoData("", 0.0, *shares), 0, 0)
+        for shares in ((0.1, 0.0), (0.0, 0.2), (0.0, 0.0))
+    )
+    assert frames.mean() == pytest.approx(0.9, abs=0.02)
+    assert torch.equal(frames[..., 0], frames[..., 1])
+    assert frames.any(dim=1).all()
+    assert clips.mean() == pytest.approx(0.8, abs=0.06)
+    assert torch.equal(clips.amax(dim=1), clips.amin(dim=1))
+    assert torch.equal(none, video)
 
 
 def test_a_video_stream_is_added_and_all_else_stays() -> None:

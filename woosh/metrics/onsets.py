@@ -43,9 +43,7 @@ def onset_strength(audio: Tensor, sample_rate: int) -> Tensor:
     return rise[(2 * n_fft) // hop_length - 2 :]
 
 
-def onset_times(
-    audio: Tensor, sample_rate: int, least_gap: float = REFRACTORY_SECONDS
-) -> Tensor:
+def onset_times(audio: Tensor, sample_rate: int, least_gap: float = REFRACTORY_SECONDS) -> Tensor:
     """Times in seconds (K,) at which something begins, ascending.
 
     A peak of the onset strength counts if it reaches a fifth of the clip's largest one and 1 dB,

@@ -12,7 +12,9 @@ from torch import Tensor
 from woosh.metrics.onsets import matched_pairs, onset_times
 
 TOLERANCES = (0.02, 0.05, 0.1)  # seconds
-LEAST_GAP = 0.15  # seconds between events; what follows sooner belongs to one, as the toe to the heel
+LEAST_GAP = (
+    0.15  # seconds between events; what follows sooner belongs to one, as the toe to the heel
+)
 LOUDNESS_FLOOR = -60.0  # decibels below a clip's loudest moment
 SMOOTHING_SECONDS = 0.25
 
