@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from woosh import WooshPipeline, __version__
-from woosh.muxing import write_soundtrack
+from woosh.audio import peak_guard
+from woosh.muxing import CEILING, write_soundtrack
 from woosh.video import open_video
 from woosh.watching import load_watcher, watch_video
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     video = open_video(arguments.video)
     features = watch_video(watcher, video)
     generator = torch.Generator().manual_seed(arguments.seed)
-    audio = pipeline(
+    sound = pipeline(
         arguments.prompt, seconds=video.seconds, video=features, generator=generator
     ).audios[0]
     metadata = {
@@ -45,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "model": arguments.model.name,
         "version": __version__,
     }
-    write_soundtrack(video, audio, pipeline.sample_rate, arguments.output, metadata=metadata)
+    sound = peak_guard(sound, CEILING)
+    write_soundtrack(video, sound, pipeline.sample_rate, arguments.output, metadata=metadata)
     print(f"{arguments.output}  {video.seconds:.2f} s  seed {arguments.seed}")
 
 

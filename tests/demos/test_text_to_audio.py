@@ -2,7 +2,6 @@
 
 import os
 import runpy
-import shutil
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.demos.browser import chromium
 from tests.toys import make_pipeline
 from woosh import audio
 
@@ -18,17 +18,6 @@ gradio = pytest.importorskip("gradio", reason="the demo extra is not installed")
 from gradio_client import Client, exceptions  # noqa: E402 - comes with gradio
 
 SCRIPT = Path(__file__).parents[2] / "demos" / "text_to_audio.py"
-CHROMIUM_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1400,1500",
-)
 REQUEST: dict[str, Any] = {
     "prompt": "a dog",
     "negative": "",
@@ -130,20 +119,10 @@ def test_picture_shows_wave_and_spectrum() -> None:
 
 @pytest.mark.slow
 def test_a_visitor_types_a_prompt_and_hears_the_file(page: str, tmp_path: Path) -> None:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.wait import WebDriverWait
+    with chromium(tmp_path / "profile") as browser:
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.support.wait import WebDriverWait
 
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    service = webdriver.ChromeService(executable_path=driver)
-    browser = webdriver.Chrome(options=options, service=service)
-    try:
         browser.get(page)
         wait = WebDriverWait(browser, 60)
         wait.until(lambda b: b.find_elements(By.CSS_SELECTOR, "#prompt textarea"))
@@ -159,8 +138,6 @@ def test_a_visitor_types_a_prompt_and_hears_the_file(page: str, tmp_path: Path) 
         shown_seed = int(seeds.get_attribute("value"))
         screenshot = Path(os.environ.get("WOOSH_SCREENSHOT", tmp_path / "page.png"))
         browser.save_screenshot(str(screenshot))
-    finally:
-        browser.quit()
     assert address is not None
     assert address.startswith("http://127.0.0.1")
     with urllib.request.urlopen(address) as response:

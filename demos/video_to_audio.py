@@ -1,0 +1,243 @@
+"""Sound for a video in the browser, on this machine alone.
+
+    python demos/video_to_audio.py [--model NAME|DIR] [--watcher FILE|DIR] [--device auto|cpu|cuda|mps] [--port N]
+
+Needs the `demo` extra (gradio).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Read when gradio is imported: the demo reports to nobody.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import gradio as gr
+import torch
+from gradio.themes import Default
+
+from woosh import WooshPipeline, __version__, audio
+from woosh.catalogue import DEFAULT_VIDEO_MODEL, describe_model, find_model
+from woosh.commands.common import choose_device
+from woosh.muxing import CEILING, check_output, write_soundtrack
+from woosh.video import Video, open_video
+from woosh.watching import Watcher, load_watcher, watch_video
+
+LARGEST = "200mb"  # upload
+LONGEST = 60.0  # seconds of a video
+TAKES = 4
+PLAYED = (".mp4", ".webm")  # what browsers play
+MAX_SEED = 2**32 - 1  # a browser's numbers are exact up to 2^53
+KEEP_SECONDS = 3600  # files older than that are removed
+
+
+def build_demo(
+    pipeline: WooshPipeline, watcher: Watcher, model_name: str = DEFAULT_VIDEO_MODEL
+) -> gr.Blocks:
+    """Build the page around a loaded pipeline.
+
+    Args:
+        pipeline: on the device to compute on, with a transformer that sees.
+        watcher: what it sees with.
+        model_name: stored in the files' metadata.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="woosh-demo-")
+
+    def dub(
+        upload: str | None,
+        prompt: str,
+        negative: str,
+        steps: int,
+        guidance: float,
+        seed: int | None,
+        takes: int,
+        mix: bool,
+        gain: float,
+    ) -> list[Any]:
+        """Return the seeds used, then a video for each of the four places."""
+        if upload is None:
+            raise gr.Error("Choose a video first", print_exception=False)
+        prompt, negative = " ".join((prompt or "").split()), " ".join((negative or "").split())
+        if seed is None or seed < 0:
+            seed = secrets.randbelow(MAX_SEED - TAKES)
+        seeds = [int(seed) + index for index in range(int(takes))]
+        remove_old_files(Path(folder.name))
+        paths = []
+        try:
+            video, container = look_at(Path(upload), mix)
+            features = watch_video(watcher, video)
+            for one_seed in seeds:
+                sound = pipeline(
+                    prompt,
+                    negative_prompt=negative or None,
+                    seconds=video.seconds,
+                    num_inference_steps=int(steps),
+                    guidance_scale=guidance,
+                    generator=torch.Generator().manual_seed(one_seed),
+                    video=features,
+                ).audios[0]
+                record = {
+                    "video": video.path.name,
+                    "prompt": prompt,
+                    "seed": one_seed,
+                    "model": model_name,
+                    "version": __version__,
+                }
+                path = Path(folder.name) / f"dubbed-{one_seed}-{secrets.token_hex(3)}{container}"
+                write_soundtrack(
+                    video,
+                    audio.peak_guard(sound, CEILING),
+                    pipeline.sample_rate,
+                    path,
+                    mix_decibels=gain if mix else None,
+                    metadata=record,
+                )
+                paths.append(path)
+        except (ValueError, OSError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        places = [
+            gr.Video(value=str(path), label=f"seed {one_seed}", visible=True)
+            for path, one_seed in zip(paths, seeds, strict=True)
+        ]
+        empty = [gr.Video(value=None, visible=False)] * (TAKES - len(seeds))
+        return [", ".join(map(str, seeds)), *places, *empty]
+
+    with gr.Blocks(
+        title="Woosh", analytics_enabled=False, delete_cache=(KEEP_SECONDS, KEEP_SECONDS)
+    ) as demo:
+        gr.Markdown("# Woosh\nSound for a video, computed on this machine.")
+        with gr.Row():
+            with gr.Column():
+                inputs = build_inputs(pipeline)
+                button = gr.Button("Make the sound", variant="primary", elem_id="dub")
+            with gr.Column():
+                seeds = gr.Textbox(label="Seeds used", interactive=False, elem_id="seeds")
+                places = [
+                    gr.Video(
+                        interactive=False,
+                        visible=False,
+                        elem_id=f"take-{index}",
+                        buttons=["download"],
+                    )
+                    for index in range(TAKES)
+                ]
+        button.click(dub, inputs, [seeds, *places], api_name="dub")
+    return demo
+
+
+def build_inputs(pipeline: WooshPipeline) -> list[Any]:
+    """Build the fields of a request, in the order of `dub`'s arguments, with their limits."""
+    few_step, defaults = pipeline.few_step, pipeline.config
+    steps = defaults.default_steps or (4 if few_step else 25)
+    guidance = defaults.default_guidance_scale or (4.5 if few_step else 5.5)
+    weakest, strongest = defaults.guidance_range or (0, 15)
+    return [
+        gr.Video(
+            label=f"Video, up to {LONGEST:g} s", sources=["upload"], elem_id="video", format=None
+        ),
+        gr.Textbox(
+            label="Prompt",
+            info="May stay empty: then the picture alone says what to hear.",
+            max_length=400,
+            elem_id="prompt",
+        ),
+        gr.Textbox(
+            label="Negative prompt",
+            info="Few-step models take none." if few_step else "What not to hear.",
+            interactive=not few_step,
+            max_length=400,
+            elem_id="negative",
+        ),
+        gr.Slider(1, 16 if few_step else 100, steps, step=1, label="Steps", elem_id="steps"),
+        gr.Slider(
+            weakest,
+            strongest,
+            guidance,
+            step=0.1,
+            label="Guidance (1 = none)",
+            elem_id="guidance",
+        ),
+        gr.Number(
+            -1,
+            label="Seed (-1 = random)",
+            precision=0,
+            minimum=-1,
+            maximum=MAX_SEED - TAKES,
+            elem_id="seed",
+        ),
+        gr.Slider(1, TAKES, 1, step=1, label="Takes", elem_id="takes"),
+        gr.Checkbox(False, label="Keep the video's own sound under it", elem_id="mix"),
+        gr.Slider(-60, 24, 0, step=1, label="Gain of the new sound over it, dB", elem_id="gain"),
+    ]
+
+
+def look_at(path: Path, mix: bool) -> tuple[Video, str]:
+    """An uploaded video, and a container that browsers play and that holds its picture as it is.
+
+    Raises:
+        ValueError: no video, a longer one than the page takes, or one that no browser plays.
+    """
+    video = open_video(path)
+    if video.seconds > LONGEST:
+        raise ValueError(
+            f"The video lasts {video.seconds:.0f} s; this page takes up to {LONGEST:g} s, "
+            "`woosh dub` any part of a longer one"
+        )
+    problems = []
+    for container in PLAYED:
+        try:
+            check_output(video, path.with_suffix(f".new{container}"), mix=mix)
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            return video, container
+    raise ValueError(problems[0])
+
+
+def remove_old_files(folder: Path) -> None:
+    """Remove the videos that nobody can be waiting for any more."""
+    for path in folder.iterdir():
+        if path.stat().st_mtime < time.time() - KEEP_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Load a model and serve the page on the loopback address."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", default=DEFAULT_VIDEO_MODEL, metavar="NAME|DIR")
+    add("--watcher", metavar="FILE|DIR", help="what sees, if the model's folder holds nothing")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    add("--port", type=int, default=7860)
+    add("--share", action="store_true", help="also open a public address through gradio's servers")
+    arguments = parser.parse_args(argv)
+    info = describe_model(find_model(arguments.model))
+    place = arguments.watcher or info.visual
+    if info.video_channels is None or place is None:
+        parser.error(f"{info.name} does not see: take one that does, or name a --watcher")
+    device = choose_device(arguments.device)
+    watcher = load_watcher(place, device, info.video_channels)
+    pipeline = WooshPipeline.from_pretrained(info.folder, dtype=torch.float32)
+    pipeline.to(device)
+    # The system's fonts: gradio's own theme fetches some from the network.
+    theme = Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    build_demo(pipeline, watcher, info.name).launch(
+        server_name="127.0.0.1",
+        server_port=arguments.port,
+        share=arguments.share,
+        theme=theme,
+        max_file_size=LARGEST,
+    )
+
+
+if __name__ == "__main__":
+    main()
