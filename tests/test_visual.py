@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from woosh.video import WATCHED_RATE
 from woosh.visual import (
     CONTEXT,
-    FRAME_RATE,
     Happenings,
     Record,
     VisualEncoder,
@@ -99,7 +99,7 @@ def test_event_times() -> None:
     event[0, [10, 11, 30]] = torch.tensor([1.0, 3.0, 2.0])
     offset = torch.full((1, 48), 0.5)
     seen = Happenings(torch.zeros(1, 48, 1), event, offset, offset, torch.zeros(1, 2))
-    assert event_times(seen, 0) == pytest.approx([11.5 / FRAME_RATE, 30.5 / FRAME_RATE])
+    assert event_times(seen, 0) == pytest.approx([11.5 / WATCHED_RATE, 30.5 / WATCHED_RATE])
     assert event_times(seen, 0, least=0.999) == []
 
 

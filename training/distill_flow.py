@@ -127,9 +127,8 @@ def training_step(
     noisy = interpolate(latents, noise, times.time)
     condition, taught = student.prepare(*prompts), teacher.prepare(*prompts)
     unseen = None if prompts.video is None else torch.zeros_like(prompts.video)
-    nothing = teacher.prepare(
-        *(part.expand(len(latents), *part.shape[1:]) for part in empty), unseen
-    )
+    states, mask = (part.expand(len(latents), *part.shape[1:]) for part in empty)
+    nothing = teacher.prepare(states, mask, unseen)
     velocity = guided_velocity(teacher, taught, nothing, guidance, config.guidance_start)
 
     def mean_velocity(noisy: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
