@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a `.safetensors` or `.pt` file by name, mapped from the file.
+    """Tensors of a `.safetensors`, `.pt` or `.pth` file by name, mapped from the file.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another kind of file, one that is damaged, or a `.pt` that holds more than tensors.
+        ValueError: another kind of file, one that is damaged, or a pickle that holds more than tensors.
     """
     import pickle  # noqa: TID251 - only the name of the error
 
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if path.suffix not in (".safetensors", ".pt"):
-        raise ValueError(f"{path} must be a .pt or a .safetensors file")
+    if path.suffix not in (".safetensors", ".pt", ".pth"):
+        raise ValueError(f"{path} must be a .pt, a .pth or a .safetensors file")
     if path.suffix == ".safetensors":
         try:
             return load_file(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.sounds import sound
-from tests.toys import make_clap, make_transformer, randomise, save_pipeline
+from tests.toys import make_clap, make_transformer, randomise, save_pipeline, save_seeing_pipeline
 from woosh.audio import write_audio
 from woosh.clap import save_clap
 
@@ -84,6 +84,21 @@ def test_the_cost_of_full_size_training_is_that_of_the_released_networks() -> No
     out = run("training_cost")
     found = dict(re.findall(r"\| (\w+) \| (\d+) M", out))
     assert found["flow"] == "337" and set(found) == {"autoencoder", "aligner", "flow"}
+
+
+@pytest.mark.slow
+def test_synchrony_of_a_toy_model(tmp_path: Path) -> None:
+    model = save_seeing_pipeline(tmp_path / "toy")
+    results = tmp_path / "results.json"
+    out = run(
+        "evaluate_synchrony",
+        *("--model", model, "--text-model", model, "--events", 6, "--courses", 3),
+        *("--seconds", 2, "--steps", 1, "--json", results),
+    )
+    rows = json.loads(results.read_text())
+    assert len(rows) == 7 and out.count("\n| ") == 7
+    assert rows["the scene's own"]["f1"][1] > 0.9 > 0.5 > rows["the scene's own"]["chance"]
+    assert rows["the scene's own"]["correlation"] > 0.9
 
 
 @pytest.fixture
