@@ -143,10 +143,16 @@ def mixed(video: Video, audio: np.ndarray, begin: int, count: int) -> Iterator[n
 
 
 def own_sound(video: Video, count: int) -> Iterator[np.ndarray]:
-    """`count` samples of the video's first sound stream in stereo blocks (2, n), from the first picture on."""
+    """`count` samples of the video's first sound stream in stereo blocks (2, n), from the first picture on.
+
+    Raises:
+        ValueError: a video without sound, or a damaged one.
+    """
     import av
 
     with opened(video.path) as source:
+        if not source.streams.audio:
+            raise ValueError(f"{video.path} has no sound")
         origin = video.origin * picture_stream(source, video.path).time_base
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
         held, position = np.zeros((2, 0), dtype=np.float32), 0  # samples from `position` on

@@ -34,6 +34,7 @@ examples:
       --captions captions.jsonl --embedding woosh-tiny-clap --embedding passt:s10:passt.pt \\
       --json result.json --plot result.png
   woosh evaluate autoencoder --model woosh-tiny --audio recordings/ --crop 10
+  woosh evaluate synchrony --generated dubbed/ --reference videos/ --synchformer synchformer_state_dict.pth
 
 embeddings (several may be given):
   woosh-tiny-clap, DIR          an aligner: distances, and the CLAP score with --captions
@@ -105,6 +106,37 @@ def add_to(commands: Commands) -> None:
         help=f"a built-in model, a model folder or an autoencoder's (default {catalogue.DEFAULT_MODEL})",
     )
     _add_common(autoencoder)
+    synchrony = add_command(
+        kinds,
+        "synchrony",
+        run_synchrony,
+        brief="whether the sound of videos fits their picture",
+        description="Onsets against those of the videos' true sound (precision, recall, F1 and mean "
+        "offset within 20, 50 and 100 ms, and what chance gives), DeSync with Synchformer's weights, "
+        "and the cosine of embeddings computed elsewhere, as with ImageBind. Ask for one or more.",
+    )
+    add = synchrony.add_argument
+    add("--generated", type=Path, required=True, metavar="DIR", help="folder of videos with sound")
+    add(
+        "--reference",
+        type=Path,
+        metavar="DIR",
+        help="folder of the videos with their true sound, under the same names",
+    )
+    add(
+        "--synchformer",
+        type=Path,
+        metavar="FILE",
+        help="Synchformer's published weights, all of them",
+    )
+    for what in ("sound", "video"):
+        add(f"--{what}-embeddings", type=Path, metavar="FILE.npz", help=f"of the {what}s, by name")
+    _add_json(synchrony)
+    add_device_option(synchrony)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole result here")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +147,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="hear this much of each clip, from its beginning (default: all)",
     )
-    add("--json", type=Path, metavar="FILE", help="write the whole result here")
+    _add_json(parser)
     add("--plot", type=Path, metavar="FILE.png", help="draw it (needs matplotlib)")
     add(
         "--workers",
@@ -184,6 +216,39 @@ def run_autoencoder(arguments: argparse.Namespace) -> None:
     _write(arguments, result)
 
 
+def run_synchrony(arguments: argparse.Namespace) -> None:
+    """`woosh evaluate synchrony`: check, load, measure, print."""
+    embeddings = (arguments.sound_embeddings, arguments.video_embeddings)
+    if (embeddings[0] is None) != (embeddings[1] is None):
+        raise ValueError("--sound-embeddings and --video-embeddings belong together: name both")
+    if arguments.reference is None and arguments.synchformer is None and embeddings[0] is None:
+        raise ValueError("nothing to measure: name --reference, --synchformer or both embeddings")
+    for folder in (arguments.generated, arguments.reference):
+        if folder is not None:
+            _check_folder(folder)
+    _check_json(arguments.json)
+    device = choose_device(arguments.device)
+    quiet_libraries()
+    from woosh.embeddings import load_external
+    from woosh.evaluation_synchrony import evaluate_synchrony
+    from woosh.metrics.desync import load_desync
+
+    desync = None
+    if arguments.synchformer is not None:
+        desync = load_desync(arguments.synchformer.expanduser()).to(device)
+    vectors = [load_external(path) for path in embeddings if path is not None]
+    result = evaluate_synchrony(
+        arguments.generated,
+        arguments.reference,
+        desync,
+        (vectors[0], vectors[1]) if vectors else None,
+        progress_on_terminals,
+    )
+    print(synchrony_table(result))
+    _print_warnings("synchrony", result["warnings"])
+    _write_json(arguments.json, result)
+
+
 def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
     from woosh.embeddings import load_embedder, load_external
 
@@ -204,20 +269,28 @@ def _check_folder(folder: Path) -> None:
         raise FileNotFoundError(f"no folder {folder}")
 
 
+def _check_json(path: Path | None) -> None:
+    if path is not None:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: name a file")
+        check_writable(path.parent)
+
+
 def _check_outputs(arguments: argparse.Namespace) -> None:
     for path in (arguments.json, arguments.plot):
-        if path is not None:
-            if path.is_dir():
-                raise IsADirectoryError(f"{path} is a folder: name a file")
-            check_writable(path.parent)
+        _check_json(path)
     if arguments.plot is not None and arguments.plot.suffix.lower() != ".png":
         raise ValueError(f"--plot {arguments.plot.name}: its extension must be .png")
 
 
-def _write(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
-    if arguments.json is not None:
+def _write_json(path: Path | None, result: dict[str, Any]) -> None:
+    if path is not None:
         text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _write(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
+    _write_json(arguments.json, result)
     if arguments.plot is not None:
         from woosh.plots import plot_autoencoder, plot_generation
 
@@ -253,6 +326,22 @@ def autoencoder_table(result: dict[str, Any]) -> str:
         for name, summary in result["metrics"].items()
     }
     return _table(["", "mean", "median", "clips"], rows)
+
+
+def synchrony_table(result: dict[str, Any]) -> str:
+    """The metrics as text, a column for each tolerance."""
+    scores = result["metrics"]["onsets"] or []
+    rows = {
+        name: [_number(score[name]) for score in scores]
+        for name in ("f1", "precision", "recall", "offset_seconds", "f1_by_chance")
+        if scores
+    }
+    heads = [f"{1000 * score['tolerance_seconds']:g} ms" for score in scores]
+    lines = [_table([f"{result['set']['clips']} videos", *heads], rows)]
+    for name in ("desync_seconds", "embedding_cosine"):
+        if result["metrics"][name] is not None:
+            lines.append(f"{name.replace('_', ' ')}  {_number(result['metrics'][name])}")
+    return "\n".join(lines)
 
 
 def _flat(metrics: dict[str, Any]) -> Iterable[tuple[str, str]]:
