@@ -1,6 +1,8 @@
 """Reading video: every moment shows the picture that a player would show then."""
 
 import importlib.util
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -185,3 +187,38 @@ def test_bad_arguments(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             next(read_frames(video, 24, 32, **options))  # type: ignore[arg-type]
+
+
+PEAK_OF_READING = """
+import resource, sys
+from woosh.video import open_video, read_frames
+video = open_video(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+count = sum(len(window) for window in read_frames(video, 24, 64, reader=sys.argv[2]))
+print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def peak_of_reading(path: Path, reader: str) -> tuple[int, float]:
+    """Pictures read in a process of its own, and by how many megabytes its memory grew."""
+    command = [sys.executable, "-c", PEAK_OF_READING, str(path), reader]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    count, grown = map(int, out.split())
+    return count, grown / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", READERS)
+def test_a_film_is_never_held_whole(reader: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", steady_times(Fraction(24), 100), size=(320, 240))
+    count, grown = peak_of_reading(path, reader)
+    assert count == 2400  # 550 MB of pictures
+    assert grown < 400
+
+
+@pytest.mark.slow
+def test_8k_pictures_are_read_one_at_a_time(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "8k.mp4", steady_times(Fraction(6), 2), size=(7680, 4320))
+    count, grown = peak_of_reading(path, "pyav")
+    assert count == 48
+    assert grown < 1000  # 12 pictures of 8 bits have 1,200 MB, 48 have 4,800

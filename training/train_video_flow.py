@@ -26,9 +26,16 @@ from woosh.flow_training import (
     load_text,
     training_step,
 )
+from woosh.latents import read_common
 from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
 from woosh.transformer import WooshTransformer
-from woosh.video_training import VideoData, seen_batches, with_video, without_some
+from woosh.video_training import (
+    VideoData,
+    seen_batches,
+    video_channels,
+    with_video,
+    without_some,
+)
 
 
 @dataclass(frozen=True)
@@ -91,12 +98,13 @@ def main(config: Config) -> None:
 
     # 2. Data
     source = seen_batches(config.data, config.video, config.run.seed)
-    weight = source.crops.common.channel_weight.to(run.device)
+    videos = Path(str(config.video.videos))
+    weight = read_common(videos).channel_weight.to(run.device)
     weight = weight if config.channel_weights else torch.ones_like(weight)
     text = load_text(config.data, run.device)
 
     # 3. Model
-    model = build_model(config, source.channels)
+    model = build_model(config, video_channels(videos))
     run.follow(model)
     prepare_blocks((*model.joint, *model.fused), config.activation_checkpointing, config.compile)
 
@@ -110,7 +118,7 @@ def main(config: Config) -> None:
     # 5. Loop
     seed = config.run.seed
     for number, batch in run.batches(source, config.data.workers):
-        assert batch.video is not None  # `SeenBatches` gives every batch features
+        assert batch.video is not None  # `seen_batch` gives every batch features
         latents = batch.latents.to(run.device)
         video = without_some(batch.video, config.video, seed, number).to(run.device)
         times = (config.time_logit_mean, config.time_logit_std)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WATCHED_RATE = 24.0  # pictures per second at which networks watch
 ROUNDING = 1e-3  # seconds by which a container may round a time stamp
 READERS = ("auto", "decord", "pyav")
+DECORD_PICTURES = 500  # after which a new reader takes over
 FITS = ("squash", "crop")
 
 
@@ -221,8 +222,10 @@ def read_with_decord(video: Video, indices: Iterable[int]) -> Iterator[np.ndarra
     """See `Reader`."""
     import decord
 
-    pictures = decord.VideoReader(str(video.path), num_threads=1)
-    for index in indices:
+    pictures: Any = None
+    for number, index in enumerate(indices):
+        if number % DECORD_PICTURES == 0:  # a reader's memory grows with what it has read
+            pictures = decord.VideoReader(str(video.path), num_threads=1)
         yield pictures[index].asnumpy()
 
 

@@ -10,8 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from woosh.data.shards import read_items, shard_urls
+from woosh.data.streaming import Item, ShardStream, StreamedBatches
 from woosh.flow_training import FlowData
-from woosh.latents import Crops, LatentBatch, LatentBatches, LatentClip, load_latents
+from woosh.latents import (
+    Crops,
+    LatentBatch,
+    LatentBatches,
+    LatentClip,
+    load_latents,
+    read_clip,
+    read_common,
+)
 from woosh.transformer import WooshTransformer
 from woosh.windows import ALIGNMENT, Window, video_of, video_tokens
 
@@ -37,33 +47,59 @@ def seen_crop(
     return torch.cat([latents, rest], dim=1), video_of(clip.video[None], window)[0]
 
 
+def video_channels(folder: Path) -> int:
+    """Features of a frame in a folder of training/encode_video.py.
+
+    Raises:
+        FileNotFoundError: no shard.
+        ValueError: no clip has video.
+    """
+    for url in shard_urls(str(folder)):
+        for item in read_items(url):
+            video = read_clip(item, url).video
+            if video is not None:
+                return video.shape[1]
+    raise ValueError(f"no clip in {folder} has video: encode some with training/encode_video.py")
+
+
+def seen_batch(
+    clips: Sequence[LatentClip],
+    crops: Crops,
+    channels: int,
+    frames: int,
+    generator: np.random.Generator,
+) -> LatentBatch:
+    """A batch of clips with video, and of sounds without, whose features are zeros."""
+    fitted, seen = [], []
+    for clip in clips:
+        if clip.video is None:
+            fitted.append(clip)
+            seen.append(torch.zeros(video_tokens(frames), channels))
+        else:
+            latents, video = seen_crop(clip, crops.common.silence, frames, generator)
+            fitted.append(replace(clip, latents=latents))
+            seen.append(video)
+    batch = crops.collate(fitted, frames, generator)
+    return replace(batch, video=torch.stack(seen).float())
+
+
 @dataclass(frozen=True)
 class SeenBatches:
-    """Batch i follows from (seed, i) alone: of clips with video, or of sounds, whose features are zeros.
+    """Batch i follows from (seed, i) alone: of clips with video, or of sounds.
 
     Attributes:
         clips: with video.
+        channels: of their features.
         crops: how they become a batch.
         sounds: without video, or None.
         sound_share: of the batches.
     """
 
     clips: Sequence[LatentClip]
+    channels: int
     crops: Crops
     sounds: LatentBatches | None
     sound_share: float
-
-    @property
-    def channels(self) -> int:
-        """Of the features.
-
-        Raises:
-            ValueError: no clip has any.
-        """
-        for clip in self.clips:
-            if clip.video is not None:
-                return clip.video.shape[1]
-        raise ValueError("no clip has video: encode some with training/encode_video.py")
 
     def batch(self, number: int) -> LatentBatch:
         """Batch `number`, with features."""
@@ -78,12 +114,19 @@ class SeenBatches:
             self.clips[int(generator.integers(len(self.clips)))]
             for _ in range(self.crops.size(number))
         ]
-        pairs = [seen_crop(clip, self.crops.common.silence, frames, generator) for clip in drawn]
-        fitted = [
-            replace(clip, latents=latents) for clip, (latents, _) in zip(drawn, pairs, strict=True)
-        ]
-        batch = self.crops.collate(fitted, frames, generator)
-        return replace(batch, video=torch.stack([video for _, video in pairs]).float())
+        return seen_batch(drawn, self.crops, self.channels, frames, generator)
+
+
+def streamed_seen(crops: Crops, folders: Sequence[Path], channels: int) -> StreamedBatches:
+    """Batches of all folders' clips in a shuffled order, read as they are needed: every clip once in a pass."""
+
+    def make(samples: Sequence[tuple[str, Item]], number: int) -> LatentBatch:
+        generator, frames = crops.start(number)
+        clips = [read_clip(item, url) for url, item in samples]
+        return seen_batch(clips, crops, channels, frames, generator)
+
+    urls = [url for folder in folders for url in shard_urls(str(folder))]
+    return StreamedBatches(ShardStream(urls, "train", crops.seed), crops.size, make)
 
 
 @dataclass(frozen=True)
@@ -91,22 +134,27 @@ class VideoData:
     """What a flow that sees learns from beside the sounds of `FlowData`."""
 
     videos: str | None  # folder of training/encode_video.py; null for a flow that does not see
-    sound_share: float  # of the batches that have no picture
+    sound_share: (
+        float | None
+    )  # of the batches that have no picture; null if streamed: the folders' sizes decide
     frame_dropout: float  # share of the video's frames that are hidden
     video_dropout: float  # share of the clips of which all frames are
 
 
-def seen_batches(data: FlowData, video: VideoData, seed: int) -> SeenBatches:
-    """Clips with pictures and sounds without, in memory.
+def seen_batches(
+    data: FlowData, video: VideoData, seed: int
+) -> SeenBatches | StreamedBatches[LatentBatch]:
+    """Clips with pictures and sounds without, from memory or as they are needed.
 
     Raises:
-        ValueError: no folder of clips with pictures is named.
+        ValueError: no folder of clips with pictures, or a share that does not go with `streamed`.
     """
     if video.videos is None:
         raise ValueError("videos is null: name a folder of training/encode_video.py")
-    cache = load_latents(Path(video.videos))
+    folder, sounds_folder = Path(video.videos), Path(data.latents)
+    channels = video_channels(folder)
     crops = Crops(
-        cache.common,
+        read_common(folder),
         data.lengths,
         data.length_chances,
         data.frames_per_batch,
@@ -114,12 +162,21 @@ def seen_batches(data: FlowData, video: VideoData, seed: int) -> SeenBatches:
         data.latent_rate,
         seed,
     )
+    if data.streamed:
+        if video.sound_share is not None:
+            raise ValueError(
+                f"sound_share is {video.sound_share} and streamed is true: make it null, since every clip of both "
+                "folders comes once in a pass"
+            )
+        return streamed_seen(crops, (folder, sounds_folder), channels)
+    if video.sound_share is None:
+        raise ValueError("sound_share is null: say which share of the batches has no picture")
     sounds = None
     if video.sound_share > 0:
-        clips = load_latents(Path(data.latents)).clips
+        clips = load_latents(sounds_folder).clips
         shares = (data.favoured, data.favoured_share, data.short_share)
         sounds = LatentBatches(clips, crops, *shares)
-    return SeenBatches(cache.clips, crops, sounds, video.sound_share)
+    return SeenBatches(load_latents(folder).clips, channels, crops, sounds, video.sound_share)
 
 
 def without_some(features: Tensor, data: VideoData, seed: int, number: int) -> Tensor:

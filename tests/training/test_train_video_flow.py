@@ -1,18 +1,28 @@
 """From scenes and videos to a flow that sees, at toy size: encoding, batches, training, resuming."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from tests.toys import make_transformer, randomise
 from tests.training.toy_recipes import Killed, killed_after_saving, same, weights
-from training import encode_video, train_video_flow
+from training import encode_video, train_flow, train_video_flow
 from woosh.config import replace_fields
+from woosh.data.streaming import StreamedBatches
 from woosh.latents import load_latents
 from woosh.transformer import WooshTransformer
-from woosh.video_training import VideoData, seen_batches, seen_crop, with_video, without_some
+from woosh.video_training import (
+    SeenBatches,
+    VideoData,
+    seen_batches,
+    seen_crop,
+    with_video,
+    without_some,
+)
 from woosh.windows import video_tokens
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -60,6 +70,7 @@ def test_crops_meet_their_features(videos_run: Path) -> None:
 def test_batches_mix_clips_and_sounds(video_flow_config: train_video_flow.Config) -> None:
     config = video_flow_config
     source = seen_batches(config.data, config.video, config.run.seed)
+    assert isinstance(source, SeenBatches)
     batches = [source.batch(number) for number in range(30)]
     seen = [bool(batch.video.any()) for batch in batches if batch.video is not None]
     assert len(seen) == 30
@@ -73,6 +84,28 @@ def test_batches_mix_clips_and_sounds(video_flow_config: train_video_flow.Config
         )
     again = source.batch(3)
     assert torch.equal(again.latents, batches[3].latents)
+
+
+def test_streamed_clips_and_sounds_come_once_in_a_pass(
+    video_flow_config: train_video_flow.Config,
+) -> None:
+    streamed = replace_fields(video_flow_config, streamed=True, sound_share=None)
+    source = seen_batches(streamed.data, streamed.video, streamed.run.seed)
+    assert isinstance(source, StreamedBatches)
+    folders = (str(streamed.video.videos), streamed.data.latents)
+    clips = [len(load_latents(Path(folder)).clips) for folder in folders]
+    numbered = iter(source)
+    seen, captions = 0, 0
+    while captions < sum(clips):
+        _, batch = next(numbered)
+        assert batch.video is not None and batch.video.shape[2] == 16
+        seen += int(batch.video.flatten(1).any(dim=1).sum())
+        captions += len(batch.captions)
+    assert clips[0] - 1 <= seen <= clips[0] + captions - sum(clips)
+    for wrong in ({"streamed": True}, {"sound_share": None}):
+        config = replace_fields(video_flow_config, **wrong)
+        with pytest.raises(ValueError, match="sound_share is"):
+            seen_batches(config.data, config.video, 0)
 
 
 def test_frames_and_whole_clips_are_hidden_at_random() -> None:
@@ -97,6 +130,14 @@ def test_a_video_stream_is_added_and_all_else_stays() -> None:
     assert seeing.config.video_channels == 5
     with pytest.raises(ValueError, match="has a video stream already"):
         with_video(seeing, 5)
+
+
+def test_the_released_flow_with_eyes_is_the_released_video_flow() -> None:
+    sizes = yaml.safe_load((CONFIGS / "flow_public.yaml").read_text())
+    names = [field.name for field in dataclasses.fields(train_flow.Sizes)]
+    with torch.device("meta"):
+        seeing = with_video(WooshTransformer(**{name: sizes[name] for name in names}), 768)
+    assert sum(p.numel() for p in seeing.parameters()) == 413_578_881
 
 
 def test_it_trains_and_resumes_exactly(
