@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from woosh.text import WooshTextEncoder
     from woosh.transformer import WooshTransformer
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 __all__ = [
     "WooshAutoencoder",

@@ -101,6 +101,11 @@ def test_synchrony_of_a_toy_model(tmp_path: Path) -> None:
     assert rows["the scene's own"]["correlation"] > 0.9
 
 
+def test_speed_of_rendering() -> None:
+    out = run("scene_speed", "--scenes", 1, "--seconds", 1, "--size", 32)
+    assert re.search(r"mean +\d+ x real time, slowest \d+", out)
+
+
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
     """A manifest of eight recordings of four classes."""
