@@ -91,7 +91,7 @@ def test_windows_see_their_part_of_the_video() -> None:
 
 
 def test_long_videos_are_made_in_windows() -> None:
-    sampler, video = make_sampler(max_frames=60), features(72)
+    sampler, video = make_sampler(max_frames=120), features(72)
     whole = made(sampler, video=video, seconds=3.0)
     assert whole.shape == (1, CHANNELS, 301)
     changed = video.clone()

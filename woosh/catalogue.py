@@ -52,9 +52,17 @@ class AlignerInfo:
     licence: str  # of the weights
 
 
-def longest_seconds(max_frames: int, hop_length: int, sample_rate: int) -> float:
-    """Longest clip whose latents a transformer takes at once: 2 `max_frames` of them, two at its ends."""
-    return (2 * max_frames - 1) * hop_length / sample_rate
+def window_frames(max_frames: int, sees: bool) -> int:
+    """Latent frames that a transformer makes in one piece: twice `max_frames`, or these alone if it hears of a video.
+
+    What belongs to a moment of the picture is learned at the lengths of training and not beyond them.
+    """
+    return max_frames if sees else 2 * max_frames
+
+
+def longest_seconds(frames: int, hop_length: int, sample_rate: int) -> float:
+    """Longest sound of that many latent frames, two of which stand at its ends."""
+    return (frames - 1) * hop_length / sample_rate
 
 
 def built_in_models() -> list[ModelInfo]:
@@ -133,10 +141,9 @@ def describe_model(folder: Path) -> ModelInfo:
     visual = folder / VISUAL if (folder / VISUAL).is_dir() else None
     holding = [parts[part] for part in PARTS[:3]] + ([visual] if visual else [])
     try:
-        longest = longest_seconds(
-            transformer["max_frames"], autoencoder["hop_length"], autoencoder["sample_rate"]
-        )
         few_step, video_channels = bool(transformer["flow_map"]), transformer.get("video_channels")
+        frames = window_frames(transformer["max_frames"], video_channels is not None)
+        longest = longest_seconds(frames, autoencoder["hop_length"], autoencoder["sample_rate"])
     except KeyError as error:
         raise ValueError(f"the configurations in {folder} lack {error}") from error
     return ModelInfo(

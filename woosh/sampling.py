@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.catalogue import LONGEST_SECONDS, longest_seconds, part_folders
+from woosh.catalogue import LONGEST_SECONDS, longest_seconds, part_folders, window_frames
 from woosh.guidance import (
     Group,
     Guidance,
@@ -112,10 +112,14 @@ class Sampler:
     def longest(self) -> float:
         """Longest clip that is made in one piece, in seconds; longer ones are made in windows."""
         return longest_seconds(
-            self.transformer.config.max_frames,
-            self.autoencoder.config.hop_length,
-            self.sample_rate,
+            self.window_frames, self.autoencoder.config.hop_length, self.sample_rate
         )
+
+    @property
+    def window_frames(self) -> int:
+        """Most latent frames that are made in one piece."""
+        config = self.transformer.config
+        return window_frames(config.max_frames, config.video_channels is not None)
 
     @property
     def few_step(self) -> bool:
@@ -153,7 +157,7 @@ class Sampler:
         led = Guidance(guidance, self._check_video(video, video_guidance_scale))
         generators = noise_streams(generator, len(prompts))
         latents = self._draw_noise(generators, frames)
-        windows = windows_of(frames, 2 * self.transformer.config.max_frames)
+        windows = windows_of(frames, self.window_frames)
         groups = self._prepare(prompts, negatives, video, windows, led, solver)
         if solver == "dopri5":
             latents = self._solve_adaptively(latents, groups, led)
