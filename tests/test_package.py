@@ -67,7 +67,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 def test_help_names_every_command() -> None:
     result = python("-m", "woosh", "--help")
     assert result.returncode == 0, result.stderr
-    for command in ("generate", "models", "convert", "reconstruct"):
+    for command in ("generate", "dub", "models", "convert", "reconstruct"):
         assert re.search(rf"\b{command}\b", result.stdout), f"{command} is missing in --help"
 
 
@@ -106,7 +106,12 @@ def test_wheel_holds_the_library_and_its_weights_only(tmp_path: Path) -> None:
         ".txt",
         "",
     }
-    limits = {"woosh-tiny": 24_000_000, "woosh-tiny-fast": 10_000_000, "woosh-tiny-clap": 6_000_000}
+    limits = {
+        "woosh-tiny": 24_000_000,
+        "woosh-tiny-fast": 10_000_000,
+        "woosh-tiny-video": 14_000_000,
+        "woosh-tiny-clap": 6_000_000,
+    }
     for name, limit in limits.items():
         files = [size for path, size in models.items() if path.startswith(f"woosh/models/{name}/")]
         assert 0 < sum(files) <= limit, name
