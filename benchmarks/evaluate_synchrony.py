@@ -1,6 +1,6 @@
 """Whether a video model's sound happens when something happens in the picture, on rendered scenes it never saw.
 
-    python benchmarks/evaluate_synchrony.py [--model woosh-tiny-video] [--events 100] [--courses 60] [--json FILE]
+    python benchmarks/evaluate_synchrony.py [--model woosh-tiny-video] [--events 100] [--courses 60] [--device DEVICE]
 
 Scenes of events: F1 of the sound's onsets against the moments of the record, one to one, within 20, 50 and 100 ms, and
 the mean of onset minus moment; "chance" is the F1 at 50 ms against the moments of the other scenes, mean over all.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,7 +111,7 @@ def maker(
             generator=torch.Generator().manual_seed(scene.number),
             video=seen,
             video_guidance_scale=None if seen is None else settings.video_guidance,
-        )[0, 0]
+        )[0, 0].cpu()
 
     return make
 
@@ -136,7 +137,7 @@ def measure(
         "recall": judged.recall,
         "offset": judged.offset,
         "chance": chance_alignment(clips)[JUDGED],
-        "correlation": float(np.mean(correlations)),
+        "correlation": float(np.mean(correlations)) if courses else math.nan,
         "onsets": sum(len(found) for _, found in clips),
         "moments": sum(len(moments) for moments, _ in clips),
     }
@@ -174,19 +175,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--steps", type=int)
     add("--guidance", type=float)
     add("--video-guidance", type=float)
-    add("--json", type=Path, help="write all results here")
+    add("--device", default="cpu")
+    add("--json", type=Path, help="write the results here, as each row is done")
     options = parser.parse_args(arguments)
     info = describe_model(find_model(options.model))
-    sampler = load_sampler(info.folder)
+    sampler = load_sampler(info.folder, options.device)
     if options.transformer is not None:
-        seeing = WooshTransformer.from_pretrained(options.transformer, dtype=torch.float32).eval()
-        sampler = replace(sampler, transformer=seeing)
+        seeing = WooshTransformer.from_pretrained(options.transformer, dtype=torch.float32)
+        sampler = replace(sampler, transformer=seeing.to(options.device).eval())
     place = options.visual or info.visual
     if place is None:
         parser.error(f"{info.name} has no network that watches: name one with --visual")
     if sampler.sample_rate != RATE:
         parser.error(f"{info.name} works at {sampler.sample_rate} Hz, the scenes at {RATE}")
-    watcher = load_watcher(place, channels=sampler.transformer.config.video_channels)
+    watcher = load_watcher(place, options.device, sampler.transformer.config.video_channels)
     settings = Settings(options.steps, options.guidance, options.video_guidance, options.seconds)
 
     events = render(EVENT_FAMILIES, options.events, 0, options.seconds, watcher)
@@ -195,14 +197,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def again(scene: Scene, _: Scene) -> Tensor:
         latents = encode_clip(sampler.autoencoder, scene.audio.numpy())
         with torch.inference_mode():
-            return sampler.autoencoder.decode(latents[None])[0, 0]
+            return sampler.autoencoder.decode(latents[None].to(sampler.device))[0, 0].cpu()
 
     ways: dict[str, Make] = {
         "of the picture alone": maker(sampler, settings, words=False, watches="it"),
         "of picture and words": maker(sampler, settings, words=True, watches="it"),
     }
     if not options.only:
-        text = load_sampler(find_model(options.text_model))
+        text = load_sampler(find_model(options.text_model), options.device)
         ways = {
             "the scene's own": lambda scene, _: scene.audio,
             "the scene's own through the autoencoder": again,
@@ -213,10 +215,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ),
             f"{options.text_model}, of words": maker(text, settings, words=True, watches="nothing"),
         }
-    rows = {name: measure(make, events, courses, RATE) for name, make in ways.items()}
+    rows: dict[str, dict[str, Any]] = {}
+    for name, make in ways.items():
+        rows[name] = measure(make, events, courses, RATE)
+        if options.json:
+            options.json.write_text(json.dumps(rows, indent=1))
     print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

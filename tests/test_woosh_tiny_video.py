@@ -45,8 +45,8 @@ def test_it_adds_its_transformer_and_its_eyes_alone() -> None:
 
 @pytest.mark.slow
 def test_events_are_heard_when_they_are_seen(sampler: Sampler, watcher: Watcher) -> None:
-    events = render(EVENT_FAMILIES, 18, 0, OWN.seconds, watcher)
-    courses = render(COURSE_FAMILIES, 6, 18, OWN.seconds, watcher)
+    events = render(EVENT_FAMILIES, 9, 0, OWN.seconds, watcher)
+    courses = render(COURSE_FAMILIES, 15, 100, OWN.seconds, watcher)
     scores = measure(maker(sampler, OWN, False, "it"), events, courses, sampler.sample_rate)
     assert scores["f1"][1] >= 0.8  # within 50 ms
     assert scores["chance"] < 0.3
@@ -94,11 +94,18 @@ def test_words_alone_make_what_they_say(sampler: Sampler) -> None:
 @pytest.mark.slow
 def test_the_sound_of_a_long_film_has_no_seam(sampler: Sampler, watcher: Watcher) -> None:
     ratios: list[float] = []
-    for seed in (970_000_000, 970_000_001):
-        clip = generate_scene(seed, "flames", 40.0, watcher.frame_size, with_audio=False)
+    louder: list[float] = []  # in decibels, where two windows are; a scene's own course is part
+    for number, family in enumerate(("flames", "rain", "flames", "rain")):
+        clip = generate_scene(
+            970_000_000 + number, family, 40.0, watcher.frame_size, with_audio=False
+        )
         frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
-        generator = torch.Generator().manual_seed(1)
+        generator = torch.Generator().manual_seed(10 + number)
         seen = watcher.watch([frames])
         audio = sampler("", seconds=40.0, video=seen, generator=generator)[0, 0]
-        ratios += assert_no_seam(audio, windows_of(4_001, sampler.window_frames))
+        windows = windows_of(4_001, sampler.window_frames)
+        steps, difference = assert_no_seam(audio, windows)
+        ratios += steps
+        louder.append(difference)
     assert np.mean(ratios) <= 1.15
+    assert abs(np.mean(louder)) < 1
