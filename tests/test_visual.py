@@ -53,11 +53,21 @@ def test_features_stay_near_what_they_tell_of(toy: VisualEncoder) -> None:
 
 @pytest.mark.parametrize("sizes", [[90], [1] * 60, [7, 40, 18, 3], [20, 20]])
 def test_a_film_in_windows_is_the_film(sizes: list[int], toy: VisualEncoder) -> None:
-    frames = some_frames(1, sum(sizes))
+    frames = 96 + some_frames(1, sum(sizes)) // 4  # too faint for cuts
     whole = toy.features(frames)[0]
     torch.testing.assert_close(toy.watch(frames[0].split(sizes)), whole, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="no frame"):
         toy.watch([])
+
+
+@pytest.mark.parametrize("size", [7, 20, 90])
+def test_every_shot_is_seen_alone(size: int, toy: VisualEncoder) -> None:
+    shades = torch.linspace(0, 255, 32).to(torch.uint8).expand(3, 32, 32)
+    shots = [shades.expand(20, 3, 32, 32), shades.flip(2).expand(30, 3, 32, 32)]
+    alone = torch.cat([toy.features(shot[None])[0] for shot in shots])
+    seen = toy.watch(torch.cat(shots).split(size))
+    torch.testing.assert_close(seen, alone, rtol=1e-4, atol=1e-5)
+    assert (seen[18:22] - toy.features(torch.cat(shots)[None])[0, 18:22]).abs().amax() > 0.01
 
 
 def test_every_parameter_gets_a_gradient(toy: VisualEncoder) -> None:

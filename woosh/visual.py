@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.shots import split_at_cuts
 from woosh.video import WATCHED_RATE
 
 GROUPS = 8  # of channels that are normalised together
@@ -121,15 +122,21 @@ class VisualEncoder(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def watch(self, windows: Iterable[Tensor]) -> Tensor:
-        """Windows (n, 3, H, W) of one film, one after another -> features (F, W), as if it were seen at once.
+        """Windows (n, 3, H, W) of one film, 8 bits, one after another -> features (F, W), as if seen at once.
+
+        Every shot is seen alone: a cut is nothing that happens.
 
         Raises:
             ValueError: no frame, or frames of another shape.
         """
         size, told, known = self.config.size, [], 0  # `known` frames of `held` are told already
-        held = torch.zeros(0, 3, size, size, dtype=torch.uint8)
-        for window in windows:
-            held = torch.cat([held, window])
+        nothing = torch.zeros(0, 3, size, size, dtype=torch.uint8)
+        held = nothing
+        for frames, another_shot in split_at_cuts(windows):
+            if another_shot:
+                told.append(self._of(held)[known:])
+                held, known = nothing, 0
+            held = torch.cat([held, frames])
             ready = len(held) - known - CONTEXT  # what lies ahead of them is there
             if ready > 0:
                 told.append(self._of(held)[known : known + ready])
