@@ -212,7 +212,7 @@ def _drop(folder: Path, name: str) -> None:
         (lambda f: _drop(f, "tokenizer"), "incomplete: it has no folder tokenizer"),
         (lambda f: _drop(f, "transformer/config.json"), "config.json is missing"),
         (lambda f: (f / "transformer/config.json").write_text("{"), "not valid JSON"),
-        (lambda f: (f / "transformer/config.json").write_text("{}"), "lack 'max_frames'"),
+        (lambda f: (f / "transformer/config.json").write_text("{}"), "lack 'flow_map'"),
         (lambda f: (f / "model_index.json").write_text("{}"), "not a WooshPipeline"),
         (
             lambda f: _drop(f, "autoencoder/diffusion_pytorch_model.safetensors"),
