@@ -65,13 +65,18 @@ def test_a_pipeline_with_shared_parts_is_saved_whole(packaged: Path, tmp_path: P
     pipeline.save_pretrained(tmp_path / "whole")
     assert describe_model(tmp_path / "whole").parts_of is None
     again = WooshPipeline.from_pretrained(tmp_path / "whole", dtype=torch.float32)
+    for part in ("autoencoder", "transformer", "text_encoder"):
+        states = [getattr(one, part).state_dict() for one in (pipeline, again)]
+        assert states[0].keys() == states[1].keys()
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     for one in (pipeline, again):
         one.set_progress_bar_config(disable=True)
     sounds = [
         one("rain", seconds=0.2, generator=torch.Generator().manual_seed(0)).audios
         for one in (pipeline, again)
     ]
-    assert np.array_equal(*sounds)
+    # Not to the bit: weights lie elsewhere in another file, and products may be summed in another order.
+    np.testing.assert_allclose(*sounds, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["../woosh-tiny", "/etc", "nothing", ""])
