@@ -58,10 +58,9 @@ class FlowData:
     caption_dropout: float
 
 
-def latent_batches(data: FlowData, seed: int) -> StreamedBatches[LatentBatch] | LatentBatches:
-    """Batches of latents, from memory or as they are needed."""
-    folder = Path(data.latents)
-    crops = Crops(
+def crops_of(data: FlowData, folder: Path, seed: int) -> Crops:
+    """How clips of a folder of latents are cut, put together and captioned."""
+    return Crops(
         read_common(folder),
         data.lengths,
         data.length_chances,
@@ -70,6 +69,12 @@ def latent_batches(data: FlowData, seed: int) -> StreamedBatches[LatentBatch] | 
         data.latent_rate,
         seed,
     )
+
+
+def latent_batches(data: FlowData, seed: int) -> StreamedBatches[LatentBatch] | LatentBatches:
+    """Batches of latents, from memory or as they are needed."""
+    folder = Path(data.latents)
+    crops = crops_of(data, folder, seed)
     if data.streamed:
         return streamed_latents(crops, folder)
     clips = load_latents(folder).clips

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.streaming import Item, ShardStream, StreamedBatches
-from woosh.flow_training import FlowData
+from woosh.flow_training import FlowData, crops_of
 from woosh.latents import (
     Crops,
     LatentBatch,
@@ -20,7 +20,6 @@ from woosh.latents import (
     LatentClip,
     load_latents,
     read_clip,
-    read_common,
 )
 from woosh.transformer import WooshTransformer
 from woosh.windows import ALIGNMENT, Window, video_of, video_tokens
@@ -153,15 +152,7 @@ def seen_batches(
         raise ValueError("videos is null: name a folder of training/encode_video.py")
     folder, sounds_folder = Path(video.videos), Path(data.latents)
     channels = video_channels(folder)
-    crops = Crops(
-        read_common(folder),
-        data.lengths,
-        data.length_chances,
-        data.frames_per_batch,
-        data.caption_dropout,
-        data.latent_rate,
-        seed,
-    )
+    crops = crops_of(data, folder, seed)
     if data.streamed:
         if video.sound_share is not None:
             raise ValueError(

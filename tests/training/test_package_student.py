@@ -1,5 +1,6 @@
 """A distilled transformer becomes a model folder that shares its teacher's parts."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -71,12 +72,14 @@ def test_a_pipeline_with_shared_parts_is_saved_whole(packaged: Path, tmp_path: P
         assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     for one in (pipeline, again):
         one.set_progress_bar_config(disable=True)
+        # Mapped weights lie where they lie in the file, and where decides how some processors sum products.
+        one.register_modules(transformer=copy.deepcopy(one.transformer))
+        one.register_modules(autoencoder=copy.deepcopy(one.autoencoder))
     sounds = [
         one("rain", seconds=0.2, generator=torch.Generator().manual_seed(0)).audios
         for one in (pipeline, again)
     ]
-    # Not to the bit: weights lie elsewhere in another file, and products may be summed in another order.
-    np.testing.assert_allclose(*sounds, rtol=0, atol=1e-3)
+    assert np.array_equal(*sounds)
 
 
 @pytest.mark.parametrize("name", ["../woosh-tiny", "/etc", "nothing", ""])
