@@ -22,16 +22,16 @@ from tqdm.auto import tqdm
 from woosh.audio import resample
 from woosh.autoencoder import WooshAutoencoder
 from woosh.catalogue import find_model
-from woosh.clap import WooshClap, load_clap
-from woosh.classifier import LABELS, PROMPTS
-from woosh.flow import expand_like, guide, radius, velocity_from_v
+from woosh.embeddings.clap import WooshClap, load_clap
+from woosh.evaluation.aligner import embed_beginnings, embed_sounds, embed_texts
+from woosh.evaluation.plots import plot_objectives
+from woosh.generation.flow import expand_like, guide, radius, velocity_from_v
+from woosh.generation.solvers import Velocity, euler, uniform_times
+from woosh.generation.text_encoder import load_text_conditioner
+from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
-from woosh.plots import plot_objectives
-from woosh.solvers import Velocity, euler, uniform_times
-from woosh.text import load_text_conditioner
-from woosh.transformer import WooshTransformer
-from woosh.zero_shot import embed_beginnings, embed_sounds, embed_texts
+from woosh.taggers.classifier import LABELS, PROMPTS
 
 BATCH = 10
 

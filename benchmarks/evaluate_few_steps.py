@@ -22,15 +22,15 @@ from tqdm.auto import tqdm
 
 from woosh.audio import resample
 from woosh.catalogue import find_model
-from woosh.clap import WooshClap, load_clap
-from woosh.classifier import LABELS, OTHER, PROMPTS, SoundClassifier, padded
-from woosh.distillation import guided_velocity
+from woosh.embeddings.clap import WooshClap, load_clap
+from woosh.evaluation.aligner import embed_beginnings, embed_sounds, embed_texts
+from woosh.generation.sampling import Sampler, load_sampler
+from woosh.generation.solvers import euler, flow_map, renoise_weights, uniform_times
+from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
-from woosh.sampling import Sampler, load_sampler
-from woosh.solvers import euler, flow_map, renoise_weights, uniform_times
-from woosh.transformer import WooshTransformer
-from woosh.zero_shot import embed_beginnings, embed_sounds, embed_texts
+from woosh.taggers.classifier import LABELS, OTHER, PROMPTS, SoundClassifier, padded
+from woosh.training.flow.distillation import guided_velocity
 
 BATCH = 20
 EXACT_STEPS = 50

@@ -23,7 +23,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from woosh.audio import read_audio, write_audio
-from woosh.classifier import (
+from woosh.metrics.originality import Originality, originality, recording_distances
+from woosh.taggers.classifier import (
     LABELS,
     OTHER,
     PROMPTS,
@@ -34,7 +35,6 @@ from woosh.classifier import (
     read_recordings,
     statistics,
 )
-from woosh.metrics.originality import Originality, originality, recording_distances
 
 SECONDS = 5.0  # of the spectra that are compared
 LONGEST = 600.0  # seconds of a training clip that are searched for copies
@@ -161,7 +161,7 @@ def _numbers(result: ClassResult) -> list[float]:
 def generated(options: argparse.Namespace) -> Iterable[tuple[int, int, Tensor]]:
     """Generates clips: class index, seed, audio (1, S)."""
     from woosh.catalogue import find_model
-    from woosh.pipeline import WooshPipeline
+    from woosh.generation.pipeline import WooshPipeline
 
     pipeline = WooshPipeline.from_pretrained(find_model(options.model))
     pipeline.set_progress_bar_config(disable=True)

@@ -25,7 +25,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from woosh.catalogue import describe_model, find_model
-from woosh.latent_encoding import encode_clip
+from woosh.generation.sampling import Sampler, load_sampler
+from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.synchrony import (
     TOLERANCES,
     alignment,
@@ -34,10 +35,9 @@ from woosh.metrics.synchrony import (
     onsets_of,
 )
 from woosh.procedural.synthesis import RATE
-from woosh.sampling import Sampler, load_sampler
 from woosh.scenes import COURSE_FAMILIES, EVENT_FAMILIES, FRAME_RATE, SceneClip, generate_scene
-from woosh.transformer import WooshTransformer
-from woosh.watching import Watcher, load_watcher
+from woosh.training.flow.encoding import encode_clip
+from woosh.video.watching import Watcher, load_watcher
 
 HELD_OUT_SEED = 950_000_000  # trainings take other seeds
 JUDGED = TOLERANCES.index(0.05)

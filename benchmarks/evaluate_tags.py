@@ -14,9 +14,9 @@ from pathlib import Path
 
 from woosh.audio import read_audio
 from woosh.catalogue import DEFAULT_ALIGNER
-from woosh.datasets import SHORTEST
-from woosh.packaging import vocabulary
-from woosh.tagging import load_tagger
+from woosh.data.clips import SHORTEST
+from woosh.embeddings.tagging import load_tagger
+from woosh.training.packaging import vocabulary
 
 LABELS = 5
 

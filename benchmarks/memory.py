@@ -94,15 +94,15 @@ def child_build(source: str, target: str) -> None:
 def child_convert(source: str, target: str, tokenizer: str) -> None:
     """Convert, and report the memory it took."""
     # Imported for its effect: from_pretrained and the tokenizer import these anyway.
-    import woosh.pipeline  # noqa: F401
-    from woosh.convert import convert
+    import woosh.generation.pipeline  # noqa: F401
+    from woosh.conversion.convert import convert
 
     report(lambda: convert(source, target, tokenizer=tokenizer))
 
 
 def child_load(folder: str) -> None:
     """Load a whole pipeline, and report the memory it took."""
-    from woosh.pipeline import WooshPipeline
+    from woosh.generation.pipeline import WooshPipeline
 
     report(lambda: WooshPipeline.from_pretrained(folder, local_files_only=True))
 
@@ -111,7 +111,7 @@ def child_generate(folder: str, seconds: str) -> None:
     """Generate in four steps, and report the time without loading."""
     import torch
 
-    from woosh.pipeline import WooshPipeline
+    from woosh.generation.pipeline import WooshPipeline
 
     pipeline = WooshPipeline.from_pretrained(folder, local_files_only=True)
     for times in ("first", "second"):

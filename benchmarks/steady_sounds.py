@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from woosh.catalogue import DEFAULT_MODEL, find_model
-from woosh.sampling import Sampler, load_sampler
+from woosh.generation.sampling import Sampler, load_sampler
 
 PROMPTS = (
     "rain falling",

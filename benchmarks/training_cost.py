@@ -20,10 +20,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.discriminators import Discriminators
-from woosh.passt import Passt
-from woosh.text import WooshTextEncoder
-from woosh.transformer import WooshTransformer
+from woosh.generation.text_encoder import WooshTextEncoder
+from woosh.generation.transformer import WooshTransformer
+from woosh.taggers.passt import Passt
+from woosh.training.autoencoder.discriminators import Discriminators
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 BYTES = 4 + 4 + 8 + 4  # per trained parameter: weight, gradient, moments, average

@@ -15,8 +15,8 @@ import numpy as np
 
 from woosh import WooshAutoencoder
 from woosh.audio import peak_guard, read_audio, write_audio
+from woosh.autoencoder.reconstruction import reconstruct
 from woosh.catalogue import part_folders
-from woosh.reconstruct import reconstruct
 
 
 def main(argv: Sequence[str] | None = None) -> None:

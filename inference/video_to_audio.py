@@ -15,9 +15,9 @@ import torch
 
 from woosh import WooshPipeline, __version__
 from woosh.audio import peak_guard
-from woosh.muxing import CEILING, write_soundtrack
 from woosh.video import open_video
-from woosh.watching import load_watcher, watch_video
+from woosh.video.muxing import CEILING, write_soundtrack
+from woosh.video.watching import load_watcher, watch_video
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.paths import SHARED
+
 # The time an example takes says nothing on a busy machine; the same examples in every run.
 settings.register_profile("woosh", deadline=None, derandomize=True)
 settings.load_profile("woosh")
@@ -32,8 +34,6 @@ def _fixed_random_state() -> None:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with reference fixtures and data: beside the checkout or WOOSH_SHARED."""
-    beside = Path(__file__).parents[2] / "shared"
-    folder = Path(os.environ.get("WOOSH_SHARED", beside))
-    if not folder.is_dir():
+    if not SHARED.is_dir():
         pytest.skip("the shared data folder is missing (set WOOSH_SHARED)")
-    return folder
+    return SHARED

@@ -10,69 +10,26 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 LIBRARY = ROOT / "woosh"
 SCRIPT_FOLDERS = ("inference", "training", "demos", "benchmarks")
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".txt", ".yaml", ".yml", ".json", ".csv", ".jsonl", ""}
 
 # What every module may import, whatever its package.
 FREE = {"weight_files", "checksums", "progress"}
-# Modules that will move into a package: they keep its rules already.
-MOVES = {
-    "audio": ("spectra",),
-    "autoencoder": ("phases", "reconstruct"),
-    "generation": (
-        "text",
-        "transformer",
-        "layers",
-        "flow",
-        "guidance",
-        "solvers",
-        "windows",
-        "sampling",
-        "pipeline",
-        "lora",
-    ),
-    "video": ("shots", "visual", "synchformer", "watching", "muxing"),
-    "taggers": ("log_mel", "mobilenet", "passt", "passt_weights", "labels", "classifier"),
-    "embeddings": ("clap", "hear", "tagging", "embedding_cache"),
-    "evaluation": (
-        "evaluation_autoencoder",
-        "evaluation_synchrony",
-        "clip_sets",
-        "embedded_sets",
-        "plots",
-        "metrics.desync",
-        "zero_shot",
-    ),
-    "data": ("datasets", "augmentation", "phrases", "phrase_words"),
-    "training": ("config", "packaging"),
-    "training.autoencoder": ("losses", "discriminators", "crops", "autoencoder_training"),
-    "training.aligner": ("caption_pairs", "contrastive", "clap_training"),
-    "training.flow": (
-        "latents",
-        "flow_training",
-        "latent_encoding",
-        "video_training",
-        "distillation",
-        "latent_discriminator",
-    ),
-    "training.text_encoder": ("sentence_embedder", "text_distillation"),
-    "conversion": ("convert", "released", "released_clap"),
-    "commands": ("outputs", "arguments"),
-}
 # Imports that the table forbids and that are still to be cut: (module, what it imports).
 TIES: set[tuple[str, str]] = {
-    ("augmentation", "clip_sets"),
-    ("caption_pairs", "crops"),
-    ("data.prepare", "clip_sets"),
-    ("data.prepare", "embeddings"),
-    ("data.recordings", "clip_sets"),
-    ("latent_discriminator", "discriminators"),
-    ("latent_encoding", "losses"),
-    ("search.update", "clip_sets"),
-    ("synchformer", "passt"),
-    ("training.listening", "zero_shot"),
+    ("data.augmentation", "evaluation.clip_sets"),
+    ("data.prepare", "embeddings.embedders"),
+    ("data.prepare", "evaluation.clip_sets"),
+    ("data.recordings", "evaluation.clip_sets"),
+    ("search.update", "evaluation.clip_sets"),
+    ("training.aligner.caption_pairs", "training.autoencoder.crops"),
+    ("training.flow.discriminator", "training.autoencoder.discriminators"),
+    ("training.flow.encoding", "training.autoencoder.losses"),
+    ("training.listening", "evaluation.aligner"),
+    ("video.synchformer", "taggers.passt"),
 }
 # Where a package may be imported; it is unknown to every other file.
 HOMES = {
@@ -175,17 +132,11 @@ def read_packages() -> dict[str, set[str]]:
 
 def package_of(module: str) -> str:
     """The package of a module, or the module itself where it stands alone at the top."""
-    for package, modules in MOVES.items():
-        if module in modules:
-            return package.split(".")[0]
     return module.split(".")[0]
 
 
 def recipe_of(module: str) -> str | None:
     """The sub-package of `training` that a module belongs to, if any."""
-    for package, modules in MOVES.items():
-        if module in modules and package.startswith("training."):
-            return package.split(".")[1]
     parts = module.split(".")
     inside = parts[0] == "training" and (LIBRARY / "training" / Path(*parts[1:2])).is_dir()
     return parts[1] if inside and len(parts) > 1 else None

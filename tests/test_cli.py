@@ -268,7 +268,7 @@ def test_models_lists_the_built_in_ones(
 
 
 def test_parameters_are_counted_from_the_headers(model: Path) -> None:
-    from woosh.pipeline import WooshPipeline
+    from woosh.generation.pipeline import WooshPipeline
 
     pipeline = WooshPipeline.from_pretrained(model)
     parts = (pipeline.autoencoder, pipeline.transformer, pipeline.text_encoder)

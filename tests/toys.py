@@ -8,14 +8,14 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.clap import ClapHead, WooshClap
-from woosh.log_mel import LogMel
-from woosh.mobilenet import MobileNet
-from woosh.pipeline import WooshPipeline
-from woosh.synchformer import Synchformer
-from woosh.text import WooshTextEncoder
-from woosh.transformer import WooshTransformer
-from woosh.visual import VisualEncoder
+from woosh.embeddings.clap import ClapHead, WooshClap
+from woosh.generation.pipeline import WooshPipeline
+from woosh.generation.text_encoder import WooshTextEncoder
+from woosh.generation.transformer import WooshTransformer
+from woosh.taggers.log_mel import LogMel
+from woosh.taggers.mobilenet import MobileNet
+from woosh.video.synchformer import Synchformer
+from woosh.video.visual import VisualEncoder
 
 TOKENS = 12
 TEXT_WIDTH = 16

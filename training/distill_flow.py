@@ -20,9 +20,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from woosh.config import check_choice, load_config
 from woosh.data.streaming import StreamedBatches
-from woosh.distillation import (
+from woosh.generation.flow import expand_like, interpolate
+from woosh.generation.text_encoder import TextConditioner
+from woosh.generation.transformer import WooshTransformer
+from woosh.training import (
+    Objective,
+    Run,
+    RunConfig,
+    adamw,
+    cosine_schedule,
+    prepare_blocks,
+)
+from woosh.training.config import check_choice, load_config
+from woosh.training.flow.discriminator import Judge, LatentDiscriminator, judging_step
+from woosh.training.flow.distillation import (
     OBJECTIVES,
     JumpConfig,
     Jumps,
@@ -33,8 +45,8 @@ from woosh.distillation import (
     residual_loss,
     student_of,
 )
-from woosh.flow import expand_like, interpolate
-from woosh.flow_training import (
+from woosh.training.flow.latents import LatentBatch, LatentBatches, read_common
+from woosh.training.flow.steps import (
     OPTIMIZERS,
     FlowData,
     conditions,
@@ -43,20 +55,8 @@ from woosh.flow_training import (
     latent_batches,
     load_text,
 )
-from woosh.latent_discriminator import Judge, LatentDiscriminator, judging_step
-from woosh.latents import LatentBatch, LatentBatches, read_common
-from woosh.text import TextConditioner
-from woosh.training import (
-    Objective,
-    Run,
-    RunConfig,
-    adamw,
-    cosine_schedule,
-    prepare_blocks,
-)
+from woosh.training.flow.video import SeenBatches, VideoData, seen_batches, without_some
 from woosh.training.listening import ListenConfig, Listener
-from woosh.transformer import WooshTransformer
-from woosh.video_training import SeenBatches, VideoData, seen_batches, without_some
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,22 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from woosh.augmentation import load_responses
 from woosh.autoencoder import WooshAutoencoder
-from woosh.config import check_choice, load_config
+from woosh.data.augmentation import load_responses
+from woosh.data.clips import Clip, procedural_clips
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_sharded, load_shard, load_source
-from woosh.datasets import Clip, procedural_clips
-from woosh.latent_encoding import Variations, channel_weight, encode_clip, pieces_of, versions
-from woosh.latents import (
+from woosh.generation.text_encoder import TextConditioner, load_text_conditioner
+from woosh.training import Log
+from woosh.training.config import check_choice, load_config
+from woosh.training.flow.encoding import (
+    Variations,
+    channel_weight,
+    encode_clip,
+    pieces_of,
+    versions,
+)
+from woosh.training.flow.latents import (
     DTYPES,
     Common,
     LatentClip,
@@ -37,8 +45,6 @@ from woosh.latents import (
     write_common,
     write_latents,
 )
-from woosh.text import TextConditioner, load_text_conditioner
-from woosh.training import Log
 
 
 @dataclass(frozen=True)

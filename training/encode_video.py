@@ -22,9 +22,11 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.config import check_choice, load_config
-from woosh.latent_encoding import encode_clip
-from woosh.latents import (
+from woosh.scenes import COURSE_FAMILIES, generate_scene
+from woosh.training import Log
+from woosh.training.config import check_choice, load_config
+from woosh.training.flow.encoding import encode_clip
+from woosh.training.flow.latents import (
     DTYPES,
     LatentClip,
     check_output,
@@ -32,11 +34,9 @@ from woosh.latents import (
     write_common,
     write_latents,
 )
-from woosh.muxing import RATE, own_sound
-from woosh.scenes import COURSE_FAMILIES, generate_scene
-from woosh.training import Log
 from woosh.video import open_video
-from woosh.watching import Watcher, load_watcher, watch_video
+from woosh.video.muxing import RATE, own_sound
+from woosh.video.watching import Watcher, load_watcher, watch_video
 
 
 @dataclass(frozen=True)

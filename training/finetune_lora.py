@@ -20,17 +20,17 @@ import torch
 
 from woosh.autoencoder import WooshAutoencoder
 from woosh.catalogue import find_model
-from woosh.config import load_config
+from woosh.data.clips import Clip
 from woosh.data.sources import load_source
-from woosh.datasets import Clip
-from woosh.flow_training import conditions, draw_noise, training_step
-from woosh.latent_encoding import Variations, encode_clip, pieces_of, versions
-from woosh.latents import Common, Crops, LatentBatches, LatentClip
-from woosh.lora import LoraFacts, add_lora, save_lora
-from woosh.text import load_text_conditioner
+from woosh.generation.lora import LoraFacts, add_lora, save_lora
+from woosh.generation.text_encoder import load_text_conditioner
+from woosh.generation.transformer import WooshTransformer
 from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule, prepare_blocks
+from woosh.training.config import load_config
+from woosh.training.flow.encoding import Variations, encode_clip, pieces_of, versions
+from woosh.training.flow.latents import Common, Crops, LatentBatches, LatentClip
+from woosh.training.flow.steps import conditions, draw_noise, training_step
 from woosh.training.listening import ListenConfig, Listener
-from woosh.transformer import WooshTransformer
 
 BETAS = (0.9, 0.99)
 

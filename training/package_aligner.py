@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 from woosh.catalogue import find_model
-from woosh.clap import load_clap, save_clap
-from woosh.config import load_config
-from woosh.datasets import read_manifest
-from woosh.packaging import attribution, copy_records, half, size_of, vocabulary
-from woosh.text import WooshTextEncoder
+from woosh.data.clips import read_manifest
+from woosh.embeddings.clap import load_clap, save_clap
+from woosh.generation.text_encoder import WooshTextEncoder
+from woosh.training.config import load_config
+from woosh.training.packaging import attribution, copy_records, half, size_of, vocabulary
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.config import load_config
-from woosh.datasets import read_manifest
-from woosh.packaging import attribution, copy_records, half, size_of
-from woosh.pipeline import WooshPipeline
-from woosh.text import WooshTextEncoder, load_tokenizer
-from woosh.transformer import WooshTransformer
+from woosh.data.clips import read_manifest
+from woosh.generation.pipeline import WooshPipeline
+from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
+from woosh.generation.transformer import WooshTransformer
+from woosh.training.config import load_config
+from woosh.training.packaging import attribution, copy_records, half, size_of
 
 
 @dataclass(frozen=True)

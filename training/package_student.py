@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from woosh.catalogue import describe_model, find_model
-from woosh.config import load_config
-from woosh.packaging import copy_records, size_of, write_sharing
+from woosh.training.config import load_config
+from woosh.training.packaging import copy_records, size_of, write_sharing
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from woosh.catalogue import VISUAL, describe_model, find_model
-from woosh.config import load_config
-from woosh.packaging import copy_records, half, size_of, write_sharing
-from woosh.visual import VisualEncoder
+from woosh.training.config import load_config
+from woosh.training.packaging import copy_records, half, size_of, write_sharing
+from woosh.video.visual import VisualEncoder
 
 
 @dataclass(frozen=True)

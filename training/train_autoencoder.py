@@ -20,23 +20,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from woosh.augmentation import load_responses
-from woosh.autoencoder import Spectrum, WooshAutoencoder
-from woosh.autoencoder_training import (
-    continued,
-    disturbed,
-    draw_disturbance,
-    report,
-    sampling_weights,
-    set_latent_statistics,
-    total,
-)
-from woosh.config import load_config
-from woosh.crops import CropAugmentation, CropBatches, streamed_crops
+from woosh.autoencoder.network import Spectrum, WooshAutoencoder
+from woosh.data.augmentation import load_responses
+from woosh.data.clips import Clip, NumberedBatches, procedural_clips
 from woosh.data.sources import load_source
-from woosh.datasets import Clip, NumberedBatches, procedural_clips
-from woosh.discriminators import Discriminators, judged, judging_step
-from woosh.losses import complex_loss, magnitude_loss, multiscale_mel_loss, phase_loss
 from woosh.training import (
     Objective,
     Run,
@@ -46,6 +33,24 @@ from woosh.training import (
     cosine_schedule,
     prepare_blocks,
 )
+from woosh.training.autoencoder.crops import CropAugmentation, CropBatches, streamed_crops
+from woosh.training.autoencoder.discriminators import Discriminators, judged, judging_step
+from woosh.training.autoencoder.losses import (
+    complex_loss,
+    magnitude_loss,
+    multiscale_mel_loss,
+    phase_loss,
+)
+from woosh.training.autoencoder.steps import (
+    continued,
+    disturbed,
+    draw_disturbance,
+    report,
+    sampling_weights,
+    set_latent_statistics,
+    total,
+)
+from woosh.training.config import load_config
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from woosh.augmentation import load_responses
-from woosh.caption_pairs import Augmentation, PairBatch, PairBatches, streamed_pairs
-from woosh.clap import ClapHead, WooshClap, load_clap, save_clap
-from woosh.clap_training import (
+from woosh.data.augmentation import load_responses
+from woosh.data.clips import procedural_clips
+from woosh.data.sources import load_source
+from woosh.embeddings.clap import ClapHead, WooshClap, load_clap, save_clap
+from woosh.evaluation.aligner import evaluate_aligner
+from woosh.generation.text_encoder import load_text_encoder, load_tokenizer
+from woosh.taggers.log_mel import LogMel
+from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
+from woosh.training.aligner.caption_pairs import (
+    Augmentation,
+    PairBatch,
+    PairBatches,
+    streamed_pairs,
+)
+from woosh.training.aligner.contrastive import (
+    cached_losses,
+    contrastive_loss,
+    distillation_loss,
+    gather_rows,
+    same_group,
+    similarity,
+)
+from woosh.training.aligner.steps import (
     Inputs,
     Towers,
     averaged,
@@ -34,21 +53,7 @@ from woosh.clap_training import (
     estimated_scores,
     inputs_of,
 )
-from woosh.config import load_config
-from woosh.contrastive import (
-    cached_losses,
-    contrastive_loss,
-    distillation_loss,
-    gather_rows,
-    same_group,
-    similarity,
-)
-from woosh.data.sources import load_source
-from woosh.datasets import procedural_clips
-from woosh.log_mel import LogMel
-from woosh.text import load_text_encoder, load_tokenizer
-from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
-from woosh.zero_shot import evaluate_aligner
+from woosh.training.config import load_config
 
 BETAS = (0.9, 0.98)
 

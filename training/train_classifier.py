@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from woosh.classifier import (
+from woosh.taggers.classifier import (
     LABELS,
     OTHER,
     Augmentation,
@@ -34,7 +34,7 @@ from woosh.classifier import (
     padded,
     read_recordings,
 )
-from woosh.config import load_config
+from woosh.training.config import load_config
 
 
 @dataclasses.dataclass(frozen=True)

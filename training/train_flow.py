@@ -17,8 +17,12 @@ from pathlib import Path
 
 import torch
 
-from woosh.config import check_choice, load_config
-from woosh.flow_training import (
+from woosh.generation.text_encoder import TextConditioner
+from woosh.generation.transformer import WooshTransformer
+from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
+from woosh.training.config import check_choice, load_config
+from woosh.training.flow.latents import Common, read_common
+from woosh.training.flow.steps import (
     OBJECTIVES,
     OPTIMIZERS,
     FlowData,
@@ -29,11 +33,7 @@ from woosh.flow_training import (
     load_text,
     training_step,
 )
-from woosh.latents import Common, read_common
-from woosh.text import TextConditioner
-from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
 from woosh.training.listening import ListenConfig, Listener
-from woosh.transformer import WooshTransformer
 
 
 @dataclass(frozen=True)

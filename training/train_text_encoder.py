@@ -25,11 +25,11 @@ from transformers import (
     AutoTokenizer,
 )
 
-from woosh.config import load_config
-from woosh.phrases import save_tokenizer, train_tokenizer
-from woosh.sentence_embedder import embed, teacher_source
-from woosh.text import WooshTextEncoder, load_tokenizer
-from woosh.text_distillation import (
+from woosh.data.phrases import save_tokenizer, train_tokenizer
+from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
+from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
+from woosh.training.config import load_config
+from woosh.training.text_encoder.distillation import (
     CorpusSizes,
     PhraseBatches,
     Student,
@@ -37,7 +37,7 @@ from woosh.text_distillation import (
     evaluate,
     start_from_teacher,
 )
-from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
+from woosh.training.text_encoder.sentence_embedder import embed, teacher_source
 
 BETAS = (0.9, 0.98)
 

@@ -16,8 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from woosh.config import check_choice, load_config
-from woosh.flow_training import (
+from woosh.generation.transformer import WooshTransformer
+from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
+from woosh.training.config import check_choice, load_config
+from woosh.training.flow.latents import read_common
+from woosh.training.flow.steps import (
     OPTIMIZERS,
     FlowData,
     conditions,
@@ -26,10 +29,7 @@ from woosh.flow_training import (
     load_text,
     training_step,
 )
-from woosh.latents import read_common
-from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
-from woosh.transformer import WooshTransformer
-from woosh.video_training import (
+from woosh.training.flow.video import (
     VideoData,
     seen_batches,
     video_channels,
@@ -82,7 +82,7 @@ def seen_step(
     video: Tensor,
     log_variance: bool,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The flow's loss of a batch under its texts and features; see `woosh.flow_training.training_step`."""
+    """The flow's loss of a batch under its texts and features; see `woosh.training.flow.steps.training_step`."""
     return training_step(
         *(model, latents, states, mask, noise, time, weight),
         log_variance=log_variance,

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from woosh.config import load_config
 from woosh.metrics.synchrony import alignment
 from woosh.scenes import COURSE_FAMILIES, FAMILIES, FRAME_RATE, SceneClip, generate_scene
 from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
-from woosh.visual import Record, VisualEncoder, event_times, watching_loss
+from woosh.training.config import load_config
+from woosh.video.visual import Record, VisualEncoder, event_times, watching_loss
 
 HELD_OUT_SEED = 900_000_000
 

@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from woosh.autoencoder import WooshAutoencoder
-    from woosh.pipeline import WooshPipeline
-    from woosh.text import WooshTextEncoder
-    from woosh.transformer import WooshTransformer
+    from woosh.autoencoder.network import WooshAutoencoder
+    from woosh.generation.pipeline import WooshPipeline
+    from woosh.generation.text_encoder import WooshTextEncoder
+    from woosh.generation.transformer import WooshTransformer
 
 __version__ = "0.7.0"
 
@@ -24,10 +24,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "WooshAutoencoder": "woosh.autoencoder",
-    "WooshPipeline": "woosh.pipeline",
-    "WooshTextEncoder": "woosh.text",
-    "WooshTransformer": "woosh.transformer",
+    "WooshAutoencoder": "woosh.autoencoder.network",
+    "WooshPipeline": "woosh.generation.pipeline",
+    "WooshTextEncoder": "woosh.generation.text_encoder",
+    "WooshTransformer": "woosh.generation.transformer",
 }
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.sounds import sound
 from tests.toys import make_clap, make_transformer, randomise, save_pipeline, save_seeing_pipeline
 from woosh.audio import write_audio
-from woosh.clap import save_clap
-
-ROOT = Path(__file__).parents[2]
+from woosh.embeddings.clap import save_clap
 
 
 def run(script: str, *arguments: object) -> str:

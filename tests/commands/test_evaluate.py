@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.embeddings.test_embedders import toy_passt
+from tests.evaluation.test_generation import toy_autoencoder
 from tests.sounds import write_sounds
-from tests.test_embeddings import toy_passt
-from tests.test_evaluation import toy_autoencoder
 from tests.toys import randomise
 from woosh import cli
 

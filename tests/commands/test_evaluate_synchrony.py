@@ -10,9 +10,9 @@ import pytest
 from tests.toys import randomise
 from tests.videos import write_video
 from woosh import cli
-from woosh.evaluation_synchrony import evaluate_synchrony
-from woosh.metrics.desync import Comparison, DeSync
-from woosh.synchformer import Synchformer
+from woosh.evaluation.desync import Comparison, DeSync
+from woosh.evaluation.synchrony import evaluate_synchrony
+from woosh.video.synchformer import Synchformer
 
 TIMES = ([0.5, 1.3, 2.6], [0.9, 1.9, 2.4], [0.35, 1.6, 3.1])
 

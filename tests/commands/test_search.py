@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.embeddings.test_embedders import toy_passt
 from tests.sounds import write_sounds
-from tests.test_embeddings import toy_passt
 from tests.toys import make_clap, randomise
 from woosh import cli
-from woosh.clap import save_clap
+from woosh.embeddings.clap import save_clap
 
 
 @pytest.fixture(autouse=True)

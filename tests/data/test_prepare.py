@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.paths import ROOT
 from tests.sounds import RATE, sound
 from woosh import cli
 from woosh.audio import write_audio
@@ -19,8 +20,6 @@ from woosh.data import prepare as preparing
 from woosh.data.prepare import Settings, prepare
 from woosh.data.shards import Sample, read_shards, shard_urls, write_shard
 from woosh.data.sources import load_source
-
-ROOT = Path(__file__).parents[2]
 
 
 def two_sounds(seed: int) -> np.ndarray:

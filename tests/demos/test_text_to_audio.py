@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from tests.demos.browser import chromium
+from tests.paths import ROOT
 from tests.toys import make_pipeline
 from woosh import audio
 
 gradio = pytest.importorskip("gradio", reason="the demo extra is not installed")
 from gradio_client import Client, exceptions  # noqa: E402 - comes with gradio
 
-SCRIPT = Path(__file__).parents[2] / "demos" / "text_to_audio.py"
+SCRIPT = ROOT / "demos" / "text_to_audio.py"
 REQUEST: dict[str, Any] = {
     "prompt": "a dog",
     "negative": "",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.demos.browser import chromium
+from tests.paths import ROOT
 from tests.toys import make_pipeline, make_visual, randomise
 from tests.videos import steady_times, write_video
 from woosh.video import open_video
@@ -21,7 +22,7 @@ from woosh.video import open_video
 gradio = pytest.importorskip("gradio", reason="the demo extra is not installed")
 from gradio_client import Client, exceptions, handle_file  # noqa: E402 - comes with gradio
 
-SCRIPT = Path(__file__).parents[2] / "demos" / "video_to_audio.py"
+SCRIPT = ROOT / "demos" / "video_to_audio.py"
 REQUEST: dict[str, Any] = {
     "prompt": "",
     "negative": "",

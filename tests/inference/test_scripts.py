@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.paths import ROOT
 from tests.toys import save_pipeline, save_seeing_pipeline
 from tests.videos import write_video
 from woosh import audio
-from woosh.muxing import RATE, own_sound
 from woosh.video import open_video
+from woosh.video.muxing import RATE, own_sound
 
-SCRIPTS = Path(__file__).parents[2] / "inference"
+SCRIPTS = ROOT / "inference"
 
 
 def test_generate_then_reconstruct(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

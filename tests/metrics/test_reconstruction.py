@@ -8,6 +8,7 @@ import torch
 from scipy.signal import stft
 
 from tests.metrics.signals import noise
+from woosh.audio.spectra import magnitudes, mel_filters
 from woosh.metrics.reconstruction import (
     loudness_error,
     mel_distance,
@@ -16,7 +17,6 @@ from woosh.metrics.reconstruction import (
     si_sdr,
     stft_distance,
 )
-from woosh.spectra import magnitudes, mel_filters
 
 
 def numpy_filters(sample_rate: int, n_fft: int, bands: int) -> np.ndarray:

@@ -13,8 +13,8 @@ import torch
 from tests.sounds import RATE, sound, write_sounds
 from tests.toys import make_clap
 from woosh.audio import write_audio
-from woosh.clap import save_clap
-from woosh.embeddings import Embedder, Heard, load_embedder, read_to_embed
+from woosh.embeddings.clap import save_clap
+from woosh.embeddings.embedders import Embedder, Heard, load_embedder, read_to_embed
 from woosh.search.index import DATABASE, FOLDER_NAME, VECTORS, SoundIndex, open_index
 from woosh.search.update import Report, update_index
 

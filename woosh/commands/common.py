@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from woosh import audio, catalogue
-from woosh.arguments import count_up_to, number
+from woosh.commands.arguments import count_up_to, number
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from woosh.sampling import Sampler
+    from woosh.generation.sampling import Sampler
 
 Commands = Any  # argparse names the type of its subparsers privately
 
@@ -172,7 +172,7 @@ def load_model(info: catalogue.ModelInfo, device_name: str, dtype_name: str) -> 
     if dtype_name == "auto":
         dtype_name = "bfloat16" if device.type == "cuda" else "float32"
     quiet_libraries()
-    from woosh.sampling import load_sampler
+    from woosh.generation.sampling import load_sampler
 
     sampler = load_sampler(info.folder, device, getattr(torch, dtype_name))
     return dataclasses.replace(sampler, progress=tqdm_on_terminals)

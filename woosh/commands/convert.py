@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     """`woosh convert`: released folder -> model folder."""
     if not arguments.source.is_dir():
         raise FileNotFoundError(f"no released checkpoint folder at {arguments.source}")
-    from woosh.convert import convert
+    from woosh.conversion.convert import convert
 
     convert(arguments.source, arguments.target, tokenizer=arguments.tokenizer)
     print(arguments.target)

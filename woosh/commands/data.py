@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from woosh.arguments import count_up_to, number
+from woosh.commands.arguments import count_up_to, number
 from woosh.commands.common import Commands, add_command, progress_on_terminals
-from woosh.outputs import check_writable
+from woosh.commands.outputs import check_writable
 
 if TYPE_CHECKING:
     from woosh.data.prepare import Report

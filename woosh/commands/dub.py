@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from woosh import __version__, audio, catalogue
-from woosh.arguments import MAX_CLIPS, count_up_to, number, seed_number
+from woosh.commands.arguments import MAX_CLIPS, count_up_to, number, seed_number
 from woosh.commands.common import (
     Commands,
     add_command,
@@ -24,15 +24,15 @@ from woosh.commands.common import (
     progress_on_terminals,
     refuse_few_step_wishes,
 )
-from woosh.muxing import CEILING, ENCODERS, SOUND_CODECS, check_output, write_soundtrack
-from woosh.outputs import Target, plan_output
+from woosh.commands.outputs import Target, plan_output
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
+from woosh.video.muxing import CEILING, ENCODERS, SOUND_CODECS, check_output, write_soundtrack
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from woosh.sampling import Sampler
+    from woosh.generation.sampling import Sampler
 
 EXAMPLES = """\
 examples:
@@ -237,7 +237,7 @@ def _watch(
 ) -> Tensor:
     """Features (K, V) of the part that gets a sound."""
     device = choose_device(arguments.device)
-    from woosh.watching import load_watcher, watch_video
+    from woosh.video.watching import load_watcher, watch_video
 
     watcher = load_watcher(place, device, info.video_channels)
     progress = partial(progress_on_terminals, title="watching")

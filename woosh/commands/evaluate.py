@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
-from woosh.arguments import number, seed_number
+from woosh.commands.arguments import number, seed_number
 from woosh.commands.common import (
     Commands,
     add_command,
@@ -19,12 +19,12 @@ from woosh.commands.common import (
     progress_on_terminals,
     quiet_libraries,
 )
-from woosh.outputs import check_writable
+from woosh.commands.outputs import check_writable
 
 if TYPE_CHECKING:
-    from woosh.clip_sets import Reading
-    from woosh.embedding_cache import EmbeddingCache
-    from woosh.embeddings import Embedder, ExternalEmbeddings
+    from woosh.embeddings.cache import EmbeddingCache
+    from woosh.embeddings.embedders import Embedder, ExternalEmbeddings
+    from woosh.evaluation.clip_sets import Reading
 
 MAX_WORKERS = 256
 EXAMPLES = """\
@@ -174,8 +174,8 @@ def run_generation(arguments: argparse.Namespace) -> None:
     _check_outputs(arguments)
     import torch
 
-    from woosh.embedding_cache import EmbeddingCache, default_cache_folder
-    from woosh.evaluation import evaluate_generation
+    from woosh.embeddings.cache import EmbeddingCache, default_cache_folder
+    from woosh.evaluation.generation import evaluate_generation
 
     names = list(dict.fromkeys(arguments.embedding or [catalogue.DEFAULT_ALIGNER]))
     embedders = [_load(name, arguments.device) for name in names]
@@ -205,8 +205,8 @@ def run_autoencoder(arguments: argparse.Namespace) -> None:
     quiet_libraries()
     import torch
 
-    from woosh.autoencoder import WooshAutoencoder
-    from woosh.evaluation_autoencoder import evaluate_autoencoder
+    from woosh.autoencoder.network import WooshAutoencoder
+    from woosh.evaluation.autoencoder import evaluate_autoencoder
 
     autoencoder = WooshAutoencoder.from_pretrained(folder, torch_dtype=torch.float32).eval()
     autoencoder.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
@@ -229,9 +229,9 @@ def run_synchrony(arguments: argparse.Namespace) -> None:
     _check_json(arguments.json)
     device = choose_device(arguments.device)
     quiet_libraries()
-    from woosh.embeddings import load_external
-    from woosh.evaluation_synchrony import evaluate_synchrony
-    from woosh.metrics.desync import load_desync
+    from woosh.embeddings.embedders import load_external
+    from woosh.evaluation.desync import load_desync
+    from woosh.evaluation.synchrony import evaluate_synchrony
 
     desync = None
     if arguments.synchformer is not None:
@@ -250,7 +250,7 @@ def run_synchrony(arguments: argparse.Namespace) -> None:
 
 
 def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
-    from woosh.embeddings import load_embedder, load_external
+    from woosh.embeddings.embedders import load_embedder, load_external
 
     if name.endswith(".npz"):
         return load_external(Path(name).expanduser())
@@ -259,7 +259,7 @@ def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
 
 
 def _reading(arguments: argparse.Namespace, cache: EmbeddingCache | None) -> Reading:
-    from woosh.clip_sets import Reading
+    from woosh.evaluation.clip_sets import Reading
 
     return Reading(arguments.crop, arguments.workers, cache, progress_on_terminals)
 
@@ -292,7 +292,7 @@ def _write_json(path: Path | None, result: dict[str, Any]) -> None:
 def _write(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
     _write_json(arguments.json, result)
     if arguments.plot is not None:
-        from woosh.plots import plot_autoencoder, plot_generation
+        from woosh.evaluation.plots import plot_autoencoder, plot_generation
 
         draw = plot_generation if result["kind"] == "generation" else plot_autoencoder
         draw(result, arguments.plot)

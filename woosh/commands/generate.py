@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh import __version__, audio, catalogue
-from woosh.arguments import MAX_CLIPS, count_up_to, number, seed_number
+from woosh.commands.arguments import MAX_CLIPS, count_up_to, number, seed_number
 from woosh.commands.common import (
     Commands,
     add_command,
@@ -23,12 +23,12 @@ from woosh.commands.common import (
     load_model,
     refuse_few_step_wishes,
 )
-from woosh.outputs import plan_output
+from woosh.commands.outputs import plan_output
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from woosh.sampling import Sampler
+    from woosh.generation.sampling import Sampler
 
 EXAMPLES = """\
 examples:
@@ -182,7 +182,7 @@ def _base_model(loras: list[tuple[str, float]]) -> str:
     """The model that the first file was trained beside; without files, the default."""
     if not loras:
         return catalogue.DEFAULT_MODEL
-    from woosh.lora import read_lora
+    from woosh.generation.lora import read_lora
 
     return read_lora(loras[0][0])[1].base
 
@@ -193,7 +193,7 @@ def _names(loras: list[tuple[str, float]]) -> str:
 
 def _add_loras(sampler: Sampler, loras: list[tuple[str, float]]) -> None:
     """Merge the files into the transformer, and tell the words that their training put in front of captions."""
-    from woosh.lora import merge_lora
+    from woosh.generation.lora import merge_lora
 
     for file, scale in loras:
         facts = merge_lora(sampler.transformer, file, scale)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from woosh import catalogue
-from woosh.arguments import count_up_to
+from woosh.commands.arguments import count_up_to
 from woosh.commands.common import (
     Commands,
     add_command,
@@ -16,7 +16,7 @@ from woosh.commands.common import (
     progress_on_terminals,
     quiet_libraries,
 )
-from woosh.outputs import check_writable
+from woosh.commands.outputs import check_writable
 
 MAX_READERS = 256
 PROBLEMS_SHOWN = 10
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
         model = str(Path(model).expanduser().resolve())
     device = choose_device(arguments.device)
     quiet_libraries()
-    from woosh.embeddings import load_embedder
+    from woosh.embeddings.embedders import load_embedder
     from woosh.search.update import update_index
 
     report = update_index(

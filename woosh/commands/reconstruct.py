@@ -13,7 +13,7 @@ from woosh.commands.common import (
     choose_device,
     quiet_libraries,
 )
-from woosh.outputs import check_writable
+from woosh.commands.outputs import check_writable
 
 
 def add_to(commands: Commands) -> None:
@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
     recording = audio.read_audio(arguments.source, info.sample_rate, mono=False)
     device = choose_device(arguments.device)
     quiet_libraries()
-    from woosh.autoencoder import WooshAutoencoder
-    from woosh.reconstruct import reconstruct
+    from woosh.autoencoder.network import WooshAutoencoder
+    from woosh.autoencoder.reconstruction import reconstruct
 
     autoencoder = WooshAutoencoder.from_pretrained(
         catalogue.part_folders(info.folder)["autoencoder"]

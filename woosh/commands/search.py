@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from woosh.arguments import count_up_to
+from woosh.commands.arguments import count_up_to
 from woosh.commands.common import (
     Commands,
     add_command,
@@ -16,12 +16,12 @@ from woosh.commands.common import (
     choose_device,
     quiet_libraries,
 )
-from woosh.outputs import check_writable
+from woosh.commands.outputs import check_writable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from woosh.embeddings import Embedder
+    from woosh.embeddings.embedders import Embedder
     from woosh.search.index import Match
 
 MAX_MATCHES = 10_000
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
     index = open_index(arguments.index.expanduser())
     device = choose_device(arguments.device)
     quiet_libraries()
-    from woosh.embeddings import load_embedder
+    from woosh.embeddings.embedders import load_embedder
 
     embedder = load_embedder(index.model, device)
     if embedder.weights != index.weights:
@@ -106,7 +106,7 @@ def _embedding(embedder: Embedder, text: str | None, like: Path | None) -> np.nd
     """The unit vector (D,) of a text or of a sound's first minute."""
     from torch.nn import functional
 
-    from woosh.embeddings import read_to_embed
+    from woosh.embeddings.embedders import read_to_embed
 
     if like is not None:
         vector = embedder.embed(read_to_embed(like, embedder))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from woosh import catalogue
-from woosh.arguments import count_up_to
+from woosh.commands.arguments import count_up_to
 from woosh.commands.common import (
     Commands,
     add_command,
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise FileNotFoundError(f"no file {path}")
     device = choose_device(arguments.device)
     quiet_libraries()
-    from woosh.tagging import load_tagger
+    from woosh.embeddings.tagging import load_tagger
 
     tagger = load_tagger(arguments.model, arguments.labels, device)
     problems = []

@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
+from woosh.data.clips import Clip, with_channels
 from woosh.data.shards import Sample, decode_sample, read_items
-from woosh.datasets import Clip, with_channels
 
 Batch = TypeVar("Batch")
 Item = Mapping[str, Any]

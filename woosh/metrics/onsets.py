@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from woosh.spectra import magnitudes, mel_filters
+from woosh.audio.spectra import magnitudes, mel_filters
 
 BANDS = 80
 WINDOW_SECONDS = 0.0213  # 1024 samples at 48 kHz

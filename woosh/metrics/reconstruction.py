@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from woosh.audio import loudness
-from woosh.spectra import magnitudes, mel_filters
+from woosh.audio.spectra import magnitudes, mel_filters
 
 LOG_FLOOR = 1e-5
 RESOLUTIONS = ((512, 240, 50), (1024, 600, 120), (2048, 1200, 240))  # transform, window, hop

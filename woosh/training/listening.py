@@ -10,17 +10,17 @@ import torch
 from torch import nn
 
 from woosh.audio import resample
-from woosh.autoencoder import WooshAutoencoder
-from woosh.clap import WooshClap, load_clap
+from woosh.autoencoder.network import WooshAutoencoder
+from woosh.data.clips import Clip
 from woosh.data.sources import load_source
-from woosh.datasets import Clip
+from woosh.embeddings.clap import WooshClap, load_clap
+from woosh.evaluation.aligner import embed_sounds, embed_texts
+from woosh.generation.pipeline import WooshPipeline
+from woosh.generation.text_encoder import TextConditioner
+from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import kernel_distance
 from woosh.metrics.retrieval import clap_score
-from woosh.pipeline import WooshPipeline
-from woosh.text import TextConditioner
 from woosh.training.run import Run
-from woosh.transformer import WooshTransformer
-from woosh.zero_shot import embed_sounds, embed_texts
 
 
 @dataclass(frozen=True)

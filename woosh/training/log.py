@@ -16,7 +16,7 @@ import torch
 import yaml
 from accelerate import Accelerator
 
-from woosh.config import plain_values
+from woosh.training.config import plain_values
 
 PICTURE_WINDOW = 0.02  # seconds of a spectrogram's window, about
 TRACKERS = ("tensorboard", "wandb")

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm.auto import tqdm
 
-from woosh.datasets import NumberedBatches
+from woosh.data.clips import NumberedBatches
 from woosh.training.average import MovingAverage
 from woosh.training.checkpoints import list_checkpoints, resume_checkpoint, save_checkpoint
 from woosh.training.log import Log, check_trackers
@@ -174,7 +174,7 @@ class Run(Generic[Model]):
         """This process's batches from the first that the run has not seen, with a bar, until the run ends.
 
         Args:
-            source: gives a batch by its number (`woosh.datasets.Numbered`), or a stream of numbered batches
+            source: gives a batch by its number (`woosh.data.clips.Numbered`), or a stream of numbered batches
                 (`woosh.data.streaming.StreamedBatches`).
             workers: processes that prepare batches; 0 does it here.
             per_step: batches of one step, `accumulation` by default.

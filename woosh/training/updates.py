@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from woosh.config import check_choice
+from woosh.training.config import check_choice
 
 NON_FINITE = ("stop", "skip")  # what happens at a NaN or an infinity
 

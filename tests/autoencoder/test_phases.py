@@ -1,0 +1,83 @@
+"""Phase retrieval: the magnitudes of the result are the ones asked for."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from woosh.autoencoder.phases import overlap_add, retrieve_phases
+
+RATE, N_FFT, HOP = 48_000, 960, 480
+
+
+def magnitudes(audio: Tensor, hop: int = HOP) -> Tensor:
+    window = torch.hann_window(N_FFT)
+    return torch.stft(audio, N_FFT, hop, window=window, return_complex=True).abs()
+
+
+def tone(hertz: float, seconds: float = 1.0) -> Tensor:
+    return 0.5 * torch.sin(2 * torch.pi * hertz * torch.arange(round(seconds * RATE)) / RATE)
+
+
+@pytest.mark.parametrize("hertz", [333.0, 1000.0, 5012.5])
+def test_a_tone_comes_back_as_a_tone(hertz: float) -> None:
+    audio = retrieve_phases(magnitudes(tone(hertz)[None]), HOP)[0]
+    power = torch.fft.rfft(audio[4800:-4800] * torch.hann_window(len(audio) - 9600)).abs() ** 2
+    peak = int(power.argmax())
+    assert abs(peak * RATE / (len(audio) - 9600) - hertz) < 5
+    assert power[peak - 8 : peak + 9].sum() > 0.95 * power.sum()
+    assert torch.isclose(audio[4800:-4800].std(), torch.tensor(0.5 / 2**0.5), rtol=0.05)
+
+
+def test_the_magnitudes_of_noise_are_approached() -> None:
+    target = magnitudes(0.1 * torch.randn(1, RATE, generator=torch.Generator().manual_seed(1)))
+    level = torch.nn.functional.avg_pool2d(target[None], 9)
+    reached = torch.nn.functional.avg_pool2d(magnitudes(retrieve_phases(target, HOP))[None], 9)
+    assert (20 * torch.log10(reached / level)).abs().mean() < 2.0  # dB
+    assert (20 * torch.log10(reached / level)).mean().abs() < 1.0
+
+
+def test_a_click_stays_where_it_was() -> None:
+    audio = torch.zeros(1, RATE)
+    audio[0, 24_000:24_100] = 1.0
+    found = retrieve_phases(magnitudes(audio), HOP)[0]
+    energy = found.square()
+    assert energy[23_000:25_100].sum() > 0.9 * energy.sum()
+
+
+def test_silence_stays_silent() -> None:
+    audio = retrieve_phases(torch.zeros(1, N_FFT // 2 + 1, 20), HOP)
+    assert audio.abs().max() < 1e-4
+
+
+def test_equal_magnitudes_give_equal_audio_alone_or_in_a_batch() -> None:
+    target = magnitudes(torch.stack([tone(440.0, 0.5), tone(700.0, 0.5)]))
+    together = retrieve_phases(target, HOP)
+    assert torch.equal(together, retrieve_phases(target, HOP))
+    alone = torch.cat([retrieve_phases(clip[None], HOP) for clip in target])
+    assert torch.allclose(together, alone, atol=1e-4)
+
+
+def test_an_odd_hop_is_refused() -> None:
+    with pytest.raises(ValueError, match="divisible by 2, got 481"):
+        retrieve_phases(torch.rand(1, 482, 4), 481)
+
+
+@settings(max_examples=10, deadline=None)
+@given(frames=st.integers(2, 40))
+def test_lengths(frames: int) -> None:
+    assert retrieve_phases(torch.rand(2, 481, frames), HOP).shape == (2, HOP * (frames - 1))
+
+
+@given(count=st.integers(1, 6), hop=st.integers(1, 5), overlap=st.integers(1, 4))
+def test_overlapping_windows_are_added_as_fold_does(count: int, hop: int, overlap: int) -> None:
+    windows = torch.randn(count, hop * overlap, generator=torch.Generator().manual_seed(0))
+    size = (1, hop * (count + overlap - 1))
+    folded = torch.nn.functional.fold(windows.T[None], size, (1, hop * overlap), stride=(1, hop))
+    torch.testing.assert_close(overlap_add(windows, hop), folded.flatten())
+
+
+def test_windows_that_no_hop_divides_are_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of the hop, 4"):
+        overlap_add(torch.zeros(2, 10), 4)

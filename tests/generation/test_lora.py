@@ -1,0 +1,102 @@
+"""LoRA: the merged weights are what peft computes, files add up and scale, foreign files are refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.toys import TEXT_WIDTH, make_transformer, randomise
+from woosh.generation.lora import LoraFacts, add_lora, merge_lora, read_lora, save_lora
+from woosh.generation.transformer import WooshTransformer
+
+FACTS = LoraFacts(rank=3, alpha=6.0, base="a toy", trigger="in my castle")
+
+
+def adapted(seed: int) -> WooshTransformer:
+    """A transformer with adapters that change something."""
+    model = randomise(make_transformer(), 1)
+    add_lora(model, FACTS.rank, FACTS.alpha, dropout=0.0)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "lora_" in name:  # as half precision holds it
+                value.copy_((0.3 * torch.randn(value.shape, generator=generator)).half())
+    return model.eval()  # type: ignore[return-value]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a.safetensors"
+    save_lora(adapted(5), path, FACTS)
+    return path
+
+
+def velocity(model: torch.nn.Module) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    text, mask = torch.randn(2, 12, TEXT_WIDTH, generator=generator), torch.ones(2, 12)
+    latents, time = torch.randn(2, 8, 20, generator=generator), torch.tensor([0.3, 0.8])
+    with torch.no_grad():
+        return model(latents, time, model.prepare(text, mask))  # type: ignore[operator]
+
+
+def test_fresh_adapters_change_nothing_and_alone_are_trained() -> None:
+    plain, model = randomise(make_transformer(), 1), randomise(make_transformer(), 1)
+    add_lora(model, 3, 6.0, dropout=0.0)
+    assert torch.equal(velocity(plain), velocity(model))
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert trained and all("lora_" in name for name in trained)
+    layers = {name.split(".lora_")[0] for name in trained}
+    assert {"joint.0.audio.qkv", "joint.0.text.feed_forward.expand", "fused.0.out"} <= layers
+    assert not any("modulation" in name for name in layers)
+
+
+def test_merged_weights_do_what_the_adapters_do(file: Path) -> None:
+    plain = randomise(make_transformer(), 1)
+    names = list(plain.state_dict())
+    assert merge_lora(plain, file) == FACTS
+    assert list(plain.state_dict()) == names
+    torch.testing.assert_close(velocity(plain), velocity(adapted(5)), rtol=1e-4, atol=1e-4)
+
+
+def test_files_add_up_and_scale(tmp_path: Path, file: Path) -> None:
+    other = tmp_path / "b.safetensors"
+    save_lora(adapted(6), other, FACTS)
+    once, twice, none = (randomise(make_transformer(), 1) for _ in range(3))
+    merge_lora(once, file, 0.75)
+    merge_lora(twice, file, 0.25)
+    merge_lora(twice, file, 0.5)
+    torch.testing.assert_close(velocity(once), velocity(twice))
+    merge_lora(none, file, 0.0)
+    assert torch.equal(velocity(none), velocity(randomise(make_transformer(), 1)))
+    merge_lora(once, other)
+    merge_lora(twice, other)
+    torch.testing.assert_close(velocity(once), velocity(twice))
+
+
+def test_foreign_files_are_refused_and_change_nothing(tmp_path: Path, file: Path) -> None:
+    model = randomise(make_transformer(), 1)
+    before = velocity(model)
+    with pytest.raises(FileNotFoundError, match="no LoRA file at"):
+        merge_lora(model, tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(ValueError, match="is no LoRA file"):
+        merge_lora(model, tmp_path / "text.safetensors")
+    tensors = load_file(file)
+    save_file(tensors, tmp_path / "bare.safetensors")
+    with pytest.raises(ValueError, match="no facts"):
+        merge_lora(model, tmp_path / "bare.safetensors")
+    tensors.pop(next(name for name in tensors if "fused.0.out.lora_A" in name))
+    facts = {"format": "woosh-lora", "rank": "3", "alpha": "6.0", "base": "x", "trigger": ""}
+    save_file(tensors, tmp_path / "half.safetensors", facts)
+    with pytest.raises(ValueError, match="incomplete"):
+        merge_lora(model, tmp_path / "half.safetensors")
+    other = WooshTransformer.from_config({**model.config, "inner_width": 48})  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match=r"made for a toy, another transformer: it adapts"):
+        merge_lora(other, file)
+    assert torch.equal(velocity(model), before)
+
+
+def test_a_file_tells_its_facts(file: Path) -> None:
+    tensors, facts = read_lora(file)
+    assert facts == FACTS and all(value.dtype == torch.float16 for value in tensors.values())

@@ -1,0 +1,79 @@
+"""A video flow and the network that watches for it become a model folder that shares a built-in model's parts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.paths import ROOT
+from tests.toys import randomise
+from training import package_video
+from woosh.catalogue import BUILT_IN, describe_model
+from woosh.generation.pipeline import WooshPipeline
+from woosh.generation.sampling import load_sampler
+from woosh.generation.transformer import WooshTransformer
+from woosh.training.config import load_config, replace_fields
+from woosh.training.flow.video import with_video
+from woosh.video.visual import VisualEncoder
+from woosh.video.watching import load_watcher
+
+CONFIGS = ROOT / "configs"
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained transformer of woosh-tiny's size that sees, packaged with an untrained watcher."""
+    folder = tmp_path_factory.mktemp("video")
+    transformer = WooshTransformer.from_pretrained(
+        BUILT_IN / "woosh-tiny" / "transformer", dtype=torch.float32
+    )
+    watcher = randomise(VisualEncoder(size=32, channels=8, width=16), 1)
+    randomise(with_video(transformer, 16), 0).save_pretrained(folder / "flow" / "transformer")
+    watcher.save_pretrained(folder / "eyes" / "visual")
+    for run in ("flow", "eyes", "scenes"):
+        (folder / run).mkdir(exist_ok=True)
+        (folder / run / "config.yaml").write_text(f"output: {run}\n")
+        (folder / run / "log.jsonl").write_text("{}\n")
+    config = replace_fields(
+        load_config(package_video.Config, CONFIGS / "package_tiny_video.yaml"),
+        output=str(folder / "model"),
+        records=str(folder / "records"),
+        transformer=str(folder / "flow"),
+        visual=str(folder / "eyes"),
+        videos=str(folder / "scenes"),
+    )
+    package_video.main(config)
+    for run in ("transformer", "visual", "videos"):
+        assert (folder / "records" / f"{run}_log.jsonl").is_file()
+    with pytest.raises(ValueError, match="more than 10"):
+        package_video.main(replace_fields(config, output=str(folder / "big"), size_limit=10))
+    return folder / "model"
+
+
+def test_it_holds_what_sees_alone_and_hears_a_video(packaged: Path) -> None:
+    assert sorted(p.name for p in packaged.iterdir()) == [
+        "README.md",
+        "model_index.json",
+        "transformer",
+        "visual",
+    ]
+    info = describe_model(packaged)
+    assert info.parts_of == "woosh-tiny" and info.licence == "cc-by-4.0" and not info.few_step
+    assert info.visual == packaged / "visual"
+    features = load_watcher(info.visual).watch([torch.zeros(12, 3, 32, 32, dtype=torch.uint8)])
+    sampler = load_sampler(packaged)
+    pipeline = WooshPipeline.from_pretrained(packaged, dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    first, second = (
+        part(
+            "rain",
+            seconds=0.5,
+            num_inference_steps=2,
+            video=features,
+            generator=torch.Generator().manual_seed(0),
+        )
+        for part in (sampler, pipeline)
+    )
+    assert np.array_equal(first[0].numpy(), second.audios[0])
+    assert np.abs(second.audios[0]).max() > 0

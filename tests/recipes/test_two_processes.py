@@ -1,0 +1,208 @@
+"""Recipes over two processes on the CPU: killed at any moment and resumed, they end in the same weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from tests.paths import ROOT
+from tests.recipes.toy_recipes import (
+    ADVERSARIAL,
+    autoencoder_config,
+    clap_config,
+    distill_config,
+    flow_config,
+    lora_config,
+    same,
+    text_encoder_config,
+    weights,
+)
+from training import encode_latents, encode_video, train_video_flow, train_visual
+from woosh.training.config import load_config, plain_values, replace_fields
+from woosh.training.flow.latents import load_latents
+
+LAUNCH = (
+    *("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+)
+
+
+def start(script: str, config: Any, *overrides: str) -> subprocess.Popen[str]:
+    """Start a recipe over two processes with the settings of a configuration."""
+    values = plain_values(config)
+    path = Path(values["output"]).with_suffix(".yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(values))
+    return subprocess.Popen(
+        [sys.executable, *LAUNCH, f"training/{script}.py", str(path), *overrides],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def launch(script: str, config: Any, *overrides: str) -> None:
+    """Run a recipe to its end."""
+    process = start(script, config, *overrides)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors[-3000:]
+
+
+def steps(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_the_flow_resumes_exactly_after_sigterm(
+    latents_run: Path, text_run: Path, tmp_path: Path
+) -> None:
+    config = replace_fields(
+        flow_config(latents_run, text_run, tmp_path / "run"), steps=80, save_every=80, log_every=1
+    )
+    whole = replace_fields(config, output=str(tmp_path / "whole"))
+    launch("train_flow", whole)
+    assert steps(tmp_path / "whole") == list(range(1, 81))
+    process = start("train_flow", config)
+    log = tmp_path / "run" / "log.jsonl"
+    while not log.is_file() or len(log.read_text().splitlines()) < 5:
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate()
+    assert 5 <= len(steps(tmp_path / "run")) < 80
+    assert (tmp_path / "run" / "checkpoints").is_dir()
+    launch("train_flow", config, "resume=true")
+    assert steps(tmp_path / "run") == list(range(1, 81))
+    assert same(*(weights(tmp_path / run / "transformer") for run in ("run", "whole")))
+
+
+def killed_and_resumed(script: str, config: Any, tmp_path: Path) -> tuple[Path, Path]:
+    """The output folders of a run in one go, and of one that is killed without warning and resumed."""
+    config = replace_fields(
+        config, steps=24, log_every=1, save_every=2, output=str(tmp_path / "run")
+    )
+    launch(script, replace_fields(config, output=str(tmp_path / "whole")))
+    process = start(script, config)
+    log = tmp_path / "run" / "log.jsonl"
+    while not log.is_file() or len(log.read_text().splitlines()) < 5:
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert 5 <= len(log.read_text().splitlines()) < 24
+    launch(script, config, "resume=true")
+    assert steps(tmp_path / "run") == steps(tmp_path / "whole")
+    # Weights, moments, schedules, average, random states and progress: the same bytes.
+    first, second = (
+        state(tmp_path / name / "checkpoints" / "step-24") for name in ("run", "whole")
+    )
+    assert len(first) >= 6 and first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+    return tmp_path / "run", tmp_path / "whole"
+
+
+def state(checkpoint: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(checkpoint.iterdir())}
+
+
+@pytest.mark.slow
+def test_the_aligner(manifest: Path, text_run: Path, tmp_path: Path) -> None:
+    config = replace_fields(clap_config(manifest, text_run, tmp_path), accumulation=2, batch_size=2)
+    for part in zip(
+        *(
+            run.glob("clap/*/*.safetensors")
+            for run in killed_and_resumed("train_clap", config, tmp_path)
+        ),
+        strict=True,
+    ):
+        assert same(*map(load_file, part))
+
+
+@pytest.mark.slow
+def test_the_autoencoder_and_its_discriminators(manifest: Path, tmp_path: Path) -> None:
+    config = replace_fields(autoencoder_config(manifest, tmp_path), **ADVERSARIAL)
+    runs = killed_and_resumed("train_autoencoder", config, tmp_path)
+    assert same(*(weights(run / "autoencoder") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_text_encoder(tmp_path: Path) -> None:
+    runs = killed_and_resumed("train_text_encoder", text_encoder_config(tmp_path), tmp_path)
+    assert same(*(weights(run / "text_encoder") for run in runs))
+
+
+@pytest.mark.slow
+def test_lora(tmp_path: Path) -> None:
+    runs = killed_and_resumed("finetune_lora", lora_config(tmp_path), tmp_path)
+    assert same(*map(weights, runs))
+
+
+@pytest.mark.slow
+def test_latents_are_shared_out(latents_run: Path, tmp_path: Path) -> None:
+    """Two processes write what one writes."""
+    config = load_config(encode_latents.Config, latents_run / "config.yaml")
+    launch("encode_latents", replace_fields(config, output=str(tmp_path / "latents")))
+    files = sorted(path.name for path in latents_run.glob("latents-*.tar"))
+    assert files == sorted(path.name for path in (tmp_path / "latents").glob("latents-*.tar"))
+    first, second = (load_latents(folder) for folder in (latents_run, tmp_path / "latents"))
+    for one, other in zip(first.clips, second.clips, strict=True):
+        assert one.name == other.name
+        assert torch.allclose(one.latents.float(), other.latents.float(), atol=1e-2)
+
+
+@pytest.mark.slow
+def test_a_streamed_flow_resumes_within_a_pass(
+    latents_run: Path, text_run: Path, tmp_path: Path
+) -> None:
+    config = replace_fields(
+        flow_config(latents_run, text_run, tmp_path), streamed=True, workers=1, frames_per_batch=40
+    )
+    runs = killed_and_resumed("train_flow", config, tmp_path)
+    assert same(*(weights(run / "transformer") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_distillation(
+    latents_run: Path, text_run: Path, flow_run: Path, tmp_path: Path
+) -> None:
+    config = distill_config(latents_run, text_run, flow_run, tmp_path)
+    runs = killed_and_resumed("distill_flow", config, tmp_path)
+    assert same(*(weights(run / "transformer") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_network_that_watches(visual_config: train_visual.Config, tmp_path: Path) -> None:
+    config = replace_fields(visual_config, batch_size=1, seconds=1.0, held_out_clips=9)
+    runs = killed_and_resumed("train_visual", config, tmp_path)
+    assert same(*(weights(run / "visual") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_flow_that_sees(video_flow_config: train_video_flow.Config, tmp_path: Path) -> None:
+    runs = killed_and_resumed("train_video_flow", video_flow_config, tmp_path)
+    assert same(*(weights(run / "transformer") for run in runs))
+
+
+@pytest.mark.slow
+def test_clips_with_pictures_are_encoded_by_all_processes(
+    videos_config: encode_video.Config, videos_run: Path, tmp_path: Path
+) -> None:
+    launch("encode_video", replace_fields(videos_config, output=str(tmp_path / "videos")))
+    alone, shared = load_latents(videos_run).clips, load_latents(tmp_path / "videos").clips
+    assert [clip.name for clip in shared] == [clip.name for clip in alone]
+    for ours, theirs in zip(shared, alone, strict=True):
+        torch.testing.assert_close(ours.latents, theirs.latents, rtol=1e-2, atol=1e-2)
+        assert ours.video is not None and theirs.video is not None
+        torch.testing.assert_close(ours.video, theirs.video, rtol=1e-2, atol=1e-2)

@@ -1,0 +1,221 @@
+"""Configurations of the recipes at toy size, and what their tests share."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from tests.paths import ROOT
+from tests.toy_teacher import save_toy_teacher
+from tests.toys import save_pipeline
+from training import (
+    distill_flow,
+    finetune_lora,
+    train_autoencoder,
+    train_clap,
+    train_flow,
+    train_text_encoder,
+)
+from woosh.training import run
+from woosh.training.config import load_config, replace_fields
+
+CONFIGS = ROOT / "configs"
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    (file,) = folder.glob("*.safetensors")
+    return load_file(file)
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(
+        torch.equal(value, second[name]) for name, value in first.items()
+    )
+
+
+def autoencoder_config(manifest: Path, output: Path) -> train_autoencoder.Config:
+    config = load_config(train_autoencoder.Config, CONFIGS / "autoencoder_tiny.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        data=str(manifest),
+        procedural_clips=2,
+        latent_channels=8,
+        width=16,
+        inner_width=24,
+        encoder_layers=1,
+        decoder_layers=1,
+        crop_seconds=0.2,
+        batch_size=2,
+        steps=6,
+        warmup_steps=2,
+        nested_channels=(2, 7),
+        statistics_batches=2,
+        precision="no",
+        log_every=2,
+        save_every=3,
+        evaluate_every=6,
+    )
+
+
+def flow_config(latents: Path, text: Path, output: Path) -> train_flow.Config:
+    config = load_config(train_flow.Config, CONFIGS / "flow_tiny.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        latents=str(latents),
+        text_encoder=str(text / "text_encoder"),
+        tokenizer=str(text / "tokenizer"),
+        width=32,
+        inner_width=48,
+        joint_blocks=1,
+        fused_blocks=1,
+        heads=2,
+        rotary_channels=16,
+        time_features=16,
+        lengths=(20, 50),
+        length_chances=(0.5, 0.5),
+        frames_per_batch=100,
+        favoured=("dog bark",),
+        steps=6,
+        warmup_steps=2,
+        ema_decay=0.5,
+        precision="no",
+        compile=False,
+        log_every=2,
+        save_every=3,
+    )
+
+
+def distill_config(latents: Path, text: Path, flow: Path, output: Path) -> distill_flow.Config:
+    config = load_config(distill_flow.Config, CONFIGS / "distill_tiny.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        latents=str(latents),
+        text_encoder=str(text / "text_encoder"),
+        tokenizer=str(text / "tokenizer"),
+        teacher=str(flow / "transformer"),
+        lengths=(20, 50),
+        length_chances=(0.5, 0.5),
+        frames_per_batch=100,
+        favoured=("dog bark",),
+        embedding_steps=20,
+        difference_steps=2,
+        adversarial_weight=0.5,
+        discriminator_blocks=(0, 1),
+        discriminator_start=2,
+        generator_start=4,
+        steps=6,
+        warmup_steps=2,
+        ema_decay=0.5,
+        precision="no",
+        compile=False,
+        log_every=2,
+        save_every=3,
+    )
+
+
+def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
+    config = load_config(train_clap.Config, CONFIGS / "clap_tiny.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        data=str(manifest),
+        procedural_clips=2,
+        mobilenet_width=0.1,
+        text_encoder=str(text / "text_encoder"),
+        tokenizer=str(text / "tokenizer"),
+        max_tokens=12,
+        width=8,
+        batch_size=3,
+        steps=4,
+        warmup_steps=1,
+        log_every=2,
+        statistics_batches=2,
+        save_every=2,
+    )
+
+
+ADVERSARIAL = {
+    "adversarial_weight": 1.0,
+    "features_weight": 2.0,
+    "discriminator_periods": (2, 3),
+    "discriminator_windows": (256,),
+    "discriminator_bands": 2,
+    "discriminator_width": 2,
+}
+
+
+def text_encoder_config(folder: Path) -> train_text_encoder.Config:
+    """With a toy teacher and a corpus in the folder."""
+    (folder / "labels").mkdir()
+    (folder / "ucs.json").write_text("[]")
+    (folder / "audioset_ontology.json").write_text("[]")
+    row = {"captions": ["a dog barking", "rain falling on a roof"]}
+    (folder / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    return replace_fields(
+        load_config(train_text_encoder.Config, CONFIGS / "text_encoder_tiny.yaml"),
+        output=str(folder / "output"),
+        text_folder=str(folder),
+        manifest=str(folder / "manifest.jsonl"),
+        teacher=str(save_toy_teacher(folder / "teacher")),
+        phrases=9_000,
+        held_out=20,
+        vocabulary_size=400,
+        width=8,
+        layers=1,
+        heads=2,
+        inner_width=16,
+        steps=4,
+        batch_size=16,
+        length_groups=2,
+        warmup_steps=1,
+        log_every=1,
+        save_every=2,
+    )
+
+
+def lora_config(folder: Path) -> finetune_lora.Config:
+    """With a toy model and three sounds in the folder."""
+    sounds = folder / "sounds"
+    sounds.mkdir()
+    for index in range(3):
+        tone = 0.3 * np.sin(np.arange(24_000) * 0.05 * (index + 1))
+        soundfile.write(sounds / f"castle door {index}.wav", tone, 48_000)
+    (sounds / "castle door 0.txt").write_text("a door\nanother door\n")
+    return replace_fields(
+        load_config(finetune_lora.Config, CONFIGS / "lora_tiny.yaml"),
+        output=str(folder / "run"),
+        model=str(save_pipeline(folder / "model")),
+        data=str(sounds),
+        trigger="camelot",
+        rank=2,
+        alpha=4.0,
+        lengths=(0.2, 0.4),
+        batch_size=3,
+        steps=4,
+        warmup_steps=1,
+        precision="no",
+        log_every=2,
+        save_every=2,
+    )
+
+
+class Killed(Exception):
+    """Stands for a kill at a given moment."""
+
+
+def killed_after_saving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a recipe's first checkpoint be its last deed."""
+    save = run.save_checkpoint
+
+    def save_and_stop(*arguments: object) -> None:
+        save(*arguments)  # type: ignore[arg-type]
+        raise Killed
+
+    monkeypatch.setattr(run, "save_checkpoint", save_and_stop)

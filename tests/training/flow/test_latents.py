@@ -1,0 +1,182 @@
+"""The latent cache, and batches that follow from their number alone."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from woosh.training.flow.latents import (
+    Common,
+    Crops,
+    LatentBatches,
+    LatentClip,
+    fit_length,
+    load_latents,
+    streamed_latents,
+    write_common,
+    write_latents,
+)
+
+SILENCE = torch.full((4, 10), -9.0)
+WEIGHT = torch.tensor([2.0, 1.0, 0.7, 0.3])
+
+
+def clip(frames: int, label: str = "", value: float = 1.0, name: str = "a") -> LatentClip:
+    latents = torch.full((4, frames), value)
+    return LatentClip(latents, (f"{label} sound",), name, label, name, continuous=frames >= 400)
+
+
+def ramp(frames: int, continuous: bool) -> LatentClip:
+    """A clip whose latents are their own places."""
+    places = torch.arange(frames, dtype=torch.float32).expand(4, -1)
+    return dataclasses.replace(clip(frames), latents=places, continuous=continuous)
+
+
+COMMON = Common(SILENCE, WEIGHT, None, None)
+
+
+def crops(**changes: object) -> Crops:
+    settings = {
+        "common": COMMON,
+        "lengths": (100, 500),
+        "chances": (1.0, 1.0),
+        "frames_per_batch": 1000,
+        "caption_dropout": 0.2,
+        "latent_rate": 100.0,
+        "seed": 0,
+        **changes,
+    }
+    return Crops(**settings)  # type: ignore[arg-type]
+
+
+def batches(clips: list[LatentClip], **changes: object) -> LatentBatches:
+    settings = {"favoured": ("dog",), "favoured_share": 0.5, "short_share": 0.1}
+    settings |= {name: changes.pop(name) for name in tuple(changes) if name in settings}
+    return LatentBatches(clips, crops(**changes), **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clips() -> list[LatentClip]:
+    return [clip(500, "dog", 1.0, "dog"), clip(500, "", 2.0, "long"), clip(60, "", 3.0, "short")]
+
+
+def save(folder: Path, clips: list[LatentClip], dtype: torch.dtype = torch.float16) -> None:
+    """Two shards, and what belongs to all."""
+    for number in range(2):
+        write_latents(folder / f"latents-{number}.tar", clips[number::2], dtype)
+    write_common(folder, COMMON)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_save_and_load(tmp_path: Path, clips: list[LatentClip], dtype: torch.dtype) -> None:
+    states = (torch.randn(3, 5), torch.randn(4, 5))
+    clips[1] = dataclasses.replace(clips[1], states=states, captions=("a", "b"))
+    save(tmp_path, clips, dtype)
+    loaded, common = load_latents(tmp_path)
+    assert torch.equal(common.silence, SILENCE) and torch.equal(common.channel_weight, WEIGHT)
+    for before, after in zip((clips[0], clips[2], clips[1]), loaded, strict=True):
+        assert torch.equal(before.latents, after.latents) and after.latents.dtype == dtype
+        assert dataclasses.replace(before, latents=SILENCE, states=()) == dataclasses.replace(
+            after, latents=SILENCE, states=()
+        )
+        for first, second in zip(before.states, after.states, strict=True):
+            assert torch.equal(first.to(dtype), second)
+
+
+def test_a_missing_or_torn_cache_is_an_error(tmp_path: Path, clips: list[LatentClip]) -> None:
+    with pytest.raises(FileNotFoundError, match="encode_latents"):
+        load_latents(tmp_path)
+    save(tmp_path, clips)
+    whole = (tmp_path / "latents-0.tar").read_bytes()
+    (tmp_path / "latents-0.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"latents-0.tar"):
+        load_latents(tmp_path)
+
+
+def test_captions_come_with_their_own_states_padded() -> None:
+    states = (torch.ones(2, 5), torch.full((4, 5), 2.0))
+    both = dataclasses.replace(clip(500), captions=("one", "two"), states=states)
+    common = COMMON._replace(empty_states=torch.full((1, 5), 7.0), text_tokens=6)
+    batch = batches([both], favoured=(), common=common, frames_per_batch=20_000).batch(0)
+    assert batch.states is not None and batch.mask is not None
+    assert batch.states.shape == (len(batch.captions), 6, 5)
+    expected = {"one": (2, 1.0), "two": (4, 2.0), "": (1, 7.0)}
+    assert set(batch.captions) == set(expected)
+    for caption, state, mask in zip(batch.captions, batch.states, batch.mask, strict=True):
+        tokens, value = expected[caption]
+        assert mask.tolist() == [1.0] * tokens + [0.0] * (6 - tokens)
+        assert (state[:tokens] == value).all() and (state[tokens:] == 0).all()
+    assert batches([clip(500)], favoured=()).batch(0).states is None
+
+
+def test_a_stream_gives_the_batches_of_its_clips_in_a_shuffled_order(tmp_path: Path) -> None:
+    many = [clip(100 + i, value=float(i), name=str(i)) for i in range(12)]
+    save(tmp_path, many)
+    stream = streamed_latents(crops(frames_per_batch=300, lengths=(100,), chances=(1.0,)), tmp_path)
+    found = [batch for batch, _ in zip(stream, range(4), strict=False)]
+    assert [number for number, _ in found] == [0, 1, 2, 3]
+    values = [int(row[0, 0]) for _, batch in found for row in batch.latents]
+    assert sorted(values) == list(range(12)) and values != sorted(values)
+    again = [batch for batch, _ in zip(stream, range(4), strict=False)]
+    for (_, first), (_, second) in zip(found, again, strict=True):
+        assert torch.equal(first.latents, second.latents) and first.captions == second.captions
+
+
+@pytest.mark.parametrize("count", [10, 300, 599, 600, 800])
+@pytest.mark.parametrize("continuous", [False, True])
+def test_fit_length_cuts_repeats_or_ends_in_silence(count: int, continuous: bool) -> None:
+    fitted = fit_length(ramp(count, continuous), SILENCE, 600, 100.0, np.random.default_rng(0))
+    assert fitted.shape == (4, 600)
+    quiet = (fitted == -9.0).all(dim=0)
+    if count >= 600 or continuous:  # cut or repeated: no silence at all
+        assert not quiet.any()
+        steps = fitted[0].diff()
+        assert set(steps.tolist()) <= {1.0, float(1 - count)}
+    else:  # the whole sound, soon, then silence
+        assert torch.equal(fitted[0][~quiet], torch.arange(count, dtype=torch.float32))
+        assert int((~quiet).int().argmax()) <= 20
+
+
+def test_a_continuous_sound_as_long_as_asked_begins_anywhere_half_of_the_times() -> None:
+    generator = np.random.default_rng(0)
+    steady, event = ramp(500, continuous=True), ramp(500, continuous=False)
+    fitted = [fit_length(steady, SILENCE, 500, 100.0, generator) for _ in range(200)]
+    assert all(sorted(part[0].tolist()) == list(range(500)) for part in fitted)
+    assert 70 < sum(part[0, 0].item() == 0.0 for part in fitted) < 130
+    cut = fit_length(steady, SILENCE, 300, 100.0, generator)
+    assert (cut[0].diff() == 1.0).all()
+    for _ in range(20):
+        assert torch.equal(fit_length(event, SILENCE, 500, 100.0, generator), event.latents)
+
+
+def test_a_batch_follows_from_seed_and_number(clips: list[LatentClip]) -> None:
+    source = batches(clips)
+    first, again = source.batch(3), batches(clips).batch(3)
+    assert torch.equal(first.latents, again.latents) and first.captions == again.captions
+    others = [source.batch(number) for number in range(8)]
+    assert {batch.latents.shape for batch in others} == {(10, 4, 100), (2, 4, 500)}
+
+
+def test_shares(clips: list[LatentClip]) -> None:
+    source = batches(clips, lengths=(100,), chances=(1.0,), short_share=0.0)
+    captions = [caption for number in range(200) for caption in source.batch(number).captions]
+    dropped = captions.count("") / len(captions)
+    dogs = captions.count("dog sound") / len([text for text in captions if text])
+    assert 0.15 < dropped < 0.25
+    assert 0.6 < dogs < 0.74  # half the draws, and a third of the others
+
+
+def test_short_sounds_do_not_fill_long_batches(clips: list[LatentClip]) -> None:
+    source = batches(clips, lengths=(500,), chances=(1.0,), short_share=0.0)
+    assert all((source.batch(number).latents > 0).all() for number in range(20))
+    source = batches(clips, lengths=(500,), chances=(1.0,), short_share=1.0, favoured_share=0.0)
+    assert any((source.batch(number).latents == -9.0).any() for number in range(20))
+
+
+def test_impossible_settings_are_refused(clips: list[LatentClip]) -> None:
+    with pytest.raises(ValueError, match="favoured labels .'cat'"):
+        batches(clips, favoured=("cat",))
+    with pytest.raises(ValueError, match="no clip fills half of .2000"):
+        batches(clips, lengths=(2000,), chances=(1.0,))

@@ -1,0 +1,5 @@
+"""Sound <-> latents."""
+
+from woosh.autoencoder.network import WooshAutoencoder
+
+__all__ = ["WooshAutoencoder"]

@@ -1,0 +1,1 @@
+"""Released files to our folders: names of tensors, options, strict checks."""

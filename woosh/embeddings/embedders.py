@@ -1,0 +1,353 @@
+"""Embeddings of sounds by name: aligners, taggers, plain statistics, and vectors from elsewhere.
+
+| name | what it is |
+|---|---|
+| `woosh-tiny-clap`, or an aligner's folder | text-audio aligner of `woosh.embeddings.clap` |
+| `laion-clap`, `laion-clap:NAME\\|FOLDER` | LAION-CLAP through transformers |
+| `passt:VARIANT:FILE`, `passt:FOLDER` | PaSST, which also gives tags |
+| `log-mel` | statistics of the log-mel spectrum, without any training |
+| `FILE.npz` | embeddings that were computed elsewhere, such as OpenL3's |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from woosh.audio import read_audio
+
+DEFAULT_LAION_CLAP = "laion/clap-htsat-unfused"
+LAION_SECONDS = 10
+SHORTEST_SECONDS = 0.15  # a piece of this length or less is left out, as in AudioCraft
+READ_BYTES = 1 << 20
+HEARD_SECONDS = 60.0  # of a file, from its beginning, when it is searched for or tagged
+PASST = "passt:"
+
+
+class Heard(NamedTuple):
+    """What an embedder makes of one clip."""
+
+    embedding: Tensor  # (D,) float32, on the CPU
+    logits: Tensor | None  # (P, C) float32 of the clip's P pieces; None without tags
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A network, or a rule, that turns a clip of any length into one vector.
+
+    Attributes:
+        name: as `load_embedder` took it, without paths.
+        sample_rate: of the audio that it takes, in Hz.
+        width: D.
+        weights: sha256 of the weights: of the file, or of all files' names and contents.
+        protocol: how a clip of any length becomes one vector, in words.
+        listen: mono audio (S,) -> `Heard`.
+        text: texts -> (N, D) float32 on the CPU, in the same space; None if it knows no text.
+        tags: labels that it knows, C; 0 if it is no tagger.
+    """
+
+    name: str
+    sample_rate: int
+    width: int
+    weights: str
+    protocol: str
+    listen: Callable[[Tensor], Heard]
+    text: Callable[[Sequence[str]], Tensor] | None = None
+    tags: int = 0
+
+    def embed(self, audio: Tensor) -> Tensor:
+        """Mono audio (S,) -> (D,) float32 on the CPU."""
+        return self.listen(audio).embedding
+
+
+@dataclass(frozen=True)
+class ExternalEmbeddings:
+    """Vectors that were computed elsewhere, by the name of the clip's file.
+
+    Attributes:
+        name: of the file.
+        width: D.
+        weights: sha256 of the file.
+        vectors: key -> (D,) float32.
+    """
+
+    name: str
+    width: int
+    weights: str
+    vectors: dict[str, Tensor]
+
+    protocol = "computed elsewhere; frames, where there are several, averaged"
+
+    def find(self, folder: Path, file: str) -> Tensor:
+        """The vector (D,) of `file` in `folder`: under "folder/file", or under the file's own name.
+
+        Args:
+            folder: of the set; the last part of its path counts.
+            file: path inside the folder, with forward slashes.
+
+        Raises:
+            ValueError: There is none.
+        """
+        keys = (f"{folder.resolve().name}/{file}", PurePosixPath(file).name)
+        for key in keys:
+            if key in self.vectors:
+                return self.vectors[key]
+        raise ValueError(f"{self.name} has no embedding {keys[0]!r}, nor one {keys[1]!r}")
+
+
+def load_embedder(name: str, device: torch.device | str = "cpu") -> Embedder:
+    """Load an embedder by its name: see the table above; the table's last line is `load_external`.
+
+    Raises:
+        FileNotFoundError: a file or folder that is not there.
+        ValueError: an unknown name, or weights that cannot be read.
+    """
+    kind, _, rest = name.partition(":")
+    if name == "log-mel":
+        return _log_mel_embedder()
+    if name.startswith(PASST):
+        return _passt_embedder(name, device)
+    if kind == "laion-clap":
+        return _laion_embedder(rest or DEFAULT_LAION_CLAP, device)
+    if name.endswith(".npz"):
+        raise ValueError(f"{name} holds finished embeddings and cannot embed anything new")
+    return _aligner_embedder(name, device)
+
+
+def load_external(path: Path) -> ExternalEmbeddings:
+    """Read an .npz of vectors (D,) or of frames (T, D), which are averaged.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it holds something else, or values that are not finite.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no embeddings at {path}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path} is no .npz of plain arrays: {error}") from error
+    vectors = {key: _vector(array, f"{path}: {key!r}") for key, array in arrays.items()}
+    widths = sorted({len(vector) for vector in vectors.values()})
+    if len(widths) != 1:
+        raise ValueError(f"{path} must hold embeddings of one width, it has {widths or 'none'}")
+    return ExternalEmbeddings(path.name, widths[0], hash_files([path]), vectors)
+
+
+def _vector(array: np.ndarray, place: str) -> Tensor:
+    if array.ndim not in (1, 2) or array.size == 0 or array.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{place} must be numbers of shape (width,) or (frames, width), got {array.dtype} "
+            f"{array.shape}"
+        )
+    vector = np.atleast_2d(array).mean(axis=0, dtype=np.float64).astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise ValueError(f"{place} holds NaN or infinity")
+    return torch.from_numpy(vector)
+
+
+def read_to_embed(path: Path, embedder: Embedder) -> Tensor:
+    """The first minute of a file as mono audio (S,) at the embedder's rate.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it cannot be read, holds no samples, or values that are not finite.
+    """
+    audio = read_audio(path, embedder.sample_rate, longest_seconds=HEARD_SECONDS)[0]
+    if len(audio) == 0:
+        raise ValueError(f"{path} is too short: no sample is left at {embedder.sample_rate} Hz")
+    return torch.from_numpy(audio)
+
+
+def hash_files(files: Sequence[Path]) -> str:
+    """sha256 of a file, or of several ones' names and hashes, in the order of their names."""
+    if len(files) == 1:
+        return _hash_file(files[0])
+    lines = sorted(f"{file.parent.name}/{file.name} {_hash_file(file)}" for file in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def pieces(audio: Tensor, longest: int, shortest: int) -> list[Tensor]:
+    """A clip (S,) as consecutive pieces of `longest` samples; the last one is as long as it is.
+
+    A rest of `shortest` samples or fewer is left out, unless it is the whole clip.
+
+    Raises:
+        ValueError: audio that is not (samples,), or has none.
+    """
+    if audio.ndim != 1 or len(audio) == 0:
+        raise ValueError(f"audio must be (samples,) and not empty, got {tuple(audio.shape)}")
+    parts = list(audio.split(longest))
+    if len(parts) > 1 and len(parts[-1]) <= shortest:
+        parts.pop()
+    return parts
+
+
+def _log_mel_embedder() -> Embedder:
+    """Mean, deviation and step of 64 mel bands, relative to the clip's loudest point."""
+    from woosh.taggers.classifier import log_mel, statistics
+
+    sample_rate, hop_length, bands = 48_000, 960, 64
+
+    def listen(audio: Tensor) -> Heard:
+        decibels = log_mel(audio[None], sample_rate, hop_length, bands)[0]
+        return Heard(statistics(decibels).float(), None)
+
+    return Embedder(
+        name="log-mel",
+        sample_rate=sample_rate,
+        width=3 * bands,
+        weights="none",
+        protocol="statistics over the whole clip, loud frames only; gain does not matter",
+        listen=listen,
+    )
+
+
+def passt_weights_of(name: str) -> tuple[str | None, Path]:
+    """The variant, where one is named, and the weights of `passt:VARIANT:FILE` or `passt:FOLDER`.
+
+    Raises:
+        ValueError: no weights are named.
+        FileNotFoundError: they are on the hub, and it cannot be reached or has no such file.
+    """
+    from woosh.taggers.passt_weights import HUB, VARIANTS, fetch
+
+    rest = name.removeprefix(PASST)
+    variant, _, place = rest.partition(":")
+    if variant not in VARIANTS:
+        variant, place = None, rest
+    if not place:
+        raise ValueError("PaSST needs its weights: passt:VARIANT:FILE, such as passt:s10:passt.pt")
+    return variant, fetch(place) if place.startswith(HUB) else Path(place).expanduser()
+
+
+def _passt_embedder(name: str, device: torch.device | str) -> Embedder:
+    from woosh.taggers.passt_weights import load_passt
+
+    variant, path = passt_weights_of(name)
+    model = load_passt(path, variant)
+    model.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
+    rate = model.log_mel.sample_rate
+    seconds = max(1, round(model.config.frames * model.config.hop_length / rate))
+    shortest = round(SHORTEST_SECONDS * rate)
+    least = math.ceil(1.1 * shortest)  # the network needs 16 frames
+
+    @torch.inference_mode()
+    def listen(audio: Tensor) -> Heard:
+        outputs = []
+        for piece in pieces(audio.to(device), seconds * rate, shortest):
+            padded = functional.pad(piece, (0, max(0, least - len(piece))))
+            outputs.append(model(model.log_mel(padded[None])))
+        features = torch.cat([output.features for output in outputs])  # (P, D)
+        logits = torch.cat([output.logits for output in outputs])  # (P, C)
+        return Heard(features.mean(dim=0).float().cpu(), logits.float().cpu())
+
+    return Embedder(
+        name=f"passt-{variant}" if variant else f"passt-{path.name}",
+        sample_rate=rate,
+        width=model.config.width,
+        weights=hash_files(_weight_files(path)),
+        protocol=f"mean over pieces of {seconds} s, not padded; a rest of 0.15 s or less left out",
+        listen=listen,
+        tags=model.config.classes,
+    )
+
+
+def _weight_files(path: Path) -> list[Path]:
+    """The file itself, or the safetensors of a folder."""
+    return sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
+
+
+def _laion_embedder(name: str, device: torch.device | str) -> Embedder:
+    """LAION-CLAP (arXiv 2211.06687) from a folder or by its name on the hub."""
+    from transformers import ClapModel, ClapProcessor
+    from transformers.utils.hub import cached_file
+
+    try:
+        model = ClapModel.from_pretrained(name, use_safetensors=True).to(device).eval()  # type: ignore[arg-type]
+        processor = ClapProcessor.from_pretrained(name)
+        weights = cached_file(name, "model.safetensors")
+    except OSError as error:
+        raise FileNotFoundError(
+            f"LAION-CLAP cannot be loaded from {name!r}, neither a folder with model.safetensors "
+            "nor a model on the hub that can be reached; give the folder: laion-clap:FOLDER"
+        ) from error
+    rate = processor.feature_extractor.sampling_rate
+    # Longer input would be cropped at random by the processor.
+    longest, shortest = LAION_SECONDS * rate, round(SHORTEST_SECONDS * rate)
+
+    @torch.inference_mode()
+    def listen(audio: Tensor) -> Heard:
+        rows = []
+        for piece in pieces(audio.cpu(), longest, shortest):
+            inputs = processor.feature_extractor(
+                piece.numpy(), sampling_rate=rate, return_tensors="pt"
+            )
+            rows.append(model.get_audio_features(**inputs.to(device)).pooler_output)  # (1, D)
+        mean = torch.cat(rows).mean(dim=0)
+        return Heard(functional.normalize(mean, dim=0).float().cpu(), None)
+
+    @torch.inference_mode()
+    def text(texts: Sequence[str]) -> Tensor:
+        inputs = processor.tokenizer(
+            list(texts), padding=True, truncation=True, return_tensors="pt"
+        )
+        outputs: Any = model.get_text_features(**inputs.to(device))
+        return outputs.pooler_output.float().cpu()
+
+    return Embedder(
+        name=f"laion-clap-{Path(name).name}",
+        sample_rate=rate,
+        width=model.config.projection_dim,
+        weights=hash_files([Path(str(weights))]),
+        protocol=f"unit vector of the mean over pieces of {LAION_SECONDS} s, short ones repeated "
+        "to that length; a rest of 0.15 s or less left out",
+        listen=listen,
+        text=text,
+    )
+
+
+def _aligner_embedder(name: str, device: torch.device | str) -> Embedder:
+    from woosh.catalogue import find_aligner
+    from woosh.embeddings.clap import load_clap
+
+    folder = find_aligner(name)
+    clap = load_clap(name, device)
+
+    @torch.inference_mode()
+    def listen(audio: Tensor) -> Heard:
+        return Heard(clap.embed_audio(audio[None].to(device))[0].float().cpu(), None)
+
+    @torch.inference_mode()
+    def text(texts: Sequence[str]) -> Tensor:
+        return clap.embed_text(list(texts)).float().cpu()
+
+    return Embedder(
+        name=folder.resolve().name,
+        sample_rate=clap.sample_rate,
+        width=clap.width,
+        weights=hash_files(_weight_files(folder)),
+        protocol="unit vector of the mean over segments of 5 s, the last one padded with "
+        f"{clap.head.config.padding}, up to 60 s",
+        listen=listen,
+        text=text,
+    )

@@ -1,0 +1,1 @@
+"""Folders of sounds in, a report out."""

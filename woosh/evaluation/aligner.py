@@ -1,0 +1,85 @@
+"""What an aligner knows without being taught a task: labels of sounds, and captions finding their clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from woosh.data.clips import Clip, load_clips, read_manifest
+from woosh.embeddings.clap import WooshClap
+from woosh.metrics.retrieval import (
+    audio_to_text,
+    caption_set,
+    chance_recall,
+    cosine_scores,
+    text_to_audio,
+)
+
+
+@torch.inference_mode()
+def embed_sounds(clap: WooshClap, sounds: Sequence[np.ndarray]) -> Tensor:
+    """Unit embeddings (N, D) on the CPU of mono sounds (S,) at the aligner's rate, one by one."""
+    device = clap.head.device
+    rows = [clap.embed_audio(torch.from_numpy(sound)[None].to(device)) for sound in sounds]
+    return torch.cat(rows).float().cpu()
+
+
+@torch.inference_mode()
+def embed_texts(clap: WooshClap, texts: Sequence[str], batch_size: int = 64) -> Tensor:
+    """Unit embeddings (N, D) of texts on the CPU."""
+    parts = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+    return torch.cat([clap.embed_text(part) for part in parts]).float().cpu()
+
+
+def embed_beginnings(
+    clap: WooshClap, manifest: Path, labels: Sequence[str], seconds: float
+) -> Tensor:
+    """Unit embeddings (M, D) of the first seconds of all recordings of a manifest that have one of the labels."""
+    rows = [row for row in read_manifest(manifest) if row.label in labels]
+    clips = load_clips(rows, manifest.parent, clap.sample_rate)
+    return embed_sounds(clap, [clip.audio[: round(seconds * clap.sample_rate)] for clip in clips])
+
+
+def evaluate_aligner(clap: WooshClap, clips: Sequence[Clip]) -> dict[str, object]:
+    """Zero-shot accuracy over the labelled clips, and retrieval in both directions over all.
+
+    A labelled clip counts as known if its label's embedding is the nearest among all labels of the
+    clips. In retrieval every caption of every clip is a query, and clips that share a caption are right
+    for it; `chance` is what a random order reaches.
+
+    Args:
+        clap: the aligner.
+        clips: mono at the aligner's rate, with captions.
+
+    Raises:
+        ValueError: no clip has a label.
+    """
+    sounds = embed_sounds(clap, [clip.audio for clip in clips])
+    labels = sorted({clip.label for clip in clips if clip.label})
+    if not labels:
+        raise ValueError(f"none of {len(clips)} clips has a label to be recognised by")
+    labelled = [row for row, clip in enumerate(clips) if clip.label]
+    nearest = (sounds[labelled] @ embed_texts(clap, labels).T).argmax(dim=1).tolist()
+    known: dict[str, list[bool]] = {label: [] for label in labels}
+    for row, index in zip(labelled, nearest, strict=True):
+        known[clips[row].label].append(clips[row].label == labels[index])
+    captions = caption_set([clip.captions for clip in clips])
+    scores = cosine_scores(embed_texts(clap, captions.captions), sounds)
+    return {
+        "clips": len(clips),
+        "labelled": len(labelled),
+        "zero_shot_accuracy": sum(map(sum, known.values())) / len(labelled),
+        "zero_shot_accuracy_per_label": {
+            label: sum(right) / len(right) for label, right in known.items()
+        },
+        "text_to_audio": text_to_audio(scores, captions.relevant)._asdict(),
+        "audio_to_text": audio_to_text(scores, captions.relevant)._asdict(),
+        "chance": {
+            "text_to_audio": chance_recall(captions.relevant)._asdict(),
+            "audio_to_text": chance_recall(captions.relevant.T)._asdict(),
+        },
+    }

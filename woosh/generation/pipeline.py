@@ -1,0 +1,227 @@
+"""The interface of diffusers for text -> audio; the way itself is in `woosh.generation.sampling`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers.pipelines.pipeline_utils import AudioPipelineOutput, DiffusionPipeline
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from woosh.autoencoder.network import WooshAutoencoder
+from woosh.catalogue import part_folders
+from woosh.generation.sampling import SAMPLING_DEFAULTS, Progress, Sampler
+from woosh.generation.text_encoder import WooshTextEncoder
+from woosh.generation.transformer import WooshTransformer
+
+# Modules of the parts as version 0.7 and earlier wrote them into model_index.json.
+FORMER_HOMES = {"woosh.autoencoder", "woosh.text", "woosh.transformer"}
+
+StepCallback = Callable[["WooshPipeline", int, float, dict[str, Tensor]], dict[str, Tensor] | None]
+
+
+class WooshPipeline(DiffusionPipeline):
+    """Sound effects from text, and from video where the transformer sees.
+
+    Args:
+        autoencoder: audio <-> latents.
+        transformer: velocity of the latents. One with `flow_map` makes this a few-step pipeline.
+        text_encoder: token ids -> hidden states.
+        tokenizer: text -> token ids.
+        default_steps: steps of a call that names none; None is 25, or 4 for few-step models.
+        default_guidance_scale: guidance of a call that names none; None is 5.5, or 4.5 for
+            few-step models.
+        guidance_start: largest time at which guidance acts, see `woosh.generation.sampling.Sampler`.
+        guidance_range: least and greatest guidance that a few-step model was taught.
+        guidance_offset: what a few-step model embeds is the guidance plus this.
+        renoise_scale: of the renoise weights of a few-step call that names none.
+    """
+
+    def __init__(
+        self,
+        autoencoder: WooshAutoencoder,
+        transformer: WooshTransformer,
+        text_encoder: WooshTextEncoder,
+        tokenizer: PreTrainedTokenizerBase,
+        default_steps: int | None = None,
+        default_guidance_scale: float | None = None,
+        guidance_start: float = 1.0,
+        guidance_range: Sequence[float] | None = None,
+        guidance_offset: float = 0.0,
+        renoise_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            autoencoder=autoencoder,
+            transformer=transformer,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+        )
+        self.register_to_config(
+            default_steps=default_steps,
+            default_guidance_scale=default_guidance_scale,
+            guidance_start=guidance_start,
+            guidance_range=None if guidance_range is None else list(guidance_range),
+            guidance_offset=guidance_offset,
+            renoise_scale=renoise_scale,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | PathLike[str], **options: Any
+    ) -> WooshPipeline:
+        """Load a model folder, or one of the hub; see `DiffusionPipeline.from_pretrained`.
+
+        Parts that a folder shares with a built-in model are loaded from there.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if (folder / "model_index.json").is_file():
+            for part, place in part_folders(folder).items():
+                if place.parent != folder and part not in options:
+                    options[part] = _load_part(part, place, options.get("dtype"))
+        return super().from_pretrained(pretrained_model_name_or_path, **options)
+
+    @classmethod
+    def load_config(cls, *arguments: Any, **options: Any) -> Any:
+        """Read model_index.json; parts that version 0.7 saved are found where they are now."""
+        loaded = super().load_config(*arguments, **options)
+        config, *others = loaded if isinstance(loaded, tuple) else (loaded,)
+        renamed = {name: _present_home(value) for name, value in config.items()}
+        return (renamed, *others) if others else renamed
+
+    @property
+    def sampler(self) -> Sampler:
+        """The parts as they are now, ready to sample."""
+        return Sampler(
+            self.autoencoder,
+            self.transformer,
+            self.text_encoder,
+            self.tokenizer,
+            progress=cast(Progress, self.progress_bar),
+            **{name: self.config[name] for name in SAMPLING_DEFAULTS},
+        )
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the audio, in Hz."""
+        return self.sampler.sample_rate
+
+    @property
+    def longest(self) -> float:
+        """Longest clip that is made in one piece, in seconds; longer ones are made in windows."""
+        return self.sampler.longest
+
+    @property
+    def few_step(self) -> bool:
+        """Whether the transformer is a distilled one, with its own sampler and guidance."""
+        return self.sampler.few_step
+
+    @torch.no_grad()
+    def __call__(  # noqa: PLR0913
+        self,
+        prompt: str | Sequence[str],
+        negative_prompt: str | Sequence[str] | None = None,
+        seconds: float = 5.0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        num_waveforms_per_prompt: int = 1,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        solver: str = "euler",
+        callback_on_step_end: StepCallback | None = None,
+        output_type: str = "np",
+        times: Sequence[float] | None = None,
+        renoise: Sequence[float] | None = None,
+        video: Tensor | None = None,
+        video_guidance_scale: float | None = None,
+    ) -> AudioPipelineOutput:
+        """Generate P x N sounds from P prompts, those of the first prompt first.
+
+        The same generator gives the same sound whatever else is in the batch. On the CPU the two
+        are the same bit for bit (fixed-step and few-step solvers): matrix products there round
+        differently at another batch size, so each clip is evaluated by itself, its two guidance
+        branches together. On accelerators all clips are evaluated at once, which is faster and
+        leaves differences in the last bits.
+
+        Args:
+            prompt: what to hear, one text or P. The empty text is the unconditional model.
+            negative_prompt: what not to hear, one text for all or P; None is the empty text. Not
+                for few-step models.
+            seconds: length of the sounds, above 0 and up to 600. The cost follows it; what is longer than `longest`
+                is made in windows that overlap.
+            num_inference_steps: steps of the solver; more are finer and slower. Not with dopri5.
+            guidance_scale: v = v_uncond + g (v_cond - v_uncond): 1 is no guidance and halves the
+                cost. What the released tools call "cfg" c is g = 1 + c for models that are not
+                distilled. Few-step models take the number, plus their `guidance_offset`, as an
+                input; outside of their `guidance_range` a warning says that they guess.
+            num_waveforms_per_prompt: N.
+            generator: source of the noise: one for each of the P x N sounds, or one for all. A
+                single one serves the first sound as it would serve it alone; the others start
+                from numbers drawn from it. None takes fresh noise. Noise is drawn in float32 on
+                the generator's own device, so a CPU generator gives the same noise everywhere.
+            solver: "euler", or "dopri5" for adaptive steps, each clip with its own step size.
+                Few-step models have their own sampler, and `solver` stays "euler".
+            callback_on_step_end: called as callback(pipeline, step, time, {"latents": latents})
+                after each step, with the noise level reached; latents in the dictionary that it
+                may return replace the present ones. Not with dopri5.
+            output_type: "np" or "pt" for audio (P N, 1, S), float32 in [-1, 1] with peaks above 1
+                scaled down, or "latent" for normalised latents (P N, C, T).
+            times: noise levels from 1 to 0 that the steps lead through, instead of equal steps.
+                Not with dopri5.
+            renoise: how far each step of a few-step model first goes back up, in parts of the step
+                (`woosh.generation.solvers.flow_map`); None takes `woosh.generation.solvers.renoise_weights`, which for 4
+                and 8 steps are the released ones, times the model's `renoise_scale`.
+            video: features (K, V) of what is seen, 24 per second (`woosh.video.watching.watch_video`), for all sounds of
+                the call. Only for models that see; these make sound without it, too.
+            video_guidance_scale: of the video alone, while `guidance_scale` is that of the words beyond it. None
+                guides both together by the latter. Not for few-step models.
+
+        Raises:
+            ValueError: an argument out of its range or unfit for this model, or audio that is not
+                finite (float16 may overflow).
+        """
+        if output_type not in ("np", "pt", "latent"):
+            raise ValueError(f"output_type must be np, pt or latent, got {output_type!r}")
+
+        def on_step(step: int, time: float, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
+            assert callback_on_step_end is not None
+            return callback_on_step_end(self, step, time, tensors)
+
+        result = self.sampler(
+            prompt,
+            negative_prompt,
+            seconds,
+            num_inference_steps,
+            guidance_scale,
+            num_waveforms_per_prompt,
+            generator,
+            solver,
+            None if callback_on_step_end is None else on_step,
+            latent=output_type == "latent",
+            times=times,
+            renoise=renoise,
+            video=video,
+            video_guidance_scale=video_guidance_scale,
+        )
+        return AudioPipelineOutput(result.cpu().numpy() if output_type == "np" else result)  # type: ignore[arg-type]
+
+
+def _present_home(value: Any) -> Any:
+    """[module, class] of a part, with the module's present name; anything else as it is."""
+    former = isinstance(value, list) and bool(value) and value[0] in FORMER_HOMES
+    return ["woosh", *value[1:]] if former else value
+
+
+def _load_part(name: str, folder: Path, dtype: torch.dtype | None) -> Any:
+    """A part of a pipeline from its own folder."""
+    if name == "tokenizer":
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    kinds = {
+        "autoencoder": WooshAutoencoder,
+        "transformer": WooshTransformer,
+        "text_encoder": WooshTextEncoder,
+    }
+    return kinds[name].from_pretrained(folder, dtype=dtype, local_files_only=True)

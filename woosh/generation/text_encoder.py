@@ -1,0 +1,193 @@
+"""From a text to the hidden states that condition the transformer: a RoBERTa encoder and its tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PADDING_ID = 1  # RoBERTa counts positions from the id of the padding token, so this one is fixed
+TOKENIZER_NAME = "roberta-large"
+
+
+class WooshTextEncoder(ModelMixin, ConfigMixin):
+    """One hidden layer of a RoBERTa encoder (arXiv 1907.11692), for all tokens of a text.
+
+    The defaults are those of the released text conditioners.
+
+    Args:
+        vocabulary_size: entries of the tokenizer.
+        width: channels of the hidden states, W.
+        layers: transformer layers.
+        heads: attention heads.
+        inner_width: hidden channels of the feed-forward parts.
+        max_tokens: L, the number of tokens that texts are padded or cut to.
+        hidden_layer: index into the embeddings followed by the output of every layer; -1 is the
+            last layer, -2 the one before.
+        positions: rows of the position table, at least `max_tokens` + 2 (RoBERTa leaves the first
+            two unused), which is what None gives.
+    """
+
+    __module__ = "woosh"  # the name that model_index.json stores, wherever this file lies
+
+    @register_to_config
+    def __init__(
+        self,
+        vocabulary_size: int = 50265,
+        width: int = 1024,
+        layers: int = 24,
+        heads: int = 16,
+        inner_width: int = 4096,
+        max_tokens: int = 77,
+        hidden_layer: int = -2,
+        positions: int | None = None,
+    ) -> None:
+        from transformers import RobertaConfig, RobertaModel
+
+        super().__init__()
+        if not -layers - 1 <= hidden_layer <= layers:
+            raise ValueError(
+                f"hidden_layer {hidden_layer} is none of the {layers + 1} of {layers} layers"
+            )
+        least = max_tokens + PADDING_ID + 1
+        if positions is not None and positions < least:
+            raise ValueError(f"positions is {positions}; {max_tokens} tokens need {least}")
+        self.hidden_layer = hidden_layer
+        config = RobertaConfig(
+            vocab_size=vocabulary_size,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=inner_width,
+            max_position_embeddings=positions or least,
+            type_vocab_size=1,
+            pad_token_id=PADDING_ID,
+            layer_norm_eps=1e-5,
+        )
+        self.model = RobertaModel(config, add_pooling_layer=False)
+        # Index tables, stored in no file: made here so that they hold numbers even in a module
+        # that is built on the meta device to take its weights from a file.
+        rows = torch.arange(config.max_position_embeddings, device="cpu")[None]
+        for name, table in (("position_ids", rows), ("token_type_ids", torch.zeros_like(rows))):
+            self.model.embeddings.register_buffer(name, table, persistent=False)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Hidden states (B, L, W) of token ids (B, L) with their mask (B, L), nonzero at real tokens."""
+        output = self.model(input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        return output.hidden_states[self.hidden_layer]
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int
+) -> tuple[Tensor, Tensor]:
+    """Token ids and mask, both (B, max_tokens) int64: every text padded or cut to that number."""
+    encoded = tokenizer(
+        list(texts),
+        padding="max_length",
+        truncation=True,
+        max_length=max_tokens,
+        return_tensors="pt",
+    )
+    return encoded["input_ids"], encoded["attention_mask"]
+
+
+class TextConditioner(NamedTuple):
+    """A frozen text encoder with its tokenizer."""
+
+    encoder: WooshTextEncoder
+    tokenizer: PreTrainedTokenizerBase
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Hidden states (B, L, W) and mask (B, L) of texts, on the encoder's device."""
+        ids, mask = tokenize(self.tokenizer, texts, self.encoder.config.max_tokens)
+        ids, mask = ids.to(self.encoder.device), mask.to(self.encoder.device)
+        return self.encoder(ids, mask), mask
+
+
+def load_text_conditioner(
+    encoder: str | Path, tokenizer: str | Path, device: torch.device
+) -> TextConditioner:
+    """Text conditioner from the folders of a saved `WooshTextEncoder` and of its tokenizer."""
+    loaded = WooshTextEncoder.from_pretrained(encoder).eval().requires_grad_(False)
+    nn.Module.to(loaded, device)
+    return TextConditioner(loaded, load_tokenizer(tokenizer))
+
+
+def load_text_encoder(name_or_folder: str | Path, max_tokens: int) -> WooshTextEncoder:
+    """Text encoder whose output is its last layer, from a folder of ours or a RoBERTa of the Hugging Face hub.
+
+    Args:
+        name_or_folder: folder of a saved `WooshTextEncoder`, or folder or hub name of a `RobertaModel`.
+        max_tokens: L that the encoder is to have.
+
+    Raises:
+        FileNotFoundError: no such folder, and the hub cannot be reached or has no such name.
+        ValueError: a saved encoder with another `max_tokens`, or whose output is not its last layer.
+    """
+    from transformers import RobertaModel
+
+    config_file = Path(name_or_folder) / "config.json"
+    saved = json.loads(config_file.read_text()) if config_file.is_file() else {}
+    if saved.get("_class_name") == "WooshTextEncoder":
+        encoder = WooshTextEncoder.from_pretrained(name_or_folder)
+        config = encoder.config
+        if config.max_tokens != max_tokens or config.hidden_layer not in (-1, config.layers):
+            raise ValueError(
+                f"the text encoder in {name_or_folder} gives layer {config.hidden_layer} of "
+                f"{config.max_tokens} tokens; an aligner takes the last layer (-1) of {max_tokens}"
+            )
+        return encoder
+    try:
+        roberta = RobertaModel.from_pretrained(str(name_or_folder), add_pooling_layer=False)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"no text encoder at {str(name_or_folder)!r}, neither as a folder nor on the Hugging Face hub"
+        ) from error
+    sizes = roberta.config
+    encoder = WooshTextEncoder(
+        vocabulary_size=sizes.vocab_size,
+        width=sizes.hidden_size,
+        layers=sizes.num_hidden_layers,
+        heads=sizes.num_attention_heads,
+        inner_width=sizes.intermediate_size,
+        max_tokens=max_tokens,
+        hidden_layer=-1,
+        positions=sizes.max_position_embeddings,
+    )
+    encoder.model.load_state_dict(roberta.state_dict(), strict=True)
+    return encoder
+
+
+def load_tokenizer(name_or_folder: str | Path = TOKENIZER_NAME) -> PreTrainedTokenizerBase:
+    """Tokenizer from a local folder, or from the Hugging Face hub by its name.
+
+    Raises:
+        FileNotFoundError: no such folder, and the hub cannot be reached or has no such name.
+        ValueError: the tokenizer's padding id is not RoBERTa's.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name_or_folder))
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"no tokenizer at {str(name_or_folder)!r}, neither as a folder nor on the Hugging Face hub. "
+            f"Offline, download the files of {TOKENIZER_NAME} elsewhere and name their folder "
+            "with --tokenizer DIR"
+        ) from error
+    if tokenizer.pad_token_id != PADDING_ID:
+        raise ValueError(
+            f"the tokenizer at {str(name_or_folder)!r} pads with id {tokenizer.pad_token_id}, but RoBERTa "
+            f"counts positions from padding id {PADDING_ID}; use one of the RoBERTa family"
+        )
+    return tokenizer

@@ -1,0 +1,1 @@
+"""Networks that name what they hear, and the spectrograms that they see."""

@@ -1,0 +1,411 @@
+"""An ear for ten everyday sounds: log-mel spectrum -> small convolutional networks -> class.
+
+It judges what a generator makes. Its training therefore destroys the fine structure in which a
+recording and a good synthesis of the same event differ, and an eleventh answer, "other", keeps it
+from having to name whatever it hears.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional
+
+from woosh.audio import read_audio
+from woosh.audio.spectra import hertz_to_mel, magnitudes, mel_filters, mel_to_hertz
+
+LABELS = (
+    "dog bark",
+    "rain",
+    "sea waves",
+    "baby cry",
+    "clock tick",
+    "person sneeze",
+    "helicopter",
+    "chainsaw",
+    "rooster",
+    "fire crackling",
+)
+OTHER = len(LABELS)
+PROMPTS = (
+    "a dog barking",
+    "rain falling",
+    "sea waves",
+    "a baby crying",
+    "a clock ticking",
+    "a person sneezing",
+    "a helicopter",
+    "a chainsaw",
+    "a rooster crowing",
+    "a crackling fire",
+)
+# UCS categories of unlabelled clips that belong to a class, and those too near to one to be "other".
+CATEGORY_LABELS = {"RAIN": "rain", "AMBSea": "sea waves", "FIRECrkl": "fire crackling"}
+UNDECIDED_CATEGORIES = frozenset(
+    {
+        "RAINInt", "STORM", "BOATWash", "WATRSurf", "FIREBurn", "FIRESizz", "FIREGas", "ANMLWdog",
+        "ANMLDog", "BIRDFowl", "CLOCKTick", "HMNSneez", "VOXBaby", "AEROHeli", "AEROProp", "TOOLPowr",
+    }
+)  # fmt: skip
+
+FLOOR = -80.0  # dB below a clip's loudest point
+
+
+class Verdict(NamedTuple):
+    """What the classifier makes of a batch of clips."""
+
+    logits: Tensor  # (B, 11) log-probabilities: the ten labels, then "other"
+    embedding: Tensor  # (B, members * embedding_width)
+    member_logits: Tensor  # (members, B, 11), not normalised, for training
+
+
+def class_of(label: str | None, category: str) -> int | None:
+    """Class index of a clip from its label or else its UCS category; None: leave it out."""
+    label = label or CATEGORY_LABELS.get(category)
+    if label in LABELS:
+        return LABELS.index(label)
+    if label is not None:
+        raise ValueError(f"the label {label!r} is none of the ten classes {LABELS}")
+    return None if category in UNDECIDED_CATEGORIES else OTHER
+
+
+def log_mel(audio: Tensor, sample_rate: int, hop_length: int, bands: int) -> Tensor:
+    """Log-mel spectrum relative to the clip's loudest point, so that gain does not matter.
+
+    Args:
+        audio: (B, 1, S) or (B, S).
+        sample_rate: In Hz.
+        hop_length: In samples.
+        bands: Slaney mel bands from 30 Hz to a third of the sample rate.
+
+    Returns:
+        Decibels (B, bands, 1 + S // hop_length) in [-80, 0]; silence is -80 throughout.
+    """
+    audio = audio.reshape(len(audio), -1)
+    filters = mel_filters(sample_rate, 2048, bands, low=30.0, high=sample_rate / 3)
+    power = (filters.to(audio.device) @ magnitudes(audio, 2048, hop_length)).square()
+    return normalise(10.0 * power.clamp(min=1e-12).log10())
+
+
+def normalise(decibels: Tensor) -> Tensor:
+    """Shifts each spectrogram (B, bands, T) so that its maximum is 0 dB, and cuts it at -80 dB.
+
+    What lies under -100 dB altogether is silence, not a quiet sound, and gives -80 dB.
+    """
+    loudest = decibels.amax(dim=(-2, -1), keepdim=True)
+    return torch.where(loudest <= -100.0, FLOOR, (decibels - loudest).clamp(min=FLOOR))
+
+
+class Member(nn.Module):
+    """One network of the ensemble: log-mel (B, bands, T) -> logits (B, classes), embedding."""
+
+    def __init__(self, widths: tuple[int, ...], embedding_width: int, dropout: float) -> None:
+        super().__init__()
+        first, *others = widths
+        layers: list[nn.Module] = [nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False)]
+        layers += [nn.BatchNorm2d(first), nn.ReLU(), nn.MaxPool2d(2)]
+        for before, after in zip(widths, others, strict=False):
+            for channels in (before, after):
+                layers += [nn.Conv2d(channels, after, 3, padding=1, bias=False)]
+                layers += [nn.BatchNorm2d(after), nn.ReLU()]
+            layers += [nn.MaxPool2d(2)]
+        self.trunk = nn.Sequential(*layers[:-1])
+        self.embed = nn.Linear(3 * widths[-1], embedding_width)
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(embedding_width, len(LABELS) + 1)
+
+    def forward(self, decibels: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.trunk((decibels[:, None] - FLOOR / 2) / 20.0)  # (B, D, bands / 16, T / 16)
+        low, high = (half.mean(dim=2) for half in hidden.chunk(2, dim=2))
+        pooled = torch.cat([low.mean(-1), high.mean(-1), hidden.amax(dim=(2, 3))], dim=1)
+        embedding = functional.relu(self.embed(self.dropout(pooled)))  # (B, E)
+        return self.classify(embedding), embedding
+
+
+class SoundClassifier(ModelMixin, ConfigMixin):
+    """Ensemble of small convolutional networks over one log-mel spectrum.
+
+    Args:
+        sample_rate: Of the audio, in Hz.
+        hop_length: Samples per frame.
+        bands: Mel bands.
+        widths: Channels after each stage; every stage halves both axes, the first one twice.
+        embedding_width: Channels of each member's last hidden layer.
+        members: Networks, trained on batches of their own; their probabilities are averaged.
+        dropout: In training, before the last hidden layer.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        sample_rate: int = 48_000,
+        hop_length: int = 960,
+        bands: int = 64,
+        widths: tuple[int, ...] = (24, 40, 80, 112),
+        embedding_width: int = 96,
+        members: int = 3,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(
+            Member(tuple(widths), embedding_width, dropout) for _ in range(members)
+        )
+        self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
+
+    def log_mel(self, audio: Tensor) -> Tensor:
+        """Audio (B, 1, S) -> decibels (B, bands, T)."""
+        return log_mel(audio, self.sample_rate, self.hop_length, self.bands)
+
+    def forward(self, decibels: Tensor) -> Verdict:
+        """Log-mel spectra (B, bands, T) -> averaged log-probabilities and joined embeddings."""
+        logits, embeddings = zip(*(member(decibels) for member in self.networks), strict=True)
+        member_logits = torch.stack(logits).float()  # (members, B, 11)
+        mean = member_logits.log_softmax(dim=-1).logsumexp(dim=0) - math.log(len(logits))
+        return Verdict(mean, torch.cat(embeddings, dim=-1), member_logits)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of a data set as the classifier sees it."""
+
+    file: str
+    index: int  # of its class; `OTHER` for the eleventh
+    split: str
+    group: str  # clips of one group are cut from the same recording
+    decibels: Tensor  # (bands, T), from `log_mel`
+
+
+def read_recordings(
+    folder: Path, model: SoundClassifier, seconds: float, splits: Sequence[str]
+) -> list[Recording]:
+    """Reads a manifest data set, leaving out clips too near to a class to be "other".
+
+    Args:
+        folder: Holds `manifest.jsonl` and the files that its rows name.
+        model: Its spectrum is taken.
+        seconds: Longest part of a clip, from its beginning.
+        splits: Names of the splits wanted.
+
+    Raises:
+        FileNotFoundError: If the folder has no manifest.
+    """
+    manifest = folder / "manifest.jsonl"
+    if not manifest.is_file():
+        raise FileNotFoundError(f"no manifest.jsonl in {folder}: name the data set's folder")
+    recordings = []
+    for line in manifest.read_text().splitlines():
+        row = json.loads(line)
+        index = class_of(row.get("label"), row["catid"])
+        if index is None or row["split"] not in splits:
+            continue
+        audio = torch.from_numpy(read_audio(folder / row["file"], model.sample_rate))
+        audio = audio[None, :, : round(seconds * model.sample_rate)]
+        decibels = model.log_mel(audio)[0]
+        recordings.append(Recording(row["file"], index, row["split"], row["group"], decibels))
+    return recordings
+
+
+def padded(decibels: Tensor, frames: int) -> Tensor:
+    """The first frames of (bands, T), silence after its end."""
+    missing = max(0, frames - decibels.shape[1])
+    return functional.pad(decibels[:, :frames], (0, missing), value=FLOOR)
+
+
+def statistics(decibels: Tensor) -> Tensor:
+    """A description of one clip that no training has touched: what its spectrum is like.
+
+    Per band the mean, the standard deviation and the mean absolute step from frame to frame, over
+    the frames within 50 dB of the loudest point, so that silence around an event says nothing.
+
+    Args:
+        decibels: (bands, T), from `log_mel`.
+
+    Returns:
+        (3 * bands,) in dB.
+    """
+    heard = decibels[:, decibels.amax(dim=0) > -50.0]
+    if heard.shape[1] == 0:
+        heard = decibels
+    step = heard.diff(dim=1).abs().sum(dim=1) / max(1, heard.shape[1] - 1)
+    return torch.cat([heard.mean(dim=1), heard.std(dim=1, correction=0), step])
+
+
+class Augmentation(NamedTuple):
+    """How far training spectra are bent; probabilities are per clip."""
+
+    speed: float = 0.12  # largest relative change of speed, and of pitch
+    colour: float = 5.0  # dB, deviation of the smooth frequency response
+    low_pass: float = 0.3  # probability
+    noise: float = 0.4  # probability
+    reverberation: float = 0.25  # probability
+    jitter: float = 3.0  # dB, largest deviation of the single points
+    blur: float = 0.4  # probability
+    mixup: float = 0.5  # probability
+    masks: int = 2  # of each kind
+
+
+def fill(decibels: Tensor, frames: int, generator: torch.Generator) -> Tensor:
+    """Cuts or lengthens one spectrogram (bands, T) to a number of frames, at a random place.
+
+    Half of the clips lose their silent ends and repeat with random pauses until the time is full:
+    a recording padded with zeros must not be told from a generated clip by its padding.
+    """
+    loud = torch.nonzero(decibels.amax(dim=0) > -50.0).flatten()
+    repeat = len(loud) > 0 and torch.rand((), generator=generator) < 0.5
+    if repeat:
+        decibels = decibels[:, loud[0] : loud[-1] + 1]
+        longest = int(torch.randint(1, 60, (), generator=generator))
+        parts = []
+        while sum(part.shape[1] for part in parts) < frames:
+            pause = int(torch.randint(0, longest, (), generator=generator))
+            gain = 6.0 * torch.rand((), generator=generator)
+            parts += [decibels - gain, decibels.new_full((len(decibels), pause), FLOOR)]
+        decibels = torch.cat(parts, dim=1)
+    spare = decibels.shape[1] - frames
+    start = int(torch.randint(0, abs(spare) + 1, (), generator=generator))
+    if spare >= 0:
+        decibels = decibels[:, start : start + frames]
+    else:
+        decibels = functional.pad(decibels, (start, -spare - start), value=FLOOR)
+    return decibels.roll(int(torch.randint(0, frames, (), generator=generator)), dims=1)
+
+
+def augment(
+    decibels: Tensor, targets: Tensor, settings: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Bends a batch so that only the kind of event stays recognisable.
+
+    Args:
+        decibels: (B, bands, T), from `fill`.
+        targets: Class probabilities (B, classes).
+        settings: How far.
+        generator: Of all randomness.
+
+    Returns:
+        The new spectra and, after mixing, the new targets, both of the same shapes.
+    """
+    decibels = warp(decibels, settings.speed, generator)
+    decibels = colour(decibels, settings, generator)
+    power = (10.0 ** (decibels / 10.0)) * (decibels > FLOOR)
+    power = reverberate(power, settings.reverberation, generator)
+    power, targets = mix(power, targets, settings.mixup, generator)
+    power = add_noise(power, settings.noise, generator)
+    decibels = normalise(10.0 * power.clamp(min=1e-9).log10())
+    decibels = smear(decibels, settings, generator)
+    floor = uniform(len(decibels), FLOOR, -45.0, generator)[:, None, None]
+    gain = uniform(len(decibels), -6.0, 6.0, generator)[:, None, None]
+    decibels = (decibels.maximum(floor) + gain).clamp(min=FLOOR)
+    return mask(decibels, settings.masks, generator), targets
+
+
+def uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Uniform random numbers (count,)."""
+    return low + (high - low) * torch.rand(count, generator=generator)
+
+
+def chosen(count: int, probability: float, generator: torch.Generator) -> Tensor:
+    """Random choice (count, 1, 1) of clips that an augmentation applies to."""
+    return (torch.rand(count, generator=generator) < probability)[:, None, None]
+
+
+def warp(decibels: Tensor, limit: float, generator: torch.Generator) -> Tensor:
+    """Changes speed and pitch independently by up to the given share."""
+    count, bands, frames = decibels.shape
+    speed, pitch = (1.0 + uniform(count, -limit, limit, generator) for _ in range(2))
+    edges = hertz_to_mel(torch.tensor([30.0, 16_000.0], dtype=torch.float64))
+    centres = torch.linspace(float(edges[0]), float(edges[1]), bands, dtype=torch.float64)
+    moved = hertz_to_mel(mel_to_hertz(centres) / pitch[:, None])  # (B, bands)
+    rows = 2.0 * (moved - edges[0]) / (edges[1] - edges[0]) - 1.0
+    columns = torch.linspace(-1.0, 1.0, frames) * speed[:, None]  # (B, T)
+    grid = torch.stack(
+        [
+            columns[:, None, :].expand(count, bands, frames),
+            rows.float()[:, :, None].expand(count, bands, frames),
+        ],
+        dim=-1,
+    )
+    shifted = functional.grid_sample(
+        decibels[:, None] - FLOOR, grid, padding_mode="zeros", align_corners=True
+    )
+    return shifted[:, 0] + FLOOR
+
+
+def colour(decibels: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+    """Smooth random frequency responses, and low-pass slopes for some clips."""
+    count, bands, _ = decibels.shape
+    position = torch.linspace(0.0, math.pi, bands)
+    waves = torch.cos(position * torch.arange(1, 7)[:, None])  # (6, bands)
+    weights = torch.randn(count, 6, generator=generator) * settings.colour / math.sqrt(6.0)
+    corner = uniform(count, 0.45 * bands, bands, generator)[:, None]
+    slope = uniform(count, 1.0, 8.0, generator)[:, None]  # dB per band
+    low_pass = slope * (torch.arange(bands) - corner).clamp(min=0.0)
+    response = weights @ waves - low_pass * chosen(count, settings.low_pass, generator)[:, 0]
+    silent = decibels <= FLOOR
+    return torch.where(silent, FLOOR, decibels + response[:, :, None])
+
+
+def reverberate(power: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Exponential tails over time, -60 dB after 0.2 to 2 s at 50 frames per second, some dry."""
+    count, _, frames = power.shape
+    decay = uniform(count, 10.0, 100.0, generator)[:, None]
+    tail = 10.0 ** (-6.0 * torch.arange(frames) / decay)  # (B, T)
+    spectrum = torch.fft.rfft(power, 2 * frames) * torch.fft.rfft(tail, 2 * frames)[:, None]
+    wet = torch.fft.irfft(spectrum, 2 * frames)[..., :frames].clamp(min=0.0)
+    share = uniform(count, 0.02, 0.4, generator)[:, None, None]
+    return power + wet * share * chosen(count, probability, generator)
+
+
+def mix(
+    power: Tensor, targets: Tensor, probability: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Adds a random other clip of the batch to some; targets mix like the amplitudes."""
+    count = len(power)
+    partner = torch.randperm(count, generator=generator)
+    share = uniform(count, 0.0, 0.5, generator) * chosen(count, probability, generator)[:, 0, 0]
+    share = share[:, None]
+    mixed = (1.0 - share)[..., None] ** 2 * power + share[..., None] ** 2 * power[partner]
+    return mixed, (1.0 - share) * targets + share * targets[partner]
+
+
+def add_noise(power: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Steady noise of random tilt, 25 to 65 dB under the loudest point, in some clips."""
+    count, bands, _ = power.shape
+    level = uniform(count, -65.0, -25.0, generator)[:, None]
+    tilt = uniform(count, -15.0, 15.0, generator)[:, None]
+    curve = level + tilt * torch.linspace(-1.0, 1.0, bands)  # (B, bands) dB
+    points = torch.empty_like(power).exponential_(generator=generator)
+    loudest = power.amax(dim=(1, 2), keepdim=True)
+    noise = loudest * 10.0 ** (curve[:, :, None] / 10.0) * points
+    return power + noise * chosen(count, probability, generator)
+
+
+def smear(decibels: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+    """What a coarse synthesis does: points jitter, and edges blur over time and frequency."""
+    count = len(decibels)
+    blurred = functional.avg_pool2d(decibels[:, None], 3, stride=1, padding=1)[:, 0]
+    blurred = torch.where(chosen(count, settings.blur, generator), blurred, decibels)
+    deviation = uniform(count, 0.0, settings.jitter, generator)[:, None, None]
+    jitter = torch.randn(decibels.shape, generator=generator) * deviation
+    return torch.where(blurred > FLOOR, blurred + jitter, blurred)
+
+
+def mask(decibels: Tensor, masks: int, generator: torch.Generator) -> Tensor:
+    """Blanks bands of frequency (up to 8) and of time (up to 0.6 s): SpecAugment, 1904.08779."""
+    count, bands, frames = decibels.shape
+    for dimension, length, widest in ((1, bands, 8), (2, frames, 30)):
+        position = torch.arange(length)
+        for _ in range(masks):
+            width = uniform(count, 0.0, widest, generator)[:, None]
+            start = uniform(count, 0.0, length, generator)[:, None]
+            hidden = (position >= start) & (position < start + width)  # (B, length)
+            decibels = decibels.masked_fill(hidden.unsqueeze(3 - dimension), FLOOR)
+    return decibels

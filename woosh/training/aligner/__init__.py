@@ -1,0 +1,1 @@
+"""Training the aligner: pairs of captions and sounds, the contrastive loss, steps."""

@@ -1,0 +1,185 @@
+"""What training an aligner takes beside its loss: the towers, their inputs, and the average of both."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import update_bn
+
+from woosh.embeddings.clap import (
+    SEGMENT_SECONDS,
+    WooshClap,
+    cut_segments,
+    features_of,
+    normalise_text,
+    rounded_segments,
+)
+from woosh.generation.text_encoder import tokenize
+from woosh.taggers.mobilenet import MobileNet
+from woosh.taggers.passt_weights import load_passt
+from woosh.training.aligner.caption_pairs import PairBatch
+from woosh.training.aligner.contrastive import Temperature, gather_rows
+
+
+class Towers(nn.Module):
+    """What is trained: both towers, their heads and the temperature.
+
+    Args:
+        clap: the aligner.
+        temperature: of the similarities.
+        learned_temperature: whether it is trained.
+        train_text: the text encoder too, not only its head.
+    """
+
+    def __init__(
+        self, clap: WooshClap, temperature: float, learned_temperature: bool, train_text: bool
+    ) -> None:
+        super().__init__()
+        self.audio_encoder, self.head = clap.audio_encoder, clap.head
+        self.text_encoder = clap.text_encoder.requires_grad_(train_text)
+        self.temperature = Temperature(temperature, learned_temperature)
+        self.train_text = train_text
+
+    def train(self, mode: bool = True) -> Towers:
+        """A locked text encoder stays in evaluation mode."""
+        super().train(mode)
+        self.text_encoder.train(mode and self.train_text)
+        return self
+
+
+class Embedded(NamedTuple):
+    """Unit embeddings (B, D) of a batch's sounds and texts, and the temperature, a scalar."""
+
+    audio: Tensor
+    text: Tensor
+    temperature: Tensor
+
+
+def embedding_step(
+    model: Towers, log_mel: Tensor, counts: Sequence[int], input_ids: Tensor, mask: Tensor
+) -> Embedded:
+    """Embed sounds and captions.
+
+    Args:
+        model: the towers.
+        log_mel: of all segments, those of the first clip first (N, bands, T).
+        counts: segments of each clip, N in all.
+        input_ids: of the captions (B, L).
+        mask: of their real tokens (B, L).
+    """
+    features = features_of(model.audio_encoder, log_mel)  # (N, audio_width)
+    means = torch.stack([part.mean(dim=0) for part in features.split(list(counts))])
+    audio = functional.normalize(model.head.audio(means), dim=-1).float()  # (B, D)
+    states = model.text_encoder(input_ids, mask)
+    text = model.head.embed_states(states, mask).float()  # (B, D)
+    return Embedded(audio, text, model.temperature())
+
+
+class Inputs(NamedTuple):
+    """What `embedding_step` takes beside the model."""
+
+    log_mel: Tensor
+    counts: tuple[int, ...]
+    input_ids: Tensor
+    mask: Tensor
+
+
+def inputs_of(
+    batch: PairBatch,
+    clap: WooshClap,
+    masks: tuple[int, int],
+    generator: torch.Generator,
+    device: torch.device,
+) -> Inputs:
+    """A batch's inputs.
+
+    Args:
+        batch: sounds and captions.
+        clap: the aligner.
+        masks: widest of the bands and longest of the frames that are masked.
+        generator: of the masks, on the CPU.
+        device: of the result.
+    """
+    audio, counts = cut(batch, clap)
+    log_mel = clap.log_mel.augmented(audio.to(device), generator, *masks)
+    captions = [normalise_text(caption) for caption in batch.captions]
+    ids, mask = tokenize(clap.tokenizer, captions, clap.text_encoder.config.max_tokens)
+    return Inputs(log_mel, counts, ids.to(device), mask.to(device))
+
+
+def cut(batch: PairBatch, clap: WooshClap) -> tuple[Tensor, tuple[int, ...]]:
+    """The segments of all clips of a batch (N, size), and how many each clip has."""
+    size = SEGMENT_SECONDS * clap.sample_rate
+    counts = rounded_segments(batch.lengths, size)
+    padding = clap.head.config.padding
+    return cut_segments(batch.audio, batch.lengths, counts, size, padding), tuple(counts.tolist())
+
+
+@torch.no_grad()
+def estimated_scores(
+    teachers: Sequence[WooshClap], batch: PairBatch, device: torch.device
+) -> Tensor:
+    """The teachers' mean cosines of all clips with all captions of all processes (P B, P B)."""
+    audio, lengths = batch.audio.to(device), batch.lengths
+    scores = [
+        gather_rows(teacher.embed_audio(audio, lengths))
+        @ gather_rows(teacher.embed_text(batch.captions)).T
+        for teacher in teachers
+    ]
+    return torch.stack(scores).mean(dim=0)
+
+
+def averaged(
+    clap: WooshClap, towers: Towers, batches: Iterable[PairBatch], count: int
+) -> WooshClap:
+    """An aligner with the moving average of the towers, ready to embed.
+
+    Averaged weights have activations that no step of the training had, and training hears masked
+    sounds: batch normalisation gets its statistics anew, from whole ones (arXiv 1803.05407, section 3.2).
+
+    Args:
+        clap: what does not train of the aligner.
+        towers: the average.
+        batches: of sounds.
+        count: of the batches from which the statistics are measured.
+    """
+    device = next(towers.parameters()).device
+
+    def log_mels() -> Iterator[Tensor]:
+        for batch in itertools.islice(batches, count):
+            yield clap.log_mel(cut(batch, clap)[0].to(device))
+
+    update_bn(log_mels(), towers.audio_encoder)
+    return WooshClap(
+        towers.audio_encoder, towers.head, towers.text_encoder, clap.tokenizer, clap.log_mel
+    )
+
+
+def build_audio_encoder(
+    name: str, mobilenet_width: float, weights: str | None, patchout: dict[str, int]
+) -> tuple[Any, int]:
+    """A fresh MobileNet or a published PaSST, and the width of its features.
+
+    Args:
+        name: "mobilenet", or the name of a variant of PaSST.
+        mobilenet_width: of a MobileNet.
+        weights: file of a PaSST's weights.
+        patchout: `patchout_time` and `patchout_frequency` of a PaSST.
+
+    Raises:
+        ValueError: a PaSST without weights.
+    """
+    if name == "mobilenet":
+        mobilenet = MobileNet(mobilenet_width)
+        return mobilenet, mobilenet.feature_width
+    if weights is None:
+        raise ValueError(
+            f"audio_encoder {name} starts from published weights: name their file in audio_weights"
+        )
+    passt = load_passt(weights, name, patchout=patchout)
+    return passt, passt.config.width

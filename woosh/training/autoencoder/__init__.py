@@ -1,0 +1,1 @@
+"""Training the autoencoder: crops, losses, discriminators, steps."""

@@ -1,0 +1,1 @@
+"""Training flows: latents, steps, videos, distillation."""

@@ -1,0 +1,360 @@
+"""Encoded sounds for training a flow: what is known of one, and batches of them.
+
+A folder of them holds shards (`woosh.data.shards`) of samples with latents, captions and, if asked for, the captions'
+hidden states, and what belongs to all: `common.safetensors` and `common.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from woosh.data.shards import read_items, shard_urls, write_items
+from woosh.data.streaming import Item, ShardStream, StreamedBatches
+from woosh.training.config import plain_values
+
+DTYPES = {"float16": torch.float16, "float32": torch.float32}  # of stored latents
+FACTS = ("captions", "name", "label", "group", "continuous")  # of a clip, as JSON
+
+
+@dataclass(frozen=True)
+class LatentClip:
+    """One encoded sound.
+
+    A continuous sound goes on by repetition where it is too short; anything else is an event, after
+    which there is silence.
+
+    Attributes:
+        latents: normalised (C, T).
+        captions: texts.
+        name: of the recording.
+        label: kind of sound, or nothing.
+        group: of recordings that belong together.
+        continuous: see above.
+        states: hidden states of each caption (L, W), L its own number of tokens; empty if none were kept.
+        video: features (K, C) of what is seen meanwhile, 24 per second, or None.
+    """
+
+    latents: Tensor
+    captions: tuple[str, ...]
+    name: str
+    label: str
+    group: str
+    continuous: bool
+    states: tuple[Tensor, ...] = ()
+    video: Tensor | None = None
+
+
+class Common(NamedTuple):
+    """What belongs to all clips of a folder."""
+
+    silence: Tensor  # (C, T), latents of silence
+    channel_weight: Tensor  # (C,) with mean 1, how much the ear notices of each channel
+    empty_states: Tensor | None  # (L, W), hidden states of the empty caption
+    text_tokens: int | None  # to which hidden states are padded
+
+
+class LatentCache(NamedTuple):
+    """A folder of latents in memory."""
+
+    clips: Sequence[LatentClip]
+    common: Common
+
+
+@dataclass(frozen=True)
+class LatentBatch:
+    """Latents (B, C, T) and one caption per clip; an empty caption trains the unconditional branch.
+
+    `states` (B, L, W) and `mask` (B, L) are the captions' hidden states, or None. `video` (B, K, C) are features, or
+    None if no clip has any.
+    """
+
+    latents: Tensor
+    captions: tuple[str, ...]
+    states: Tensor | None
+    mask: Tensor | None
+    video: Tensor | None = None
+
+
+def check_output(output: Path, config: Any) -> None:
+    """Raise if the folder holds latents that were made otherwise.
+
+    Raises:
+        FileExistsError: its config.yaml differs from this configuration.
+    """
+    import yaml
+
+    path = output / "config.yaml"
+    if path.is_file() and yaml.safe_load(path.read_text()) != plain_values(config):
+        raise FileExistsError(f"{output} holds latents of other settings: name another output")
+
+
+def write_latents(path: Path, clips: Iterable[LatentClip], dtype: torch.dtype) -> None:
+    """Write a shard of clips; it appears under its name only once it is complete.
+
+    Args:
+        path: of the shard.
+        clips: in their order.
+        dtype: in which latents and hidden states are stored.
+    """
+    from safetensors.torch import save
+
+    def items() -> Iterable[dict[str, str | bytes]]:
+        for number, clip in enumerate(clips):
+            tensors = {"latents": clip.latents, **_numbered(clip.states)}
+            if clip.video is not None:
+                tensors["video"] = clip.video
+            facts = {name: getattr(clip, name) for name in FACTS}
+            yield {
+                "__key__": f"{path.stem}-{number:06d}",
+                "safetensors": save({k: v.to(dtype).contiguous() for k, v in tensors.items()}),
+                "json": json.dumps(facts, ensure_ascii=False).encode(),
+            }
+
+    write_items(path, items())
+
+
+def _numbered(states: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {f"states.{number}": state for number, state in enumerate(states)}
+
+
+def read_clip(item: Item, place: str) -> LatentClip:
+    """A clip from an undecoded sample of a shard.
+
+    Raises:
+        ValueError: the sample is not one of `write_latents`.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        facts: Mapping[str, Any] = json.loads(item["json"])
+        tensors = load(item["safetensors"])
+        states = [tensors[name] for name in _numbered(facts["captions"]) if "states.0" in tensors]
+        values = {name: facts[name] for name in FACTS}
+        values["captions"] = tuple(values["captions"])
+        return LatentClip(
+            latents=tensors["latents"], states=tuple(states), video=tensors.get("video"), **values
+        )
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{place}: {item['__key__']} holds no latents ({error})") from error
+
+
+def write_common(folder: Path, common: Common) -> None:
+    """Write what belongs to all clips; last, since a folder without it is not complete."""
+    from safetensors.torch import save_file
+
+    tensors = {"silence": common.silence, "channel_weight": common.channel_weight}
+    if common.empty_states is not None:
+        tensors["empty_states"] = common.empty_states
+    (folder / "common.json").write_text(json.dumps({"text_tokens": common.text_tokens}) + "\n")
+    partial = folder / "common.safetensors.part"
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial)
+    partial.replace(folder / "common.safetensors")
+
+
+def read_common(folder: Path) -> Common:
+    """Read what `write_common` wrote.
+
+    Raises:
+        FileNotFoundError: the folder holds no latents; `training/encode_latents.py` makes them.
+    """
+    from safetensors.torch import load_file
+
+    if not (folder / "common.safetensors").is_file():
+        raise FileNotFoundError(
+            f"no latents in {folder}, or not all: make them with training/encode_latents.py"
+        )
+    tensors = load_file(folder / "common.safetensors")
+    facts = json.loads((folder / "common.json").read_text())
+    empty = tensors.get("empty_states")
+    return Common(tensors["silence"], tensors["channel_weight"], empty, facts["text_tokens"])
+
+
+def load_latents(folder: Path) -> LatentCache:
+    """Read a folder of latents into memory.
+
+    Raises:
+        FileNotFoundError: the folder holds none.
+        ValueError: a shard is damaged.
+    """
+    common = read_common(folder)
+    urls = shard_urls(str(folder))
+    return LatentCache([read_clip(item, url) for url in urls for item in read_items(url)], common)
+
+
+def fit_length(
+    clip: LatentClip,
+    silence: Tensor,
+    frames: int,
+    latent_rate: float,
+    generator: np.random.Generator,
+) -> Tensor:
+    """Latents (C, frames) of a clip of any length: cut, repeated or followed by silence.
+
+    A longer sound is cut at random. A shorter one is repeated from a random place on if it is
+    continuous; otherwise silence follows, and a little may come before. A continuous sound hardly
+    longer than asked, which the cut would leave as it is every time, is half of the times repeated too.
+    """
+    latents, count = clip.latents, clip.latents.shape[1]
+    hardly_longer = clip.continuous and count < 1.2 * frames
+    if count >= frames and not (hardly_longer and generator.random() < 0.5):
+        start = int(generator.integers(0, count - frames + 1))
+        return latents[:, start : start + frames]
+    if clip.continuous:
+        start = int(generator.integers(0, count))
+        places = (start + torch.arange(frames)) % count
+        return latents[:, places]
+    rest = frames - count
+    before = int(generator.integers(0, min(rest, round(latent_rate / 5)) + 1))
+    quiet = silence[:, torch.arange(rest) % silence.shape[1]]
+    return torch.cat([quiet[:, :before], latents, quiet[:, before:]], dim=1)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """How clips become a batch: one length for all, which follows from (seed, number), and a caption each.
+
+    Attributes:
+        common: what belongs to all clips.
+        lengths: frames of a batch, one of which is drawn.
+        chances: relative chance of each length.
+        frames_per_batch: upper limit of clips times length.
+        caption_dropout: chance of an empty caption.
+        latent_rate: latent frames per second.
+        seed: of all draws.
+    """
+
+    common: Common
+    lengths: tuple[int, ...]
+    chances: tuple[float, ...]
+    frames_per_batch: int
+    caption_dropout: float
+    latent_rate: float
+    seed: int
+
+    def start(self, number: int) -> tuple[np.random.Generator, int]:
+        """The random numbers of a batch, and its frames, which are drawn first."""
+        generator = np.random.default_rng((self.seed, number))
+        chances = np.asarray(self.chances, dtype=np.float64)
+        return generator, self.lengths[
+            int(generator.choice(len(self.lengths), p=chances / chances.sum()))
+        ]
+
+    def size(self, number: int) -> int:
+        """How many clips batch `number` has."""
+        return max(1, self.frames_per_batch // self.start(number)[1])
+
+    def collate(
+        self, clips: Sequence[LatentClip], frames: int, generator: np.random.Generator
+    ) -> LatentBatch:
+        """A batch of these clips, each fitted to the length."""
+        silence = self.common.silence
+        latents = [fit_length(clip, silence, frames, self.latent_rate, generator) for clip in clips]
+        captions, states = [], []
+        for clip in clips:
+            if generator.random() < self.caption_dropout:
+                captions.append("")
+                states.append(self.common.empty_states)
+            else:
+                drawn = int(generator.integers(len(clip.captions)))
+                captions.append(clip.captions[drawn])
+                states.append(clip.states[drawn] if clip.states else None)
+        padded, mask = self._padded(states)
+        return LatentBatch(torch.stack(latents).float(), tuple(captions), padded, mask)
+
+    def _padded(self, states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
+        tokens = self.common.text_tokens
+        kept = [state for state in states if state is not None]
+        if tokens is None or len(kept) < len(states):
+            return None, None
+        padded = kept[0].new_zeros(len(kept), tokens, kept[0].shape[1])
+        mask = torch.zeros(len(kept), tokens)
+        for row, state in enumerate(kept):
+            padded[row, : len(state)] = state
+            mask[row, : len(state)] = 1
+        return padded.float(), mask
+
+
+class LatentBatches:
+    """Batch number i follows from (seed, i) alone: one length per batch, the same latents in all.
+
+    Clips fill a length of which they have at least half, so that short sounds are learned at short
+    lengths and silence stays rare; a small share of any shorter sounds teaches that an event ends.
+
+    Args:
+        clips: in memory.
+        crops: how they become a batch.
+        favoured: labels whose clips make up `favoured_share` of the draws, each label equally.
+        favoured_share: 0 to 1.
+        short_share: chance that any shorter clip is drawn and followed by silence.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[LatentClip],
+        crops: Crops,
+        favoured: Sequence[str],
+        favoured_share: float,
+        short_share: float,
+    ) -> None:
+        self.clips, self.crops, self.favoured = clips, crops, tuple(favoured)
+        self.favoured_share, self.short_share = favoured_share, short_share
+        missing = [label for label in favoured if not any(clip.label == label for clip in clips)]
+        if missing:
+            raise ValueError(f"no clip has the favoured labels {missing}")
+        sizes = np.array([clip.latents.shape[1] for clip in clips])
+        self.short = np.arange(len(clips))
+        self.fitting = {length: np.flatnonzero(sizes >= length / 2) for length in crops.lengths}
+        empty = [length for length, numbers in self.fitting.items() if not len(numbers)]
+        if empty:
+            raise ValueError(
+                f"no clip fills half of {empty} latent frames; leave these lengths out"
+            )
+        labels = np.array([clip.label for clip in clips])
+        self.of_label = {
+            (length, label): numbers[labels[numbers] == label]
+            for length, numbers in self.fitting.items()
+            for label in self.favoured
+        }
+
+    def batch(self, number: int) -> LatentBatch:
+        """Draw batch `number`: float32 latents (B, C, T) and B captions."""
+        generator, frames = self.crops.start(number)
+        size = max(1, self.crops.frames_per_batch // frames)
+        drawn = [self._draw(frames, generator) for _ in range(size)]
+        return self.crops.collate(drawn, frames, generator)
+
+    def _draw(self, frames: int, generator: np.random.Generator) -> LatentClip:
+        numbers = self.fitting[frames]
+        if self.favoured and generator.random() < self.favoured_share:
+            label = self.favoured[int(generator.integers(len(self.favoured)))]
+            numbers = self.of_label[frames, label] if len(self.of_label[frames, label]) else numbers
+        elif generator.random() < self.short_share:
+            numbers = self.short
+        return self.clips[int(numbers[int(generator.integers(len(numbers)))])]
+
+
+def streamed_latents(crops: Crops, folder: Path) -> StreamedBatches[LatentBatch]:
+    """Batches of a folder's clips in a shuffled order, read as they are needed: every clip once in a pass.
+
+    Any clip fills any length, by repetition or silence where it is short.
+
+    Args:
+        crops: how clips become a batch.
+        folder: of the latents.
+    """
+
+    def make(samples: Sequence[tuple[str, Item]], number: int) -> LatentBatch:
+        generator, frames = crops.start(number)
+        return crops.collate([read_clip(item, url) for url, item in samples], frames, generator)
+
+    stream = ShardStream(shard_urls(str(folder)), "train", crops.seed)
+    return StreamedBatches(stream, crops.size, make)

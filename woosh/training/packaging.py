@@ -1,0 +1,119 @@
+"""What stands beside weights in a model folder: whose recordings they heard, what kinds, and how they were made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from woosh.catalogue import SHARED, find_model
+from woosh.data.clips import Row
+from woosh.generation.transformer import WooshTransformer
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def attribution(rows: Sequence[Row]) -> str:
+    """Markdown with author, licence and address of every clip, grouped by where it was collected."""
+    sources: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        sources[row.source].append(row)
+    lines = [
+        "# Attribution",
+        "",
+        f"The weights in this folder were trained on {len(rows)} recordings by the authors below, and on "
+        "sounds rendered by `woosh.procedural`. Where no version of a licence is given, the address "
+        "names it. No recording is contained in this folder.",
+    ]
+    for source, members in sorted(sources.items()):
+        lines += [
+            "",
+            f"## {source} ({len(members)} clips, https://github.com/{source})",
+            "",
+            "| file | author | licence | address |",
+            "|---|---|---|---|",
+        ]
+        for row in sorted(members, key=lambda row: row.file):
+            cells = (row.file, row.author, row.licence, row.url or f"https://github.com/{source}")
+            lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def vocabulary(manifest: Path, split: str) -> dict[str, str]:
+    """The kinds of sounds of a split's clips (their `catid`), each in the words that most of its clips begin with.
+
+    Captions are what an aligner is trained on: the kinds' own names, "animals dog", are known far less well.
+    """
+    captions: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in map(json.loads, manifest.read_text(encoding="utf-8").splitlines()):
+        if row["split"] == split and row.get("catid"):
+            captions[row["catid"]][row["captions"][0]] += 1
+    return {kind: _most_common(counts) for kind, counts in captions.items()}
+
+
+def _most_common(counts: Counter[str]) -> str:
+    """The text that occurs most often, the shortest of several."""
+    return min(counts, key=lambda text: (-counts[text], len(text), text))
+
+
+def write_sharing(
+    output: Path, transformer: Path, parts_of: str, sampling: Mapping[str, Any]
+) -> int:
+    """Write a model folder anew that has a transformer of its own and all other parts of a built-in model.
+
+    Args:
+        output: folder; what is there goes.
+        transformer: folder.
+        parts_of: the built-in model.
+        sampling: what the pipeline's own arguments are, where they differ from that model's.
+
+    Returns:
+        The transformer's parameters.
+    """
+    network = WooshTransformer.from_pretrained(transformer)
+    parameters = sum(value.numel() for value in network.parameters())
+    if output.exists():
+        shutil.rmtree(output)
+    half(network).save_pretrained(output / "transformer")
+    index = json.loads((find_model(parts_of) / "model_index.json").read_text(encoding="utf-8"))
+    index |= {SHARED: parts_of, **sampling}
+    (output / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    return parameters
+
+
+def copy_records(run: Path, name: str, target: Path) -> None:
+    """Copy a run's configuration, loss curve and evaluation where it has them."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in ("config.yaml", "log.jsonl", "evaluation.json"):
+        if (run / file).is_file():
+            shutil.copyfile(run / file, target / f"{name}_{file}")
+
+
+def size_of(folder: Path, limit: int) -> int:
+    """Bytes of all files of a folder.
+
+    Raises:
+        ValueError: they are more than the limit.
+    """
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if size > limit:
+        raise ValueError(f"{folder} holds {size:,} bytes, more than {limit:,}")
+    return size
+
+
+def half(model: Model) -> Model:
+    """A model's weights in half precision, the form in which built-in models are shipped.
+
+    Raises:
+        ValueError: a weight that half precision cannot hold.
+    """
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value.half()).all():
+            raise ValueError(f"{name} holds values beyond half precision")
+    return model.half()

@@ -1,0 +1,1 @@
+"""Training the text encoder from a teacher."""

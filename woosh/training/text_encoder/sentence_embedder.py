@@ -1,0 +1,129 @@
+"""A sentence embedder as teacher: sentences to unit vectors whose cosines follow the meaning.
+
+Made for all-MiniLM-L6-v2 (Apache-2.0) and other BERT models that sentence-transformers averages over
+tokens. A tool of training only: nothing of it is needed to generate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from scipy.stats import pearsonr, spearmanr
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from woosh.data.phrase_words import PARAPHRASES
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 256  # phrases
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """Phrases and the teacher's unit embeddings of them (N, W)."""
+
+    phrases: tuple[str, ...]
+    embeddings: Tensor
+
+
+def mean_state(text: Tensor, mask: Tensor) -> Tensor:
+    """Average hidden states (B, L, W) over the tokens of the mask (B, L)."""
+    weights = mask[..., None].to(text.dtype)
+    return (text * weights).sum(1) / weights.sum(1)
+
+
+def teacher_source(teacher: str) -> str:
+    """Return the model folder inside an installed package of that name, or the name itself."""
+    spec = importlib.util.find_spec(teacher) if teacher.isidentifier() else None
+    if spec is None or spec.origin is None:
+        return teacher
+    return str(Path(spec.origin).parent / "model")
+
+
+def teacher_words(tokenizer: PreTrainedTokenizerBase, count: int) -> list[str]:
+    """Return the most frequent whole words of the teacher's vocabulary, which is in that order."""
+    entries = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return [word for word, _ in entries if re.fullmatch("[a-z]{3,}", word)][:count]
+
+
+@torch.inference_mode()
+def embed(
+    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]
+) -> Tensor:
+    """Embed phrases as sentence-transformers does: mean over tokens, then unit length (N, W)."""
+    order = sorted(range(len(phrases)), key=lambda index: len(phrases[index]))
+    embeddings = torch.empty(len(phrases), teacher.config.hidden_size)
+    for start in range(0, len(order), BATCH_SIZE):
+        logger.info("teacher: %d of %d phrases", start, len(order))
+        rows = order[start : start + BATCH_SIZE]
+        inputs = tokenizer(
+            [phrases[row] for row in rows], return_tensors="pt", padding=True, truncation=True
+        )
+        text = teacher(**inputs).last_hidden_state
+        embeddings[rows] = F.normalize(mean_state(text, inputs.attention_mask).float(), dim=-1)
+    return embeddings
+
+
+def cached_embeddings(
+    path: Path, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]
+) -> Tensor:
+    """Return the phrases' embeddings, computing only those that the file of an earlier run lacks.
+
+    The file is written anew with this call's phrases; one of another teacher is not used.
+    """
+    name = teacher.config._name_or_path
+    rows: dict[str, int] = {}
+    known = torch.empty(0, teacher.config.hidden_size)
+    if path.is_file():
+        with safe_open(path, "pt") as file:
+            if file.metadata()["teacher"] == name:
+                rows = {
+                    phrase: row for row, phrase in enumerate(file.metadata()["phrases"].split("\n"))
+                }
+                known = file.get_tensor("embeddings").float()
+    missing = [phrase for phrase in phrases if phrase not in rows]
+    if missing:
+        rows |= {phrase: len(known) + row for row, phrase in enumerate(missing)}
+        known = torch.cat([known, embed(teacher, tokenizer, missing).half().float()])
+    embeddings = known[[rows[phrase] for phrase in phrases]]
+    save_file(
+        {"embeddings": embeddings.half()},
+        path,
+        metadata={"teacher": str(name), "phrases": "\n".join(phrases)},
+    )
+    return embeddings
+
+
+def correlations(student: Tensor, teacher: Tensor) -> dict[str, float]:
+    """Correlate the cosines of all pairs of unit vectors (N, W) of student and teacher."""
+    pairs = np.triu_indices(len(teacher), 1)
+    student_cosines = (student @ student.T).numpy()[pairs]
+    teacher_cosines = (teacher @ teacher.T).numpy()[pairs]
+    return {
+        "pearson": float(pearsonr(student_cosines, teacher_cosines).statistic),
+        "spearman": float(spearmanr(student_cosines, teacher_cosines).statistic),
+    }
+
+
+def retrieval(
+    captions: Sequence[str], caption_vectors: Tensor, vectors: Tensor
+) -> dict[str, list[str]]:
+    """Return, per class, the paraphrases whose nearest caption is of another class, with that caption."""
+    rows = (vectors @ caption_vectors.T).argmax(1).tolist()
+    nearest = iter([captions[int(row)] for row in rows])
+    wrong: dict[str, list[str]] = {}
+    for name, (pattern, paraphrases) in PARAPHRASES.items():
+        found = [(paraphrase, next(nearest)) for paraphrase in paraphrases]
+        wrong[name] = [f"{said} -> {got}" for said, got in found if not re.search(pattern, got)]
+    return wrong

@@ -1,0 +1,5 @@
+"""Videos: pictures in, sound and untouched pictures out. No torch here; the networks that watch lie beside."""
+
+from woosh.video.pictures import WATCHED_RATE, Video, open_video, pictures_at, read_frames
+
+__all__ = ["Video", "WATCHED_RATE", "open_video", "pictures_at", "read_frames"]

@@ -1,0 +1,262 @@
+"""A soundtrack for a video file: the picture's packets are copied as they are, only the sound is encoded.
+
+Time 0 of the sound is the first picture, as in `woosh.video`. Both streams are read and written side by side, so that
+a long file takes no more memory than a short one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from woosh.audio import encode_metadata, resample
+from woosh.video.pictures import Video, opened, picture_stream
+
+# The first is taken if none is asked for.
+SOUND_CODECS = {
+    ".mp4": ("aac", "flac"),
+    ".mov": ("aac",),
+    ".mkv": ("aac", "flac", "opus"),
+    ".webm": ("opus",),
+}
+PICTURE_CODECS = {
+    ".mp4": ("h264", "hevc", "av1", "vp9", "mpeg4"),
+    ".mov": ("h264", "hevc", "mpeg4", "prores", "mjpeg", "dnxhd", "qtrle"),
+    ".webm": ("vp8", "vp9", "av1"),
+}  # Matroska takes all
+ENCODERS = {"aac": "aac", "flac": "flac", "opus": "libopus"}
+BIT_RATE = 192_000  # per second, of AAC and Opus
+RATE = 48_000  # Hz, at which every encoder works
+BLOCK = 4_800  # samples
+CEILING = 0.9  # of the samples given to AAC and Opus, which overshoot them
+
+
+def check_output(video: Video, output: Path, codec: str | None = None, mix: bool = False) -> str:
+    """The codec of the sound in a file of that name, before anything is computed.
+
+    Args:
+        video: whose picture goes in.
+        output: to be written.
+        codec: "aac", "flac", "opus", or None for the container's usual one.
+        mix: whether the video's own sound stays.
+
+    Raises:
+        ValueError: a container that cannot hold the picture or the sound, or no sound to mix with.
+        OSError: something that is no file lies there.
+    """
+    container = output.suffix.lower()
+    if container not in SOUND_CODECS:
+        raise ValueError(f"{output.name}: a video file must end in {', '.join(SOUND_CODECS)}")
+    sounds = SOUND_CODECS[container]
+    if codec is not None and codec not in sounds:
+        fitting = [name for name, held in SOUND_CODECS.items() if codec in held]
+        raise ValueError(
+            f"{container} holds {' or '.join(sounds)}, not {codec}"
+            + (f"; {codec} goes into {' or '.join(fitting)}" if fitting else "")
+        )
+    with opened(video.path) as source:
+        picture = picture_stream(source, video.path).codec_context.codec.canonical_name
+        if mix and not source.streams.audio:
+            raise ValueError(f"{video.path.name} has no sound to mix with: leave mixing out")
+    if picture not in PICTURE_CODECS.get(container, (picture,)):
+        fitting = [name for name, held in PICTURE_CODECS.items() if picture in held]
+        raise ValueError(
+            f"{container} cannot hold the picture's {picture} as it is; name the output "
+            f"{' or '.join([*fitting, '.mkv'])}"
+        )
+    if output.exists() and not output.is_file():
+        raise OSError(f"{output} exists and is not a file")
+    if output.exists() and output.samefile(video.path):
+        raise ValueError(f"{output} is the video itself, which stays as it is: name another file")
+    return codec or sounds[0]
+
+
+def write_soundtrack(
+    video: Video,
+    audio: np.ndarray,
+    sample_rate: int,
+    output: str | Path,
+    *,
+    codec: str | None = None,
+    start: float = 0.0,
+    mix_decibels: float | None = None,
+    metadata: Mapping[str, str | int | float] | None = None,
+) -> None:
+    """Write a copy of a video with another sound. The file appears once it is complete.
+
+    Args:
+        video: of `woosh.video.open_video`.
+        audio: (C, S) in -1 to 1, mono or stereo.
+        sample_rate: of the audio, in Hz.
+        output: `.mp4`, `.mov`, `.mkv` or `.webm`.
+        codec: see `check_output`.
+        start: seconds after the first picture at which the sound begins; before and behind it there is silence.
+        mix_decibels: the sound's gain over the video's own, which stays as it is; None replaces that.
+        metadata: stored as JSON in the file's comment.
+
+    Raises:
+        ValueError: see `check_output`; audio of another shape, or not finite.
+        OSError: the file cannot be written there.
+    """
+    output = Path(output)
+    codec = check_output(video, output, codec, mix_decibels is not None)
+    if audio.ndim != 2 or len(audio) not in (1, 2) or not np.isfinite(audio).all():
+        raise ValueError(f"audio must be finite, mono or stereo, (C, S), got {audio.shape}")
+    comment = encode_metadata(metadata or {})
+    if sample_rate != RATE:
+        audio = resample(audio, sample_rate, RATE)
+    count, begin = round(video.seconds * RATE), round(start * RATE)
+    part = output.with_name(f".woosh-{secrets.token_hex(6)}{output.suffix.lower()}")
+    try:
+        if mix_decibels is None:
+            blocks = placed(audio, begin, count)
+        else:
+            gained = audio * 10 ** (mix_decibels / 20)
+            # Twice through the video's sound, so that no more than a block of it is held.
+            peak = max(float(np.abs(block).max()) for block in mixed(video, gained, begin, count))
+            blocks = (block / max(1.0, peak) for block in mixed(video, gained, begin, count))
+        _write(video, blocks, codec, part, comment)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def placed(audio: np.ndarray, begin: int, count: int) -> Iterator[np.ndarray]:
+    """`count` samples in blocks (C, n): the audio from sample `begin` on, silence elsewhere."""
+    for first in range(0, count, BLOCK):
+        block = np.zeros((len(audio), min(BLOCK, count - first)), dtype=np.float32)
+        low, high = max(begin, first), min(begin + audio.shape[1], first + block.shape[1])
+        if low < high:
+            block[:, low - first : high - first] = audio[:, low - begin : high - begin]
+        yield block
+
+
+def mixed(video: Video, audio: np.ndarray, begin: int, count: int) -> Iterator[np.ndarray]:
+    """As `placed`, in stereo, on top of the video's own sound."""
+    for own, block in zip(own_sound(video, count), placed(audio, begin, count), strict=True):
+        yield own + block
+
+
+def own_sound(video: Video, count: int) -> Iterator[np.ndarray]:
+    """`count` samples of the video's first sound stream in stereo blocks (2, n), from the first picture on.
+
+    Raises:
+        ValueError: a video without sound, or a damaged one.
+    """
+    import av
+
+    with opened(video.path) as source:
+        if not source.streams.audio:
+            raise ValueError(f"{video.path} has no sound")
+        origin = video.origin * picture_stream(source, video.path).time_base
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+        held, position = np.zeros((2, 0), dtype=np.float32), 0  # samples from `position` on
+        for frame in source.decode(source.streams.audio[0]):
+            if frame.pts is None:
+                continue
+            at = round(float(frame.pts * frame.time_base - origin) * RATE)
+            for converted in resampler.resample(frame):
+                block = converted.to_ndarray()
+                # A gap of more than a millisecond is silence; less is rounding.
+                gap = at - (position + held.shape[1])
+                if gap > RATE // 1000:
+                    block = np.pad(block, ((0, 0), (gap, 0)))
+                elif held.shape[1] == 0 and position == 0 and at < 0:
+                    block = block[:, min(-at, block.shape[1]) :]
+                at += converted.samples
+                held = np.concatenate([held, block], axis=1)
+            while held.shape[1] >= BLOCK and position < count:
+                size = min(BLOCK, count - position)
+                yield held[:, :size]
+                held, position = held[:, size:], position + size
+            if position >= count:
+                return
+    while position < count:
+        size = min(BLOCK, count - position)
+        block = held[:, :size]
+        yield np.pad(block, ((0, 0), (0, size - block.shape[1])))
+        held, position = held[:, size:], position + size
+
+
+def _write(
+    video: Video, blocks: Iterator[np.ndarray], codec: str, part: Path, comment: str
+) -> None:
+    import av
+
+    with opened(video.path) as source:
+        stream = picture_stream(source, video.path)
+        try:
+            with av.open(str(part), "w") as target:
+                target.metadata.update({**source.metadata, "comment": comment})
+                picture = target.add_stream_from_template(stream)
+                sound = target.add_stream(ENCODERS[codec], rate=RATE)
+                first = next(blocks)
+                sound.codec_context.layout = "mono" if len(first) == 1 else "stereo"
+                if codec != "flac":
+                    sound.codec_context.bit_rate = BIT_RATE
+                _interleave(
+                    source.demux(stream), video.origin, target, picture, sound, first, blocks
+                )
+        except av.error.FFmpegError as error:
+            raise OSError(f"cannot write {part.suffix}: {error}") from error
+
+
+def _interleave(
+    packets: Iterator[Any],
+    origin: int,
+    target: Any,
+    picture: Any,
+    sound: Any,
+    first: np.ndarray,
+    blocks: Iterator[np.ndarray],
+) -> None:
+    """Pictures and sound in the order of time, so that neither waits in memory for the other."""
+    block, samples = first, 0
+    for packet in with_decoding_times(packets):
+        packet.pts, packet.dts = packet.pts - origin, packet.dts - origin
+        while block is not None and samples <= float(packet.dts * packet.time_base) * RATE:
+            samples += _encode(target, sound, block, samples)
+            block = next(blocks, None)
+        packet.stream = picture
+        target.mux(packet)
+    while block is not None:
+        samples += _encode(target, sound, block, samples)
+        block = next(blocks, None)
+    target.mux(sound.encode(None))
+
+
+def with_decoding_times(packets: Iterator[Any]) -> Iterator[Any]:
+    """Packets without the mark of the end; those at the beginning whose decoding time the container lacks get one.
+
+    Matroska stores none, and FFmpeg guesses them only once it has seen as many packets as the codec reorders.
+    """
+    waiting: list[Any] = []
+    for packet in packets:
+        if packet.size == 0:
+            continue
+        waiting.append(packet)
+        if packet.dts is None:
+            continue
+        for later, earlier in zip(waiting[:0:-1], waiting[-2::-1], strict=True):
+            earlier.dts = later.dts - max(1, earlier.duration or 0)
+        yield from waiting
+        waiting = []
+    for packet in waiting:  # none had one: the codec does not reorder
+        packet.dts = packet.pts
+        yield packet
+
+
+def _encode(target: Any, sound: Any, block: np.ndarray, at: int) -> int:
+    """Encode a block (C, n) that begins at a sample, and write it: n."""
+    import av
+
+    layout = sound.codec_context.layout
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=layout)
+    frame.sample_rate, frame.pts, frame.time_base = RATE, at, Fraction(1, RATE)
+    target.mux(sound.encode(frame))
+    return block.shape[1]
