@@ -22,8 +22,8 @@ from tqdm.auto import tqdm
 from woosh.audio import resample
 from woosh.autoencoder import WooshAutoencoder
 from woosh.catalogue import find_model
-from woosh.embeddings.clap import WooshClap, load_clap
-from woosh.evaluation.aligner import embed_beginnings, embed_sounds, embed_texts
+from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_clap
+from woosh.evaluation.aligner import embed_beginnings
 from woosh.evaluation.plots import plot_objectives
 from woosh.generation.flow import expand_like, guide, radius, velocity_from_v
 from woosh.generation.solvers import Velocity, euler, uniform_times

@@ -22,8 +22,8 @@ from tqdm.auto import tqdm
 
 from woosh.audio import resample
 from woosh.catalogue import find_model
-from woosh.embeddings.clap import WooshClap, load_clap
-from woosh.evaluation.aligner import embed_beginnings, embed_sounds, embed_texts
+from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_clap
+from woosh.evaluation.aligner import embed_beginnings
 from woosh.generation.sampling import Sampler, load_sampler
 from woosh.generation.solvers import euler, flow_map, renoise_weights, uniform_times
 from woosh.generation.transformer import WooshTransformer

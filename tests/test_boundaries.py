@@ -19,18 +19,7 @@ TEXT_SUFFIXES = {".py", ".md", ".toml", ".txt", ".yaml", ".yml", ".json", ".csv"
 # What every module may import, whatever its package.
 FREE = {"weight_files", "checksums", "progress"}
 # Imports that the table forbids and that are still to be cut: (module, what it imports).
-TIES: set[tuple[str, str]] = {
-    ("data.augmentation", "evaluation.clip_sets"),
-    ("data.prepare", "embeddings.embedders"),
-    ("data.prepare", "evaluation.clip_sets"),
-    ("data.recordings", "evaluation.clip_sets"),
-    ("search.update", "evaluation.clip_sets"),
-    ("training.aligner.caption_pairs", "training.autoencoder.crops"),
-    ("training.flow.discriminator", "training.autoencoder.discriminators"),
-    ("training.flow.encoding", "training.autoencoder.losses"),
-    ("training.listening", "evaluation.aligner"),
-    ("video.synchformer", "taggers.passt"),
-}
+TIES: set[tuple[str, str]] = set()
 # Where a package may be imported; it is unknown to every other file.
 HOMES = {
     "accelerate": ("training/", "woosh/training/", "tests/"),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from woosh import audio
-from woosh.audio import files
+from woosh.audio import metadata, names
 
 RATE = 48_000
 FORMATS = ("wav", "flac", "ogg")
@@ -62,7 +62,7 @@ def test_longest_metadata_returns_and_one_more_byte_is_refused(
     tmp_path: Path, extension: str
 ) -> None:
     path = tmp_path / f"long.{extension}"
-    room = files.METADATA_BYTES - len(json.dumps({"prompt": ""}))
+    room = metadata.METADATA_BYTES - len(json.dumps({"prompt": ""}))
     audio.write_audio(path, tone(), RATE, {"prompt": "x" * room})
     assert audio.read_metadata(path) == {"prompt": "x" * room}
     path.unlink()
@@ -234,7 +234,7 @@ def test_file_names_from_any_text_are_safe(text: str, limit: int) -> None:
     assert not stem.startswith("-")
     assert not stem.endswith("-")
     assert stem.isprintable()
-    assert stem not in files.RESERVED_STEMS
+    assert stem not in names.RESERVED_STEMS
 
 
 @pytest.mark.parametrize(

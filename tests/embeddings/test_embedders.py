@@ -15,16 +15,10 @@ from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProces
 
 from tests.sounds import sound
 from tests.toys import make_clap, make_tokenizer, randomise
+from woosh.checksums import hash_files
 from woosh.embeddings.cache import EmbeddingCache, Measured, default_cache_folder
 from woosh.embeddings.clap import save_clap
-from woosh.embeddings.embedders import (
-    Embedder,
-    Heard,
-    hash_files,
-    load_embedder,
-    load_external,
-    pieces,
-)
+from woosh.embeddings.embedders import Embedder, Heard, load_embedder, load_external, pieces
 from woosh.taggers.passt import Passt
 from woosh.taggers.passt_weights import VARIANTS
 

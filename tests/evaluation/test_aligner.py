@@ -8,7 +8,8 @@ from tests.sounds import sound
 from tests.toys import make_clap
 from woosh.audio import resample
 from woosh.data.clips import Clip
-from woosh.evaluation.aligner import embed_sounds, embed_texts, evaluate_aligner
+from woosh.embeddings.clap import embed_sounds, embed_texts
+from woosh.evaluation.aligner import evaluate_aligner
 
 CAPTIONS = (("a dog", "one dog barking"), ("rain",), ("rain", "a shower"), ("sea waves",))
 LABELS = ("dog", "rain", "rain", "")

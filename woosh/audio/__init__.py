@@ -3,23 +3,21 @@
 from woosh.audio.files import (
     CEILINGS,
     SUBTYPES,
-    Levelled,
-    encode_metadata,
-    file_stem,
+    SUFFIXES,
     format_of,
-    loudness,
-    normalise_loudness,
-    peak_guard,
     read_audio,
-    read_metadata,
     resample,
     write_audio,
 )
+from woosh.audio.levels import Levelled, loudness, normalise_loudness, peak_guard
+from woosh.audio.metadata import encode_metadata, read_metadata
+from woosh.audio.names import file_stem
 
 __all__ = [
     "CEILINGS",
     "Levelled",
     "SUBTYPES",
+    "SUFFIXES",
     "encode_metadata",
     "file_stem",
     "format_of",

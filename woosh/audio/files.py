@@ -6,40 +6,27 @@ this file needs torch.
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import secrets
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import soundfile
 
+from woosh.audio.metadata import encode_metadata
+
+# Extensions of files that are taken for sounds when a folder is searched.
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64"})
+
+
 SUBTYPES = {"wav": "PCM_24", "flac": "PCM_24", "ogg": "VORBIS"}
 
-# libsndfile reads a WAV text chunk into 2,048 bytes and drops a longer one without a word.
-METADATA_BYTES = 2000
 
 # Vorbis may overshoot the samples it was given by several percent.
 CEILINGS = {"wav": 1.0, "flac": 1.0, "ogg": 0.8}
 
-BLOCK_SECONDS = 0.4  # of the loudness meter, ITU-R BS.1770
 WRITE_FRAMES = 65_536  # libsndfile's Vorbis encoder overflows its stack on very long writes
-
-RESERVED_STEMS = {"con", "prn", "aux", "nul"} | {
-    f"{port}{number}" for port in ("com", "lpt") for number in range(10)
-}
-
-
-class Levelled(NamedTuple):
-    """Audio after loudness normalisation."""
-
-    audio: np.ndarray  # (C, S) float32
-    loudness: float  # LUFS reached; -inf for silence
-    reached: bool  # whether that is the target, within 0.1 LU
 
 
 def resample(audio: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -90,22 +77,6 @@ def read_audio(
         raise ValueError(f"{path} holds values that are not finite (NaN or infinity)")
     audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
     return resample(audio, rate, sample_rate)
-
-
-def encode_metadata(metadata: Mapping[str, str | int | float]) -> str:
-    """Write metadata as the JSON text that a file's comment tag carries.
-
-    Raises:
-        ValueError: the text is longer than a WAV file's tag can be read back (2,000 bytes).
-    """
-    text = json.dumps(dict(metadata), ensure_ascii=False)
-    size = len(text.encode("utf-8", errors="replace"))
-    if size > METADATA_BYTES:
-        raise ValueError(
-            f"the prompt and the other metadata take {size} bytes and an audio file's tag holds "
-            f"{METADATA_BYTES}: use a shorter prompt"
-        )
-    return text
 
 
 def write_audio(
@@ -178,30 +149,6 @@ def _write_part(
             file.write(frames[start : start + WRITE_FRAMES])
 
 
-def read_metadata(path: str | Path) -> dict[str, str | int | float]:
-    """Return the metadata that `write_audio` stored in a file.
-
-    Raises:
-        FileNotFoundError: there is no file at `path`.
-        ValueError: the file is not audio or carries no such metadata.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no audio file at {path}")
-    try:
-        with soundfile.SoundFile(path) as file:
-            comment = file.comment
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"cannot read {path} as audio: {error.error_string}") from error
-    try:
-        metadata = json.loads(comment)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} carries no metadata of a generated sound") from error
-    if not isinstance(metadata, dict):
-        raise ValueError(f"{path} carries no metadata of a generated sound")
-    return metadata
-
-
 def format_of(path: Path) -> str:
     """Return the format that a file's extension names: wav, flac or ogg.
 
@@ -213,77 +160,3 @@ def format_of(path: Path) -> str:
         known = ", ".join(f".{name}" for name in SUBTYPES)
         raise ValueError(f"cannot write {path.name!r}: its extension must be one of {known}")
     return extension
-
-
-def peak_guard(audio: np.ndarray, ceiling: float = 1.0) -> np.ndarray:
-    """Scale audio down so that max |x| is at most `ceiling`; quieter audio is returned as it is."""
-    peak = float(np.abs(audio).max(initial=0.0))
-    return audio if peak <= ceiling else audio * np.float32(ceiling / peak * (1 - 1e-7))
-
-
-def loudness(audio: np.ndarray, sample_rate: int = 48_000) -> float:
-    """Integrated loudness of (C, S) audio in LUFS (ITU-R BS.1770, by pyloudnorm), -inf if silent.
-
-    The standard measures blocks of 400 ms, so a shorter clip has no loudness of its own. It is
-    repeated end to end until a block is full: the result is the level while the sound lasts, as
-    for a longer sound of the same kind. (Padding with silence instead would call a 40 ms click
-    10 LU quieter than it is, and normalising it would then drive it into the ceiling.)
-    """
-    if not np.any(audio):
-        return -math.inf  # the meter would take the mean of no blocks
-    import pyloudnorm
-
-    block = math.ceil(BLOCK_SECONDS * sample_rate)
-    frames = audio.T.astype(np.float64)
-    if len(frames) < block:
-        frames = np.tile(frames, (math.ceil(block / len(frames)), 1))
-    meter = pyloudnorm.Meter(sample_rate, block_size=BLOCK_SECONDS)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(meter.integrated_loudness(frames))
-
-
-def normalise_loudness(
-    audio: np.ndarray, target: float, sample_rate: int = 48_000, ceiling: float = 1.0
-) -> Levelled:
-    """Bring (C, S) audio to a loudness, without ever letting a peak pass the ceiling.
-
-    Sharp sounds have peaks far above their loudness: where the gain needed would pass `ceiling`,
-    the audio is brought to the ceiling instead and the result says what was reached. Silence stays
-    as it is.
-
-    Args:
-        audio: (C, S).
-        target: loudness in LUFS, from -70 (below it the meter hears nothing) to 0.
-        sample_rate: in Hz.
-        ceiling: largest max |x| of the result.
-
-    Raises:
-        ValueError: a target outside [-70, 0].
-    """
-    if not -70 <= target <= 0:
-        raise ValueError(f"loudness must be between -70 and 0 LUFS, got {target:g}")
-    measured = loudness(audio, sample_rate)
-    if not math.isfinite(measured):
-        return Levelled(audio, -math.inf, False)
-    louder = audio * np.float32(10 ** ((target - measured) / 20))
-    guarded = peak_guard(louder, ceiling)
-    reached = loudness(guarded, sample_rate)
-    return Levelled(guarded, reached, abs(reached - target) <= 0.1)
-
-
-def file_stem(text: str, limit: int = 60) -> str:
-    """Turn a prompt into a file name without extension that every system accepts.
-
-    Letters and digits of any script stay, in lower case; everything between them becomes a single
-    hyphen, so no separator, leading dot or shell character survives. The result has at most
-    `limit` bytes in UTF-8, is never empty and never one of the device names of Windows.
-    """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
-    kept = "".join(
-        character if unicodedata.category(character)[0] in "LNM" else "-" for character in folded
-    )
-    words = re.sub(r"-+", "-", kept).strip("-")
-    stem = words.encode("utf-8")[:limit].decode("utf-8", errors="ignore").strip("-")
-    if not stem:
-        return "sound"
-    return f"{stem}-sound" if stem in RESERVED_STEMS else stem

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MEL_FLOOR = 1e-5  # log-mel values below this magnitude count as silence
+
 
 def hertz_to_mel(frequency: Tensor) -> Tensor:
     """Slaney's mel scale: 3/200 mel per Hz up to 1 kHz (15 mel), then 27 mel per factor of 6.4."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from woosh import audio, catalogue
 from woosh.commands.arguments import count_up_to, number
+from woosh.progress import tqdm_on_terminals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,20 +177,6 @@ def load_model(info: catalogue.ModelInfo, device_name: str, dtype_name: str) -> 
 
     sampler = load_sampler(info.folder, device, getattr(torch, dtype_name))
     return dataclasses.replace(sampler, progress=tqdm_on_terminals)
-
-
-def tqdm_on_terminals(steps: Iterable[Any]) -> Iterable[Any]:
-    """Show a progress bar where somebody watches."""
-    from tqdm import tqdm
-
-    return tqdm(steps, leave=False, disable=not sys.stderr.isatty())
-
-
-def progress_on_terminals(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
-    """Show how far a long task is, where somebody watches."""
-    from tqdm import tqdm
-
-    return tqdm(items, title, total, leave=False, disable=not sys.stderr.isatty())
 
 
 def quiet_libraries() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh.commands.arguments import count_up_to, number
-from woosh.commands.common import Commands, add_command, progress_on_terminals
+from woosh.commands.common import Commands, add_command
 from woosh.commands.outputs import check_writable
+from woosh.progress import progress_on_terminals
 
 if TYPE_CHECKING:
     from woosh.data.prepare import Report

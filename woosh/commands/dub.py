@@ -21,10 +21,10 @@ from woosh.commands.common import (
     clean_text,
     levelled,
     load_model,
-    progress_on_terminals,
     refuse_few_step_wishes,
 )
 from woosh.commands.outputs import Target, plan_output
+from woosh.progress import progress_on_terminals
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
 from woosh.video.muxing import CEILING, ENCODERS, SOUND_CODECS, check_output, write_soundtrack
 

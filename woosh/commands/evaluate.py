@@ -16,10 +16,10 @@ from woosh.commands.common import (
     add_command,
     add_device_option,
     choose_device,
-    progress_on_terminals,
     quiet_libraries,
 )
 from woosh.commands.outputs import check_writable
+from woosh.progress import progress_on_terminals
 
 if TYPE_CHECKING:
     from woosh.embeddings.cache import EmbeddingCache

@@ -13,10 +13,10 @@ from woosh.commands.common import (
     add_command,
     add_device_option,
     choose_device,
-    progress_on_terminals,
     quiet_libraries,
 )
 from woosh.commands.outputs import check_writable
+from woosh.progress import progress_on_terminals
 
 MAX_READERS = 256
 PROBLEMS_SHOWN = 10

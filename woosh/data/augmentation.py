@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from scipy.fft import next_fast_len
 
-from woosh.audio import read_audio
-from woosh.evaluation.clip_sets import SUFFIXES
+from woosh.audio import SUFFIXES, read_audio
+from woosh.data.clips import SILENCE
 
 COLOUR_WAVES = 5
 LOUDEST_BESIDE = (
@@ -97,3 +97,29 @@ def load_responses(folder: Path, sample_rate: int) -> list[np.ndarray]:
         start = int(np.abs(response).argmax())
         responses.append(response[start : start + round(RESPONSE_SECONDS * sample_rate)])
     return responses
+
+
+def crop(
+    audio: np.ndarray, samples: int, generator: np.random.Generator, tries: int = 4
+) -> np.ndarray:
+    """A random stretch (..., samples) of audio (..., S), its first and last one more often than others.
+
+    A shorter sound lands somewhere in zeros or, half of the times, between its own mirror images: that is how a
+    spectrogram with reflected ends sees a short file. A silent stretch is drawn again, up to `tries` times:
+    recordings often end in digital zeros.
+    """
+    length = audio.shape[-1]
+    spare = length - samples
+    if spare <= 0:
+        before = int(generator.integers(0, 1 - spare))
+        mirrored = length > 1 and generator.random() < 0.5
+        widths = [(0, 0)] * (audio.ndim - 1) + [(before, -spare - before)]
+        return np.pad(audio, widths, "reflect" if mirrored else "constant")
+    stretch = audio[..., :samples]
+    for _ in range(tries):
+        start = int(generator.integers(-(samples // 8), spare + samples // 8 + 1))
+        start = min(max(start, 0), spare)
+        stretch = audio[..., start : start + samples]
+        if np.abs(stretch).max() >= SILENCE:
+            break
+    return stretch

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from woosh.audio import read_audio
+from woosh.checksums import hash_files
 from woosh.data.clips import Row
 from woosh.data.recordings import list_recordings
 from woosh.data.segments import cut_evenly, sounding_segments
 from woosh.data.shards import ENDING, Sample, write_shard
-from woosh.embeddings.embedders import hash_files
-from woosh.evaluation.clip_sets import Progress, no_progress
+from woosh.progress import Progress, no_progress
 
 PLAN, REPORT = "plan.json", "report.json"
 HASHING_THREADS = 4

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from woosh.audio import file_stem
+from woosh.audio import SUFFIXES, file_stem
 from woosh.data.clips import Row, read_manifest
-from woosh.evaluation.clip_sets import SUFFIXES
 
 
 def list_recordings(source: Path) -> tuple[Path, list[Row]]:

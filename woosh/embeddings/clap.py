@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -256,3 +257,18 @@ def write_index(folder: Path, audio_encoder: str, text_encoder_of: str | None = 
     if text_encoder_of is not None:
         index["text_encoder_of"] = text_encoder_of
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+@torch.inference_mode()
+def embed_sounds(clap: WooshClap, sounds: Sequence[np.ndarray]) -> Tensor:
+    """Unit embeddings (N, D) on the CPU of mono sounds (S,) at the aligner's rate, one by one."""
+    device = clap.head.device
+    rows = [clap.embed_audio(torch.from_numpy(sound)[None].to(device)) for sound in sounds]
+    return torch.cat(rows).float().cpu()
+
+
+@torch.inference_mode()
+def embed_texts(clap: WooshClap, texts: Sequence[str], batch_size: int = 64) -> Tensor:
+    """Unit embeddings (N, D) of texts on the CPU."""
+    parts = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+    return torch.cat([clap.embed_text(part) for part in parts]).float().cpu()

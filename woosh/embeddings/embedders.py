@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,11 +24,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from woosh.audio import read_audio
+from woosh.checksums import hash_files
 
 DEFAULT_LAION_CLAP = "laion/clap-htsat-unfused"
 LAION_SECONDS = 10
 SHORTEST_SECONDS = 0.15  # a piece of this length or less is left out, as in AudioCraft
-READ_BYTES = 1 << 20
 HEARD_SECONDS = 60.0  # of a file, from its beginning, when it is searched for or tagged
 PASST = "passt:"
 
@@ -168,22 +167,6 @@ def read_to_embed(path: Path, embedder: Embedder) -> Tensor:
     if len(audio) == 0:
         raise ValueError(f"{path} is too short: no sample is left at {embedder.sample_rate} Hz")
     return torch.from_numpy(audio)
-
-
-def hash_files(files: Sequence[Path]) -> str:
-    """sha256 of a file, or of several ones' names and hashes, in the order of their names."""
-    if len(files) == 1:
-        return _hash_file(files[0])
-    lines = sorted(f"{file.parent.name}/{file.name} {_hash_file(file)}" for file in files)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def pieces(audio: Tensor, longest: int, shortest: int) -> list[Tensor]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from woosh.data.clips import Clip, load_clips, read_manifest
-from woosh.embeddings.clap import WooshClap
+from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts
 from woosh.metrics.retrieval import (
     audio_to_text,
     caption_set,
@@ -18,21 +16,6 @@ from woosh.metrics.retrieval import (
     cosine_scores,
     text_to_audio,
 )
-
-
-@torch.inference_mode()
-def embed_sounds(clap: WooshClap, sounds: Sequence[np.ndarray]) -> Tensor:
-    """Unit embeddings (N, D) on the CPU of mono sounds (S,) at the aligner's rate, one by one."""
-    device = clap.head.device
-    rows = [clap.embed_audio(torch.from_numpy(sound)[None].to(device)) for sound in sounds]
-    return torch.cat(rows).float().cpu()
-
-
-@torch.inference_mode()
-def embed_texts(clap: WooshClap, texts: Sequence[str], batch_size: int = 64) -> Tensor:
-    """Unit embeddings (N, D) of texts on the CPU."""
-    parts = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
-    return torch.cat([clap.embed_text(part) for part in parts]).float().cpu()
 
 
 def embed_beginnings(

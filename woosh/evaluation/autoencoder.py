@@ -11,7 +11,7 @@ from torch import Tensor
 
 from woosh.autoencoder.network import WooshAutoencoder
 from woosh.autoencoder.reconstruction import reconstruct
-from woosh.embeddings.embedders import hash_files
+from woosh.checksums import hash_files
 from woosh.evaluation.clip_sets import Reading, list_clips, read_clips
 from woosh.evaluation.generation import reading_rules, software
 from woosh.metrics.onsets import onset_f_measure, onset_times

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from woosh.audio import read_audio
+from woosh.audio import SUFFIXES, read_audio
+from woosh.checksums import hash_files
 from woosh.embeddings.cache import EmbeddingCache, Measured
-from woosh.embeddings.embedders import Embedder, hash_files
-
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64"})
-
-# Iterable, number of items, title -> the same items
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
-
-
-def no_progress(items: Iterable[Any], _total: int, _title: str) -> Iterable[Any]:
-    """Shows nothing."""
-    return items
+from woosh.embeddings.embedders import Embedder
+from woosh.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)

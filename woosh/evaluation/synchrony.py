@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from woosh.embeddings.embedders import ExternalEmbeddings, hash_files
-from woosh.evaluation.clip_sets import Progress, no_progress
+from woosh.checksums import hash_files
+from woosh.embeddings.embedders import ExternalEmbeddings
 from woosh.evaluation.desync import DeSync
 from woosh.evaluation.generation import software
 from woosh.metrics.synchrony import (
@@ -20,6 +20,7 @@ from woosh.metrics.synchrony import (
     embedding_cosine,
     onsets_of,
 )
+from woosh.progress import Progress, no_progress
 from woosh.video import Video, open_video
 from woosh.video.muxing import RATE, own_sound
 

@@ -19,8 +19,10 @@ import numpy as np
 import soundfile
 from torch import Tensor
 
-from woosh.embeddings.embedders import Embedder, hash_files, read_to_embed
-from woosh.evaluation.clip_sets import SUFFIXES, Progress, no_progress
+from woosh.audio import SUFFIXES
+from woosh.checksums import hash_files
+from woosh.embeddings.embedders import Embedder, read_to_embed
+from woosh.progress import Progress, no_progress
 from woosh.search.index import DATABASE, FORMAT, LOCK_SECONDS, VECTORS, unusable
 from woosh.search.vectors import keys_of, new_index, read_vectors, write_vectors
 

@@ -13,8 +13,7 @@ from woosh.audio import resample
 from woosh.autoencoder.network import WooshAutoencoder
 from woosh.data.clips import Clip
 from woosh.data.sources import load_source
-from woosh.embeddings.clap import WooshClap, load_clap
-from woosh.evaluation.aligner import embed_sounds, embed_texts
+from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_clap
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import TextConditioner
 from woosh.generation.transformer import WooshTransformer

@@ -67,3 +67,9 @@ def prepare_blocks(blocks: Iterable[nn.Module], checkpointed: bool, compiled: bo
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if compiled:
             block.compile(dynamic=False)
+
+
+def frozen(model: nn.Module, *inputs: Tensor | list[Tensor]) -> Any:
+    """What a model says, with gradients for the inputs but not for its own weights."""
+    weights = {name: value.detach() for name, value in model.named_parameters()}
+    return torch.func.functional_call(model, weights, inputs)

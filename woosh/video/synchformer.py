@@ -17,7 +17,6 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from woosh.taggers.passt import FeedForward
 from woosh.weight_files import check_tensors, read_tensors
 
 SEGMENT, STRIDE = 16, 8  # frames
@@ -64,6 +63,18 @@ class DividedAttention(nn.Module):
         mixed = rearrange(mixed, self.whole, **sizes)
         joined = rearrange(torch.cat([of_all, mixed], dim=2), "b h l c -> b l (h c)")
         return self.proj(joined)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers, four times the width between, exact GELU: (..., W) -> (..., W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(functional.gelu(self.fc1(x)))
 
 
 class Block(nn.Module):

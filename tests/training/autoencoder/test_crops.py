@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from woosh.data.augmentation import crop
 from woosh.data.clips import Clip
 from woosh.data.shards import Sample, write_shard
-from woosh.training.autoencoder.crops import CropAugmentation, CropBatches, crop, streamed_crops
+from woosh.training.autoencoder.crops import CropAugmentation, CropBatches, streamed_crops
 
 PLAIN = CropAugmentation(
     quietest_peak=0.25,

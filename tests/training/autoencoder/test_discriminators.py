@@ -11,10 +11,10 @@ from woosh.training.autoencoder.discriminators import (
     balanced,
     discriminator_loss,
     feature_loss,
-    frozen,
     judged,
     judging_step,
 )
+from woosh.training.objective import frozen
 
 
 def made() -> Discriminators:

@@ -13,6 +13,7 @@ from torch import Tensor
 from woosh.data.augmentation import (
     at_speed,
     coloured,
+    crop,
     mixed_as_equals,
     through_response,
     with_another_under,
@@ -20,7 +21,6 @@ from woosh.data.augmentation import (
 from woosh.data.clips import Clip
 from woosh.data.shards import shard_urls
 from woosh.data.streaming import Item, ShardStream, StreamedBatches, decode_clips
-from woosh.training.autoencoder.crops import crop
 
 JOINING_WORDS = ("and", "with", "beside")
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from woosh.data.augmentation import at_fine_speed, through_response, with_another_under
+from woosh.data.augmentation import at_fine_speed, crop, through_response, with_another_under
 from woosh.data.clips import SILENCE, Clip
 from woosh.data.shards import shard_urls
 from woosh.data.streaming import Item, ShardStream, StreamedBatches, decode_clips
@@ -36,32 +36,6 @@ class CropAugmentation:
     speed_share: float
     mixed_share: float
     response_share: float
-
-
-def crop(
-    audio: np.ndarray, samples: int, generator: np.random.Generator, tries: int = 4
-) -> np.ndarray:
-    """A random stretch (..., samples) of audio (..., S), its first and last one more often than others.
-
-    A shorter sound lands somewhere in zeros or, half of the times, between its own mirror images: that is how a
-    spectrogram with reflected ends sees a short file. A silent stretch is drawn again, up to `tries` times:
-    recordings often end in digital zeros.
-    """
-    length = audio.shape[-1]
-    spare = length - samples
-    if spare <= 0:
-        before = int(generator.integers(0, 1 - spare))
-        mirrored = length > 1 and generator.random() < 0.5
-        widths = [(0, 0)] * (audio.ndim - 1) + [(before, -spare - before)]
-        return np.pad(audio, widths, "reflect" if mirrored else "constant")
-    stretch = audio[..., :samples]
-    for _ in range(tries):
-        start = int(generator.integers(-(samples // 8), spare + samples // 8 + 1))
-        start = min(max(start, 0), spare)
-        stretch = audio[..., start : start + samples]
-        if np.abs(stretch).max() >= SILENCE:
-            break
-    return stretch
 
 
 class CropBatches:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
+
+from woosh.training.objective import frozen
 
 SLOPE = 0.2  # of the leaky rectifiers, below zero
 STRIDED = 3  # convolutions of a band that halve its frequencies
@@ -160,12 +162,6 @@ def _feature_distances(recorded: list[Verdict], made: list[Verdict]) -> Iterator
     for true, false in zip(recorded, made, strict=True):
         for first, second in zip(true.features, false.features, strict=True):
             yield (first.detach() - second).abs().mean()
-
-
-def frozen(model: nn.Module, *inputs: Tensor | list[Tensor]) -> Any:
-    """What a model says, with gradients for the inputs but not for its own weights."""
-    weights = {name: value.detach() for name, value in model.named_parameters()}
-    return torch.func.functional_call(model, weights, inputs)
 
 
 def judging_step(model: Discriminators, audio: Tensor, waveform: Tensor) -> Tensor:

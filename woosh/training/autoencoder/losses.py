@@ -7,10 +7,8 @@ import functools
 import torch
 from torch import Tensor
 
-from woosh.audio.spectra import mel_filters
+from woosh.audio.spectra import MEL_FLOOR, mel_filters
 from woosh.autoencoder.network import Spectrum
-
-MEL_FLOOR = 1e-5  # log-mel values below this magnitude count as silence
 
 
 @functools.lru_cache

@@ -17,7 +17,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from woosh.generation.transformer import Condition, WooshTransformer
 from woosh.training import Updates
-from woosh.training.autoencoder.discriminators import frozen
+from woosh.training.objective import frozen
 
 SLOPE = 0.2  # of the leaky rectifiers, below zero
 WINDOW = 9  # tokens that a head's second convolution sees

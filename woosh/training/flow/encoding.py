@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from woosh.audio.spectra import mel_filters
+from woosh.audio.spectra import MEL_FLOOR, mel_filters
 from woosh.autoencoder.network import WooshAutoencoder
 from woosh.data.augmentation import at_fine_speed, coloured, mixed_as_equals, through_response
 from woosh.data.clips import Clip
-from woosh.training.autoencoder.losses import MEL_FLOOR
 
 CONTINUOUS_SECONDS = 2.5  # a shorter sound counts as one event, however it ends
 QUIETEST_PEAK = 1e-3
