@@ -25,12 +25,13 @@ from tqdm import tqdm
 from woosh.audio import write_audio
 from woosh.catalogue import DEFAULT_ALIGNER, DEFAULT_MODEL, describe_model, find_model
 from woosh.commands.evaluate import generation_table
-from woosh.data.clips import Clip, load_clips, procedural_clips, read_manifest
+from woosh.data.clips import Clip, load_clips, procedural_clips
+from woosh.data.manifests import read_manifest
 from woosh.embeddings.cache import EmbeddingCache
 from woosh.embeddings.embedders import Embedder, load_embedder
 from woosh.evaluation.clip_sets import Reading
 from woosh.evaluation.generation import evaluate_generation
-from woosh.generation.sampling import load_sampler
+from woosh.generation.loading import load_sampler
 
 SHORTEST_SECONDS = 0.3
 SPLIT_SEED = 0  # of the halves and of the shuffled captions

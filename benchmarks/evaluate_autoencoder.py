@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from woosh.audio import read_audio
 from woosh.autoencoder import WooshAutoencoder
 from woosh.catalogue import find_model, part_folders
-from woosh.data.clips import read_manifest
+from woosh.data.manifests import read_manifest
 from woosh.metrics.reconstruction import mel_distance, scale_peak, si_sdr, stft_distance
 
 NAMES = ("MelDist", "STFTDist", "SI-SDR")

@@ -24,7 +24,8 @@ from woosh.audio import resample
 from woosh.catalogue import find_model
 from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_clap
 from woosh.evaluation.aligner import embed_beginnings
-from woosh.generation.sampling import Sampler, load_sampler
+from woosh.generation.loading import load_sampler
+from woosh.generation.sampling import Sampler
 from woosh.generation.solvers import euler, flow_map, renoise_weights, uniform_times
 from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance

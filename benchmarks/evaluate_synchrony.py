@@ -25,7 +25,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from woosh.catalogue import describe_model, find_model
-from woosh.generation.sampling import Sampler, load_sampler
+from woosh.generation.loading import load_sampler
+from woosh.generation.sampling import Sampler
 from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.synchrony import (
     TOLERANCES,

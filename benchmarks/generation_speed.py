@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 
 from woosh.catalogue import find_model
-from woosh.generation.sampling import load_sampler
+from woosh.generation.loading import load_sampler
 
 
 def seconds_of(call: Callable[[], object], runs: int, device: str) -> float:

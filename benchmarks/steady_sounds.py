@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from woosh.catalogue import DEFAULT_MODEL, find_model
-from woosh.generation.sampling import Sampler, load_sampler
+from woosh.generation.loading import load_sampler
+from woosh.generation.sampling import Sampler
 
 PROMPTS = (
     "rain falling",

@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from woosh import WooshPipeline, __version__, audio
 from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model
-from woosh.commands.common import choose_device
+from woosh.generation.loading import choose_device
 
 LONGEST = 60.0  # seconds that the page offers
 VARIATIONS = 4

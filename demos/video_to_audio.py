@@ -25,7 +25,7 @@ from gradio.themes import Default
 
 from woosh import WooshPipeline, __version__, audio
 from woosh.catalogue import DEFAULT_VIDEO_MODEL, describe_model, find_model
-from woosh.commands.common import choose_device
+from woosh.generation.loading import choose_device
 from woosh.video import Video, open_video
 from woosh.video.muxing import CEILING, check_output, write_soundtrack
 from woosh.video.watching import Watcher, load_watcher, watch_video

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from woosh.catalogue import find_model
-from woosh.data.clips import read_manifest
+from woosh.data.manifests import read_manifest
 from woosh.embeddings.clap import load_clap, save_clap
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.training.config import load_config

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.data.clips import read_manifest
+from woosh.data.manifests import read_manifest
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
 from woosh.generation.transformer import WooshTransformer

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from woosh.autoencoder.network import Spectrum, WooshAutoencoder
 from woosh.data.augmentation import load_responses
-from woosh.data.clips import Clip, NumberedBatches, procedural_clips
+from woosh.data.clips import Clip, procedural_clips
 from woosh.data.sources import load_source
+from woosh.data.streaming import NumberedBatches
 from woosh.training import (
     Objective,
     Run,

@@ -26,15 +26,13 @@ from tqdm.auto import tqdm
 from woosh.taggers.classifier import (
     LABELS,
     OTHER,
-    Augmentation,
     Recording,
     SoundClassifier,
-    augment,
-    fill,
     padded,
     read_recordings,
 )
 from woosh.training.config import load_config
+from woosh.training.taggers.augmentation import Augmentation, augment, fill
 
 
 @dataclasses.dataclass(frozen=True)

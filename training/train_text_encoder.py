@@ -25,7 +25,6 @@ from transformers import (
     AutoTokenizer,
 )
 
-from woosh.data.phrases import save_tokenizer, train_tokenizer
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
 from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
 from woosh.training.config import load_config
@@ -38,6 +37,7 @@ from woosh.training.text_encoder.distillation import (
     start_from_teacher,
 )
 from woosh.training.text_encoder.sentence_embedder import embed, teacher_source
+from woosh.training.text_encoder.tokenizer import save_tokenizer, train_tokenizer
 
 BETAS = (0.9, 0.98)
 

@@ -22,7 +22,8 @@ from woosh.metrics.synchrony import alignment
 from woosh.scenes import COURSE_FAMILIES, FAMILIES, FRAME_RATE, SceneClip, generate_scene
 from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
 from woosh.training.config import load_config
-from woosh.video.visual import Record, VisualEncoder, event_times, watching_loss
+from woosh.training.visual import Record, event_times, watching_loss
+from woosh.video.visual import VisualEncoder
 
 HELD_OUT_SEED = 900_000_000
 

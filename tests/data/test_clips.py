@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from woosh.data.clips import (
-    NumberedBatches,
-    load_clips,
-    procedural_clips,
-    read_manifest,
-    with_channels,
-)
+from woosh.data.clips import load_clips, procedural_clips, with_channels
+from woosh.data.manifests import read_manifest
+from woosh.data.streaming import NumberedBatches
 
 
 def write_folder(folder: Path) -> Path:

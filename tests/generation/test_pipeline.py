@@ -16,8 +16,9 @@ from tests.paths import ROOT
 from tests.toys import CHANNELS, make_autoencoder, make_pipeline
 from woosh.autoencoder.network import add_magnitude_channels
 from woosh.generation.flow import guide
+from woosh.generation.loading import load_sampler
 from woosh.generation.pipeline import WooshPipeline
-from woosh.generation.sampling import load_sampler, noise_streams
+from woosh.generation.sampling import noise_streams
 from woosh.generation.solvers import euler, uniform_times
 
 RATE = 48_000

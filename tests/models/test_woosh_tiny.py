@@ -9,7 +9,8 @@ from torch import Tensor
 from benchmarks.steady_sounds import PROMPTS, tenths
 from woosh.audio.spectra import magnitudes, mel_filters
 from woosh.catalogue import BUILT_IN, describe_model
-from woosh.generation.sampling import Sampler, load_sampler
+from woosh.generation.loading import load_sampler
+from woosh.generation.sampling import Sampler
 from woosh.generation.windows import Window, windows_of
 
 FOLDER = BUILT_IN / "woosh-tiny"

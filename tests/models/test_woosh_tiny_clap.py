@@ -7,7 +7,8 @@ import pytest
 
 from woosh import cli
 from woosh.catalogue import BUILT_IN, DEFAULT_ALIGNER, built_in_aligners, describe_aligner
-from woosh.data.clips import load_clips, read_manifest
+from woosh.data.clips import load_clips
+from woosh.data.manifests import read_manifest
 from woosh.embeddings.clap import load_clap
 from woosh.evaluation.aligner import evaluate_aligner
 from woosh.taggers.labels import find_labels, read_labels

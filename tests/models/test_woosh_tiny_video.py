@@ -13,7 +13,8 @@ from tests.commands.test_dub import sound_of
 from tests.models.test_woosh_tiny import assert_no_seam
 from woosh import cli
 from woosh.catalogue import BUILT_IN, DEFAULT_VIDEO_MODEL, describe_model
-from woosh.generation.sampling import Sampler, load_sampler
+from woosh.generation.loading import load_sampler
+from woosh.generation.sampling import Sampler
 from woosh.generation.windows import windows_of
 from woosh.metrics.synchrony import alignment, onsets_of
 from woosh.scenes import COURSE_FAMILIES, EVENT_FAMILIES, SceneClip, generate_scene

@@ -12,8 +12,8 @@ from tests.paths import ROOT
 from tests.toys import make_transformer, randomise
 from training import package_student
 from woosh.catalogue import BUILT_IN, describe_model, part_folders
+from woosh.generation.loading import load_sampler
 from woosh.generation.pipeline import WooshPipeline
-from woosh.generation.sampling import load_sampler
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import load_config, replace_fields
 

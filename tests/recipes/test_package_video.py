@@ -10,8 +10,8 @@ from tests.paths import ROOT
 from tests.toys import randomise
 from training import package_video
 from woosh.catalogue import BUILT_IN, describe_model
+from woosh.generation.loading import load_sampler
 from woosh.generation.pipeline import WooshPipeline
-from woosh.generation.sampling import load_sampler
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import load_config, replace_fields
 from woosh.training.flow.video import with_video

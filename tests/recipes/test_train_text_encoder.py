@@ -11,11 +11,11 @@ from transformers import AutoTokenizer
 
 from tests.recipes.toy_recipes import Killed, killed_after_saving, text_encoder_config
 from training import train_text_encoder as recipe
-from woosh.data.phrases import SPECIAL_TOKENS, save_tokenizer, train_tokenizer
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer, tokenize
 from woosh.training.config import replace_fields
 from woosh.training.text_encoder import distillation as text_distillation
 from woosh.training.text_encoder.sentence_embedder import Embedded
+from woosh.training.text_encoder.tokenizer import SPECIAL_TOKENS, save_tokenizer, train_tokenizer
 
 PHRASES = ("", "a dog barking", "rain on a tin roof", "waves", "a clock ticking slowly", "a sneeze")
 

@@ -25,23 +25,25 @@ from woosh.taggers.classifier import (
     OTHER,
     PROMPTS,
     UNDECIDED_CATEGORIES,
-    Augmentation,
     SoundClassifier,
+    class_of,
+    normalise,
+    padded,
+    read_recordings,
+    statistics,
+)
+from woosh.training.config import load_config
+from woosh.training.taggers.augmentation import (
+    Augmentation,
     add_noise,
     augment,
-    class_of,
     colour,
     fill,
     mask,
     mix,
-    normalise,
-    padded,
-    read_recordings,
     reverberate,
-    statistics,
     warp,
 )
-from woosh.training.config import load_config
 
 
 def script(folder: str, name: str) -> ModuleType:

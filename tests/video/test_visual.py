@@ -5,15 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from woosh.training.visual import Record, event_times, watching_loss
 from woosh.video import WATCHED_RATE
-from woosh.video.visual import (
-    CONTEXT,
-    Happenings,
-    Record,
-    VisualEncoder,
-    event_times,
-    watching_loss,
-)
+from woosh.video.visual import CONTEXT, Happenings, VisualEncoder
 
 
 @pytest.fixture(scope="module")

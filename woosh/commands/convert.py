@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from woosh.commands.common import Commands, add_command
+from woosh.commands.options import Commands, add_command
 
 
 def add_to(commands: Commands) -> None:

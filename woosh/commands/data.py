@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from woosh.commands.arguments import count_up_to, number
-from woosh.commands.common import Commands, add_command
+from woosh.commands.options import Commands, add_command, count_up_to, number
 from woosh.commands.outputs import check_writable
 from woosh.progress import progress_on_terminals
 

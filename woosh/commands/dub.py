@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from woosh import __version__, audio, catalogue
-from woosh.commands.arguments import MAX_CLIPS, count_up_to, number, seed_number
-from woosh.commands.common import (
+from woosh.commands.options import (
+    MAX_CLIPS,
     Commands,
     add_command,
     add_loudness_option,
     add_model_options,
     add_precision_option,
     add_solver_options,
-    choose_device,
     clean_text,
+    count_up_to,
     levelled,
-    load_model,
+    number,
     refuse_few_step_wishes,
+    seed_number,
 )
 from woosh.commands.outputs import Target, plan_output
 from woosh.progress import progress_on_terminals
@@ -127,6 +128,8 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh dub`: check, watch, then generate and write take by take."""
+    from woosh.generation.loading import load_model
+
     prompt = "" if arguments.prompt is None else clean_text(arguments.prompt, "prompt")
     negative = (
         None if arguments.negative is None else clean_text(arguments.negative, "negative prompt")
@@ -236,6 +239,8 @@ def _watch(
     seconds: float,
 ) -> Tensor:
     """Features (K, V) of the part that gets a sound."""
+    from woosh.generation.loading import choose_device
+
     device = choose_device(arguments.device)
     from woosh.video.watching import load_watcher, watch_video
 

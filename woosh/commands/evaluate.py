@@ -10,14 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
-from woosh.commands.arguments import number, seed_number
-from woosh.commands.common import (
-    Commands,
-    add_command,
-    add_device_option,
-    choose_device,
-    quiet_libraries,
-)
+from woosh.commands.options import Commands, add_command, add_device_option, number, seed_number
 from woosh.commands.outputs import check_writable
 from woosh.progress import progress_on_terminals
 
@@ -196,6 +189,8 @@ def run_generation(arguments: argparse.Namespace) -> None:
 
 def run_autoencoder(arguments: argparse.Namespace) -> None:
     """`woosh evaluate autoencoder`: check, load, measure, print."""
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     _check_folder(arguments.audio)
     _check_outputs(arguments)
     folder = Path(arguments.model).expanduser()
@@ -218,6 +213,8 @@ def run_autoencoder(arguments: argparse.Namespace) -> None:
 
 def run_synchrony(arguments: argparse.Namespace) -> None:
     """`woosh evaluate synchrony`: check, load, measure, print."""
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     embeddings = (arguments.sound_embeddings, arguments.video_embeddings)
     if (embeddings[0] is None) != (embeddings[1] is None):
         raise ValueError("--sound-embeddings and --video-embeddings belong together: name both")
@@ -251,6 +248,7 @@ def run_synchrony(arguments: argparse.Namespace) -> None:
 
 def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
     from woosh.embeddings.embedders import load_embedder, load_external
+    from woosh.generation.loading import choose_device, quiet_libraries
 
     if name.endswith(".npz"):
         return load_external(Path(name).expanduser())

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh import __version__, audio, catalogue
-from woosh.commands.arguments import MAX_CLIPS, count_up_to, number, seed_number
-from woosh.commands.common import (
+from woosh.commands.options import (
+    MAX_CLIPS,
     Commands,
     add_command,
     add_loudness_option,
@@ -19,9 +19,11 @@ from woosh.commands.common import (
     add_precision_option,
     add_solver_options,
     clean_text,
+    count_up_to,
     levelled,
-    load_model,
+    number,
     refuse_few_step_wishes,
+    seed_number,
 )
 from woosh.commands.outputs import plan_output
 
@@ -115,6 +117,8 @@ def lora_choice(text: str) -> tuple[str, float]:
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh generate`: check, load, then generate and write clip by clip."""
+    from woosh.generation.loading import load_model
+
     prompts = [clean_text(text, "prompt") for text in arguments.prompts]
     negative = (
         None if arguments.negative is None else clean_text(arguments.negative, "negative prompt")

@@ -7,14 +7,7 @@ import sys
 from pathlib import Path
 
 from woosh import catalogue
-from woosh.commands.arguments import count_up_to
-from woosh.commands.common import (
-    Commands,
-    add_command,
-    add_device_option,
-    choose_device,
-    quiet_libraries,
-)
+from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
 from woosh.commands.outputs import check_writable
 from woosh.progress import progress_on_terminals
 
@@ -68,6 +61,8 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, load, listen, say what was done."""
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     folder = arguments.folder.expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")

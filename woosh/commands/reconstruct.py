@@ -6,13 +6,7 @@ import argparse
 from pathlib import Path
 
 from woosh import __version__, audio, catalogue
-from woosh.commands.common import (
-    Commands,
-    add_command,
-    add_model_options,
-    choose_device,
-    quiet_libraries,
-)
+from woosh.commands.options import Commands, add_command, add_model_options
 from woosh.commands.outputs import check_writable
 
 
@@ -34,6 +28,8 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh reconstruct`: audio file -> autoencoder -> audio file."""
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     info = catalogue.describe_model(catalogue.find_model(arguments.model))
     file_format = audio.format_of(arguments.target)
     check_writable(arguments.target.parent)

@@ -8,14 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from woosh.commands.arguments import count_up_to
-from woosh.commands.common import (
-    Commands,
-    add_command,
-    add_device_option,
-    choose_device,
-    quiet_libraries,
-)
+from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
 from woosh.commands.outputs import check_writable
 
 if TYPE_CHECKING:
@@ -68,6 +61,8 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, load, search, list and copy."""
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     text, like = arguments.text, arguments.like
     if (text is None) == (like is None):
         raise ValueError("name what to look for: either a text or --like FILE")

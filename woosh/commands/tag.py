@@ -7,14 +7,7 @@ import sys
 from pathlib import Path
 
 from woosh import catalogue
-from woosh.commands.arguments import count_up_to
-from woosh.commands.common import (
-    Commands,
-    add_command,
-    add_device_option,
-    choose_device,
-    quiet_libraries,
-)
+from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
 
 MAX_LABELS = 10_000
 EXAMPLES = """\
@@ -60,6 +53,8 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, load, listen to one file after the other; what cannot be heard is told at the end."""
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     for path in (*arguments.files, arguments.labels):
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"no file {path}")

@@ -21,7 +21,7 @@ import numpy as np
 
 from woosh.audio import read_audio
 from woosh.checksums import hash_files
-from woosh.data.clips import Row
+from woosh.data.manifests import Row
 from woosh.data.recordings import list_recordings
 from woosh.data.segments import cut_evenly, sounding_segments
 from woosh.data.shards import ENDING, Sample, write_shard

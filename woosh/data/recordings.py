@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from woosh.audio import SUFFIXES, file_stem
-from woosh.data.clips import Row, read_manifest
+from woosh.data.manifests import Row, read_manifest
 
 
 def list_recordings(source: Path) -> tuple[Path, list[Row]]:

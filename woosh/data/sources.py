@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 
 from woosh.audio import resample
-from woosh.data.clips import SHORTEST, SILENCE, Clip, load_clips, read_manifest, with_channels
+from woosh.data.clips import SHORTEST, SILENCE, Clip, load_clips, with_channels
+from woosh.data.manifests import read_manifest
 from woosh.data.recordings import list_recordings
 from woosh.data.shards import ENDING, read_shards, shard_urls
 from woosh.data.streaming import clip_of

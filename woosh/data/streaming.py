@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from woosh.data.clips import Clip, with_channels
 from woosh.data.shards import Sample, decode_sample, read_items
 
-Batch = TypeVar("Batch")
+Batch = TypeVar("Batch", covariant=True)
 Item = Mapping[str, Any]
 
 
@@ -146,3 +146,23 @@ def clip_of(sample: Sample, channels: int = 1) -> Clip:
         sample.facts.get("label", ""),
         sample.facts.get("group", ""),
     )
+
+
+class Numbered(Protocol[Batch]):
+    """Whatever gives a batch by its number."""
+
+    def batch(self, number: int) -> Batch: ...
+
+
+class NumberedBatches(Dataset, Generic[Batch]):
+    """The batches from `start` on as a map-style data set, for the loader to split by process."""
+
+    def __init__(self, source: Numbered[Batch], start: int, count: int) -> None:
+        self.source, self.start, self.count = source, start, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[int, Batch]:
+        """The batch's number, and the batch."""
+        return self.start + index, self.source.batch(self.start + index)

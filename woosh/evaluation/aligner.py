@@ -7,7 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from woosh.data.clips import Clip, load_clips, read_manifest
+from woosh.data.clips import Clip, load_clips
+from woosh.data.manifests import read_manifest
 from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts
 from woosh.metrics.retrieval import (
     audio_to_text,

@@ -6,21 +6,19 @@ pipeline brings every model of that library along, which the command line would 
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from woosh.autoencoder.network import WooshAutoencoder
-from woosh.catalogue import LONGEST_SECONDS, longest_seconds, part_folders, window_frames
+from woosh.catalogue import LONGEST_SECONDS, longest_seconds, window_frames
 from woosh.generation.guidance import (
     Group,
     Guidance,
@@ -409,32 +407,3 @@ def noise_streams(
     if len(generator) != count:
         raise ValueError(f"{len(generator)} generators for {count} sounds: give one for each")
     return list(generator)
-
-
-def load_sampler(
-    folder: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> Sampler:
-    """Load a pipeline folder.
-
-    Args:
-        folder: what `WooshPipeline.save_pretrained` wrote.
-        device: where to compute.
-        dtype: of the transformer and the text encoder; the autoencoder is float32.
-    """
-    folder = Path(folder)
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    parts = part_folders(folder)
-
-    def load(model: type[Any], part: str, precision: torch.dtype) -> Any:
-        loaded = model.from_pretrained(parts[part], dtype=precision, local_files_only=True)
-        return loaded.to(device).eval()
-
-    return Sampler(
-        autoencoder=load(WooshAutoencoder, "autoencoder", torch.float32),
-        transformer=load(WooshTransformer, "transformer", dtype),
-        text_encoder=load(WooshTextEncoder, "text_encoder", dtype),
-        tokenizer=PreTrainedTokenizerFast.from_pretrained(
-            parts["tokenizer"], local_files_only=True
-        ),
-        **{name: index[name] for name in SAMPLING_DEFAULTS if name in index},
-    )

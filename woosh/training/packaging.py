@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from woosh.catalogue import SHARED, find_model
-from woosh.data.clips import Row
+from woosh.data.manifests import Row
 from woosh.generation.transformer import WooshTransformer
 
 Model = TypeVar("Model", bound=nn.Module)

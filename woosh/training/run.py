@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm.auto import tqdm
 
-from woosh.data.clips import NumberedBatches
+from woosh.data.streaming import NumberedBatches
 from woosh.training.average import MovingAverage
 from woosh.training.checkpoints import list_checkpoints, resume_checkpoint, save_checkpoint
 from woosh.training.log import Log, check_trackers

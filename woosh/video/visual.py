@@ -16,7 +16,6 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from woosh.video.pictures import WATCHED_RATE
 from woosh.video.shots import split_at_cuts
 
 GROUPS = 8  # of channels that are normalised together
@@ -162,41 +161,3 @@ class VisualEncoder(ModelMixin, ConfigMixin):
             intensity.sigmoid(),
             self.family_head(features.mean(dim=1)),
         )
-
-
-class Record(NamedTuple):
-    """What is true of every frame of some clips."""
-
-    event: Tensor  # (B, F), 1 where a sound begins between this frame and the next
-    offset: Tensor  # (B, F), where between them, 0 to 1
-    intensity: Tensor  # (B, F)
-    goes_on: Tensor  # (B,), whether the scene has an intensity, not events
-    family: Tensor  # (B,)
-
-
-def watching_loss(seen: Happenings, record: Record) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum of the cross-entropies of events and family, the offsets' and the intensity's mean errors; and these.
-
-    Events are rare, so each counts as much as the frames without one between two of them.
-    """
-    single = 1 - record.goes_on.float()[:, None].expand_as(seen.event)
-    weight = single * (1 + 9 * record.event)
-    event = functional.binary_cross_entropy_with_logits(seen.event, record.event, reduction="none")
-    event = (weight * event).sum() / weight.sum().clamp_min(1)
-    begins = single * record.event
-    offset = (begins * (seen.offset - record.offset).abs()).sum() / begins.sum().clamp_min(1)
-    lasting = 1 - single
-    intensity = (lasting * (seen.intensity - record.intensity).square()).sum()
-    intensity = intensity / lasting.sum().clamp_min(1)
-    family = functional.cross_entropy(seen.family, record.family)
-    loss = event + 0.5 * offset + 5 * intensity + 0.2 * family
-    parts = {"event": event, "offset": offset, "intensity": intensity, "family": family}
-    return loss, {name: value.detach() for name, value in {"loss": loss, **parts}.items()}
-
-
-def event_times(seen: Happenings, clip: int, least: float = 0.5) -> list[float]:
-    """Moments in seconds at which a sound should begin, where that is likelier than `least` and than around."""
-    chance = seen.event[clip].sigmoid()
-    around = functional.max_pool1d(chance[None, None], 5, 1, 2)[0, 0]
-    frames = ((chance == around) & (chance > least)).nonzero().flatten()
-    return ((frames + seen.offset[clip][frames]) / WATCHED_RATE).tolist()

@@ -1,24 +1,60 @@
-"""What the commands share: how one is added, options of generation, devices, levels, progress and quiet loading."""
+"""What the commands share: how one is added, options and the numbers in them, levels."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from woosh import audio, catalogue
-from woosh.commands.arguments import count_up_to, number
-from woosh.progress import tqdm_on_terminals
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
-    from woosh.generation.sampling import Sampler
 
+MAX_CLIPS = 10_000
+MAX_SEED = 2**63 - 1 - MAX_CLIPS  # torch takes 63 bits, and clip i uses seed + i
 Commands = Any  # argparse names the type of its subparsers privately
+
+
+def number(low: float, high: float = math.inf, open_low: bool = False) -> Callable[[str], float]:
+    """Return the argument type of finite numbers in [low, high], or (low, high] if `open_low`."""
+
+    def parse(text: str) -> float:
+        bounds = f"above {low:g}" if open_low else f"at least {low:g}"
+        if high < math.inf:
+            bounds = f"between {low:g} and {high:g}"
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        inside = low < value <= high if open_low else low <= value <= high
+        if not (math.isfinite(value) and inside):
+            raise argparse.ArgumentTypeError(f"must be a number {bounds}, not {text!r}")
+        return value
+
+    return parse
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    value = int(text) if text.strip().lstrip("+-").isdecimal() else low - 1
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {low} to {high}, not {text!r}"
+        )
+    return value
+
+
+def count_up_to(high: int) -> Callable[[str], int]:
+    """Return the argument type of whole numbers from 1 to `high`."""
+    return lambda text: _whole(text, 1, high)
+
+
+def seed_number(text: str) -> int:
+    """The argument type of seeds."""
+    return _whole(text, 0, MAX_SEED)
 
 
 def add_command(
@@ -138,52 +174,3 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="where to compute (default auto: an accelerator if there is one)",
     )
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device called auto, cpu, cuda or mps.
-
-    Raises:
-        ValueError: it is not there.
-    """
-    import torch
-
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(device for device, there in present.items() if there)
-    if not present[name]:
-        there = ", ".join(device for device in present if present[device])
-        raise ValueError(f"device {name} is not available here; there is {there}")
-    return torch.device(name)
-
-
-def load_model(info: catalogue.ModelInfo, device_name: str, dtype_name: str) -> Sampler:
-    """Load a model folder onto a device, without network and without chatter.
-
-    Raises:
-        ValueError: the device is not there.
-    """
-    import torch
-
-    device = choose_device(device_name)
-    if dtype_name == "auto":
-        dtype_name = "bfloat16" if device.type == "cuda" else "float32"
-    quiet_libraries()
-    from woosh.generation.sampling import load_sampler
-
-    sampler = load_sampler(info.folder, device, getattr(torch, dtype_name))
-    return dataclasses.replace(sampler, progress=tqdm_on_terminals)
-
-
-def quiet_libraries() -> None:
-    """Keep loading bars and advice of the libraries off the terminal."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    for library in (diffusers_logging, transformers_logging):
-        library.set_verbosity_error()
-        library.disable_progress_bar()

@@ -1,0 +1,92 @@
+"""Loading a model folder onto a device, without network and without chatter."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from woosh.autoencoder.network import WooshAutoencoder
+from woosh.catalogue import ModelInfo, part_folders
+from woosh.generation.sampling import SAMPLING_DEFAULTS, Sampler
+from woosh.generation.text_encoder import WooshTextEncoder
+from woosh.generation.transformer import WooshTransformer
+from woosh.progress import tqdm_on_terminals
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called auto, cpu, cuda or mps.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, there in present.items() if there)
+    if not present[name]:
+        there = ", ".join(device for device in present if present[device])
+        raise ValueError(f"device {name} is not available here; there is {there}")
+    return torch.device(name)
+
+
+def load_model(info: ModelInfo, device_name: str, dtype_name: str) -> Sampler:
+    """Load a model folder onto a device, without network and without chatter.
+
+    Raises:
+        ValueError: the device is not there.
+    """
+    device = choose_device(device_name)
+    if dtype_name == "auto":
+        dtype_name = "bfloat16" if device.type == "cuda" else "float32"
+    quiet_libraries()
+    from woosh.generation.loading import load_sampler
+
+    sampler = load_sampler(info.folder, device, getattr(torch, dtype_name))
+    return dataclasses.replace(sampler, progress=tqdm_on_terminals)
+
+
+def quiet_libraries() -> None:
+    """Keep loading bars and advice of the libraries off the terminal."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+
+
+def load_sampler(
+    folder: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Sampler:
+    """Load a pipeline folder.
+
+    Args:
+        folder: what `WooshPipeline.save_pretrained` wrote.
+        device: where to compute.
+        dtype: of the transformer and the text encoder; the autoencoder is float32.
+    """
+    folder = Path(folder)
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    parts = part_folders(folder)
+
+    def load(model: type[Any], part: str, precision: torch.dtype) -> Any:
+        loaded = model.from_pretrained(parts[part], dtype=precision, local_files_only=True)
+        return loaded.to(device).eval()
+
+    return Sampler(
+        autoencoder=load(WooshAutoencoder, "autoencoder", torch.float32),
+        transformer=load(WooshTransformer, "transformer", dtype),
+        text_encoder=load(WooshTextEncoder, "text_encoder", dtype),
+        tokenizer=PreTrainedTokenizerFast.from_pretrained(
+            parts["tokenizer"], local_files_only=True
+        ),
+        **{name: index[name] for name in SAMPLING_DEFAULTS if name in index},
+    )

@@ -1,0 +1,1 @@
+"""Training what names sounds: variations of spectrograms."""
