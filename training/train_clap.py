@@ -54,6 +54,7 @@ from woosh.training.aligner.steps import (
     inputs_of,
 )
 from woosh.training.config import load_config
+from woosh.training.randomness import batch_generator
 
 BETAS = (0.9, 0.98)
 
@@ -210,7 +211,7 @@ def main(config: Config) -> None:
     objective.train()
     masks = (config.frequency_mask, config.time_mask)
     for number, batch in run.batches(source, config.workers, per_step=1):
-        generator = torch.Generator().manual_seed(config.run.seed * 1_000_003 + number)
+        generator = batch_generator(config.run.seed, number, "spectrogram masks")
         chunks: list[Inputs] = [
             inputs_of(chunk, clap, masks, generator, run.device)
             for chunk in batch.chunks(config.run.accumulation)

@@ -28,6 +28,8 @@ _HOMES = {
     "WooshPipeline": "woosh.generation.pipeline",
     "WooshTextEncoder": "woosh.generation.text_encoder",
     "WooshTransformer": "woosh.generation.transformer",
+    # Not ours: diffusers looks for the base class of a saved part in the part's own module, which is this one.
+    "ModelMixin": "diffusers.models.modeling_utils",
 }
 
 

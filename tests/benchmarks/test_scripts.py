@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.paths import ROOT
-from tests.sounds import sound
+from tests.sounds import first_part, sound
 from tests.toys import make_clap, make_transformer, randomise, save_pipeline, save_seeing_pipeline
 from woosh.audio import write_audio
 from woosh.embeddings.clap import save_clap
@@ -71,8 +71,8 @@ def test_a_toy_model_against_references(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_tags_of_held_out_recordings(shared: Path) -> None:
-    out = run("evaluate_tags", "--manifest", shared / "data" / "sfx" / "manifest.jsonl")
+def test_tags_of_held_out_recordings(shared: Path, tmp_path: Path) -> None:
+    out = run("evaluate_tags", "--manifest", first_part(shared, tmp_path))
     first, among = map(float, re.findall(r"([\d.]+)%", out))
     assert re.match(r"\d+ clips, \d+ labels", out)
     assert 25 < first < among <= 100

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sounds import first_part
 from woosh import cli
 from woosh.catalogue import BUILT_IN, DEFAULT_ALIGNER, built_in_aligners, describe_aligner
 from woosh.data.clips import load_clips
@@ -31,8 +32,8 @@ def test_its_vocabulary_is_words() -> None:
 
 
 @pytest.mark.slow
-def test_held_out_recordings(shared: Path) -> None:
-    manifest = shared / "data" / "sfx" / "manifest.jsonl"
+def test_held_out_recordings(shared: Path, tmp_path: Path) -> None:
+    manifest = first_part(shared, tmp_path)
     clips = load_clips(read_manifest(manifest, "validation"), manifest.parent, 32_000)
     result = evaluate_aligner(load_clap(DEFAULT_ALIGNER), clips)
     assert result["zero_shot_accuracy"] >= 0.7  # type: ignore[operator]
@@ -43,10 +44,10 @@ def test_held_out_recordings(shared: Path) -> None:
 def test_a_library_is_indexed_searched_and_tagged(
     shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = shared / "data" / "sfx" / "manifest.jsonl"
+    manifest = first_part(shared, tmp_path)
     rows = [row for row in read_manifest(manifest, "validation") if row.label]
     for row in rows:
-        source = manifest.parent / row.file
+        source = Path(row.file)
         target = tmp_path / "sounds" / row.label / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(source)

@@ -16,6 +16,7 @@ from woosh.data.clips import Clip
 from woosh.metrics.reconstruction import mel_distance, si_sdr
 from woosh.training.autoencoder.discriminators import balanced
 from woosh.training.log import Log
+from woosh.training.randomness import batch_generator
 
 LONGEST = 10  # seconds of a clip that count for its chance to be drawn
 EVALUATED_SECONDS = 5
@@ -66,7 +67,7 @@ def draw_disturbance(
         channels: least and largest number that such a crop keeps.
         seed: of the run, and the number of the batch.
     """
-    generator = torch.Generator().manual_seed(seed[0] * 1_000_003 + seed[1])
+    generator = batch_generator(*seed, "disturbance of latents")
     batch, total = len(audio), len(model.latent_mean)
     kept = torch.full((batch,), total)
     cut = round(share * batch)

@@ -23,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from woosh.generation.flow import expand_like, guide
 from woosh.generation.solvers import MeanVelocity, Velocity
 from woosh.generation.transformer import Condition, WooshTransformer
+from woosh.training.randomness import batch_generator
 
 OBJECTIVES = ("trajectory", "mean_flow", "terminal")
 
@@ -74,7 +75,7 @@ def draw_jumps(latents: Tensor, config: JumpConfig, seed: int, number: int) -> J
     """
     if len(config.guidance) != 2 or not 0 <= config.guidance[0] <= config.guidance[1]:
         raise ValueError(f"guidance is {list(config.guidance)}; it must be a least and a greatest")
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    generator = batch_generator(seed, number, "jumps")
     noise = torch.randn(latents.shape, generator=generator)
     times = draw_times(len(latents), config, generator)
     low, high = config.guidance

@@ -34,6 +34,7 @@ from woosh.training.flow.latents import (
     read_common,
     streamed_latents,
 )
+from woosh.training.randomness import batch_generator
 
 OBJECTIVES = ("velocity", "v_prediction")
 OPTIMIZERS = ("muon", "adamw")
@@ -177,7 +178,7 @@ def draw_noise(
     latents: Tensor, logit_mean: float | None, logit_std: float, seed: int, number: int
 ) -> tuple[Tensor, Tensor]:
     """Noise (B, C, T) and times (B,) of batch `number`, which follow from the seed alone; see `flow.sample_times`."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    generator = batch_generator(seed, number, "noise and times")
     noise = torch.randn(latents.shape, generator=generator)
     time = sample_times(len(latents), generator, logit_mean, logit_std)
     return noise.to(latents.device), time.to(latents.device)

@@ -23,6 +23,7 @@ from woosh.training.flow.latents import (
     read_clip,
 )
 from woosh.training.flow.steps import FlowData, crops_of
+from woosh.training.randomness import batch_generator
 
 
 def seen_crop(
@@ -172,7 +173,7 @@ def seen_batches(
 
 def without_some(features: Tensor, data: VideoData, seed: int, number: int) -> Tensor:
     """Features (B, K, C) of which some frames, and all of some clips, are hidden by zeros, as batch `number` draws."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    generator = batch_generator(seed, number, "hidden pictures")
     frames = torch.rand(features.shape[:2], generator=generator) >= data.frame_dropout
     clips = torch.rand(len(features), 1, generator=generator) >= data.video_dropout
     return features * (frames & clips)[..., None].to(features)
