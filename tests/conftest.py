@@ -5,6 +5,9 @@ from pathlib import Path
 
 # Before transformers and huggingface_hub are imported: no test may reach the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Processes of pytest-xdist share the cores: threads of their own would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch

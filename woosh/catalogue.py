@@ -108,10 +108,15 @@ def find_aligner(name: str) -> Path:
     return folder
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a model of that name came with the package."""
+    plain = bool(name) and Path(name).name == name
+    return plain and (BUILT_IN / name / "model_index.json").is_file()
+
+
 def _find(name: str, word: str, kind: str) -> Path:
-    built_in = BUILT_IN / name
-    if name and Path(name).name == name and (built_in / "model_index.json").is_file():
-        return built_in
+    if is_built_in(name):
+        return BUILT_IN / name
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():
         names = [path.name for path in _built_in_folders(kind)]

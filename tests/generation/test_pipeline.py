@@ -442,3 +442,9 @@ def test_a_saved_folder_names_no_module_that_may_move(tmp_path: Path) -> None:
     index = json.loads((tmp_path / "model_index.json").read_text())
     homes = {index[part][0] for part in ("autoencoder", "transformer", "text_encoder")}
     assert homes == {"woosh"}
+
+
+def test_a_built_in_model_is_loaded_by_its_name() -> None:
+    """The tests forbid the hub: a name that were looked up there would fail."""
+    pipeline = WooshPipeline.from_pretrained("woosh-tiny-fast", dtype=torch.float32)
+    assert pipeline.few_step and pipeline.sample_rate == 48_000

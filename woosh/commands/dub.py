@@ -128,8 +128,6 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh dub`: check, watch, then generate and write take by take."""
-    from woosh.generation.loading import load_model
-
     prompt = "" if arguments.prompt is None else clean_text(arguments.prompt, "prompt")
     negative = (
         None if arguments.negative is None else clean_text(arguments.negative, "negative prompt")
@@ -156,6 +154,9 @@ def run(arguments: argparse.Namespace) -> None:
         audio.encode_metadata(record)
 
     features = _watch(watcher, info, video, arguments, seconds)
+
+    from woosh.generation.loading import load_model
+
     sampler = load_model(info, arguments.device, arguments.dtype)
     target.folder.mkdir(exist_ok=True)
     for index, record in enumerate(records):

@@ -189,13 +189,14 @@ def run_generation(arguments: argparse.Namespace) -> None:
 
 def run_autoencoder(arguments: argparse.Namespace) -> None:
     """`woosh evaluate autoencoder`: check, load, measure, print."""
-    from woosh.generation.loading import choose_device, quiet_libraries
-
     _check_folder(arguments.audio)
     _check_outputs(arguments)
     folder = Path(arguments.model).expanduser()
     if not (folder / "config.json").is_file():
         folder = catalogue.part_folders(catalogue.find_model(arguments.model))["autoencoder"]
+
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     device = choose_device(arguments.device)
     quiet_libraries()
     import torch
@@ -213,8 +214,6 @@ def run_autoencoder(arguments: argparse.Namespace) -> None:
 
 def run_synchrony(arguments: argparse.Namespace) -> None:
     """`woosh evaluate synchrony`: check, load, measure, print."""
-    from woosh.generation.loading import choose_device, quiet_libraries
-
     embeddings = (arguments.sound_embeddings, arguments.video_embeddings)
     if (embeddings[0] is None) != (embeddings[1] is None):
         raise ValueError("--sound-embeddings and --video-embeddings belong together: name both")
@@ -224,6 +223,9 @@ def run_synchrony(arguments: argparse.Namespace) -> None:
         if folder is not None:
             _check_folder(folder)
     _check_json(arguments.json)
+
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     device = choose_device(arguments.device)
     quiet_libraries()
     from woosh.embeddings.embedders import load_external
@@ -248,10 +250,12 @@ def run_synchrony(arguments: argparse.Namespace) -> None:
 
 def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
     from woosh.embeddings.embedders import load_embedder, load_external
-    from woosh.generation.loading import choose_device, quiet_libraries
 
     if name.endswith(".npz"):
         return load_external(Path(name).expanduser())
+
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     quiet_libraries()
     return load_embedder(name, choose_device(device))
 

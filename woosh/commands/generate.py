@@ -117,8 +117,6 @@ def lora_choice(text: str) -> tuple[str, float]:
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh generate`: check, load, then generate and write clip by clip."""
-    from woosh.generation.loading import load_model
-
     prompts = [clean_text(text, "prompt") for text in arguments.prompts]
     negative = (
         None if arguments.negative is None else clean_text(arguments.negative, "negative prompt")
@@ -144,6 +142,8 @@ def run(arguments: argparse.Namespace) -> None:
     ]
     for record in records:
         audio.encode_metadata(record)
+
+    from woosh.generation.loading import load_model
 
     sampler = load_model(info, arguments.device, arguments.dtype)
     _add_loras(sampler, arguments.lora)

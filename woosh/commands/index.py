@@ -61,8 +61,6 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, load, listen, say what was done."""
-    from woosh.generation.loading import choose_device, quiet_libraries
-
     folder = arguments.folder.expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
@@ -75,6 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
     model = arguments.model
     if Path(model).expanduser().is_dir() and not (catalogue.BUILT_IN / model).is_dir():
         model = str(Path(model).expanduser().resolve())
+
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     device = choose_device(arguments.device)
     quiet_libraries()
     from woosh.embeddings.embedders import load_embedder

@@ -28,12 +28,13 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh reconstruct`: audio file -> autoencoder -> audio file."""
-    from woosh.generation.loading import choose_device, quiet_libraries
-
     info = catalogue.describe_model(catalogue.find_model(arguments.model))
     file_format = audio.format_of(arguments.target)
     check_writable(arguments.target.parent)
     recording = audio.read_audio(arguments.source, info.sample_rate, mono=False)
+
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     device = choose_device(arguments.device)
     quiet_libraries()
     from woosh.autoencoder.network import WooshAutoencoder

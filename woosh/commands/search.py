@@ -61,8 +61,6 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, load, search, list and copy."""
-    from woosh.generation.loading import choose_device, quiet_libraries
-
     text, like = arguments.text, arguments.like
     if (text is None) == (like is None):
         raise ValueError("name what to look for: either a text or --like FILE")
@@ -75,6 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
     from woosh.search.index import open_index
 
     index = open_index(arguments.index.expanduser())
+
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     device = choose_device(arguments.device)
     quiet_libraries()
     from woosh.embeddings.embedders import load_embedder

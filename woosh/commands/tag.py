@@ -53,11 +53,12 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, load, listen to one file after the other; what cannot be heard is told at the end."""
-    from woosh.generation.loading import choose_device, quiet_libraries
-
     for path in (*arguments.files, arguments.labels):
         if path is not None and not path.is_file():
             raise FileNotFoundError(f"no file {path}")
+
+    from woosh.generation.loading import choose_device, quiet_libraries
+
     device = choose_device(arguments.device)
     quiet_libraries()
     from woosh.embeddings.tagging import load_tagger

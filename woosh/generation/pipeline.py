@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from woosh.autoencoder.network import WooshAutoencoder
-from woosh.catalogue import part_folders
+from woosh.catalogue import find_model, is_built_in, part_folders
 from woosh.generation.sampling import SAMPLING_DEFAULTS, Progress, Sampler
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
@@ -74,10 +74,14 @@ class WooshPipeline(DiffusionPipeline):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | PathLike[str], **options: Any
     ) -> WooshPipeline:
-        """Load a model folder, or one of the hub; see `DiffusionPipeline.from_pretrained`.
+        """Load a built-in model by its name, a model folder, or one of the hub.
 
-        Parts that a folder shares with a built-in model are loaded from there.
+        A built-in name is found first, without a call to the hub.
+        Parts that a folder shares with a built-in model are loaded from there. The other options are those of
+        `DiffusionPipeline.from_pretrained`.
         """
+        if is_built_in(str(pretrained_model_name_or_path)):
+            pretrained_model_name_or_path = find_model(str(pretrained_model_name_or_path))
         folder = Path(pretrained_model_name_or_path)
         if (folder / "model_index.json").is_file():
             for part, place in part_folders(folder).items():
