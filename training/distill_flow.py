@@ -175,6 +175,10 @@ def prompts_of(
 
 def build_judge(run: Run, config: Config, teacher: WooshTransformer) -> Judge:
     """A new discriminator with AdamW and a cosine schedule of its own."""
+    count = len(teacher.joint) + len(teacher.fused)
+    if max(config.discriminator_blocks, default=0) >= count:
+        named = list(config.discriminator_blocks)
+        raise ValueError(f"discriminator_blocks {named}: the teacher has 0 to {count - 1}")
     discriminator = LatentDiscriminator(teacher.config.width, config.discriminator_blocks)
     rate = config.discriminator_learning_rate
     optimizer = adamw(discriminator.parameters(), rate, 0.0, (0.5, 0.99))

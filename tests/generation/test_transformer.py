@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.toys import CHANNELS, TEXT_WIDTH, TOKENS, make_transformer, randomise
 from woosh.generation.flow import flow_loss, linear_velocity
 from woosh.generation.layers import ROTARY_BASE, attend, rotary_frequencies, rotary_table, rotate
 from woosh.generation.transformer import Condition, WooshTransformer
@@ -297,3 +298,24 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
 def test_sizes_that_do_not_fit_are_refused(options: dict) -> None:
     with pytest.raises(ValueError, match="|".join(options)):
         WooshTransformer(**TOY | options)
+
+
+def test_features_are_the_audio_tokens_that_the_last_layer_reads() -> None:
+    """The inner view and `forward` are two ways through the same blocks: they must agree to the bit."""
+    model = randomise(make_transformer(), 2)
+    latents, time = torch.randn(2, CHANNELS, 9), torch.tensor([0.3, 0.8])
+    condition = model.prepare(torch.randn(2, TOKENS, TEXT_WIDTH), torch.ones(2, TOKENS))
+    first, last = model.features(latents, time, condition, (0, 1))
+    assert first.shape == last.shape == (2, 1 + 5, 32) and not first.equal(last)
+    patches = model.final(last[:, 1:], model.embed_times(time))
+    assert model.from_patches(patches, 9).equal(model(latents, time, condition))
+    (alone,) = model.features(latents, time, condition, (0,))
+    assert alone.equal(first)
+
+
+@pytest.mark.parametrize("blocks", [(), (2,), (-1,)])
+def test_features_of_a_block_that_is_not_there_are_refused(blocks: tuple[int, ...]) -> None:
+    model = randomise(make_transformer(), 2)
+    condition = model.prepare(torch.zeros(1, TOKENS, TEXT_WIDTH), torch.ones(1, TOKENS))
+    with pytest.raises(ValueError, match="this network has 0 to 1"):
+        model.features(torch.zeros(1, CHANNELS, 4), torch.ones(1), condition, blocks)

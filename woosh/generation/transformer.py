@@ -4,8 +4,7 @@ One class is all four released networks: text to audio, video to audio, and thei
 Conventions of time, sign and guidance are those of `woosh.generation.flow`.
 """
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -282,8 +281,14 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         """
         frames = self._check(latents, time, condition)
         embedding = self.embed_times(time, next_time, guidance)  # (B, W)
-        tokens = deque(self.walk(latents, embedding, condition), maxlen=1).pop()
-        patches = self.final(tokens[:, 1:], embedding)  # (B, N, p C)
+        tokens = self.embed_tokens(latents, condition)  # (B, 1 + N, W), (B, L, W), maybe (B, K, W)
+        joint_table, fused_table = self.rotary_tables(tokens)
+        for block in self.joint:
+            tokens = block(tokens, embedding, joint_table)
+        sequence = torch.cat(tokens, dim=1)  # (B, 1 + N + L + K, W)
+        for block in self.fused:
+            sequence = block(sequence, embedding, fused_table)
+        patches = self.final(sequence[:, 1 : tokens[0].shape[1]], embedding)  # (B, N, p C)
         velocity = self.from_patches(patches, frames).to(latents.dtype)  # (B, C, T)
         if not self.linear_skip:
             return velocity
@@ -291,32 +296,44 @@ class WooshTransformer(ModelMixin, ConfigMixin):
             return velocity + linear_velocity(latents, time)
         return velocity + linear_mean_velocity(latents, time, next_time)
 
-    def walk(self, latents: Tensor, embedding: Tensor, condition: Condition) -> Iterator[Tensor]:
-        """The audio tokens (B, 1 + N, W) after every block, the memory token first.
+    def features(
+        self, latents: Tensor, time: Tensor, condition: Condition, blocks: Sequence[int]
+    ) -> list[Tensor]:
+        """The audio tokens (B, 1 + N, W) after the named blocks, the memory token first; later blocks are not run.
 
         Args:
-            latents: (B, C, T).
-            embedding: (B, W) of `embed_times`.
+            latents: noisy latents (B, C, T).
+            time: noise level (B,).
             condition: what `prepare` made.
+            blocks: numbers of blocks, joint ones first, counted from 0.
+
+        Raises:
+            ValueError: the network has no such block, or is a flow map (its times come in pairs).
         """
+        count = len(self.joint) + len(self.fused)
+        if not blocks or not 0 <= min(blocks) <= max(blocks) < count:
+            raise ValueError(f"blocks {list(blocks)}: this network has 0 to {count - 1}")
+        embedding = self.embed_times(time)
+        tokens = self.embed_tokens(latents, condition)
+        joint_table, fused_table = self.rotary_tables(tokens)
+        audio = tokens[0].shape[1]
+        after = []
+        for block in self.joint[: max(blocks) + 1]:
+            tokens = block(tokens, embedding, joint_table)
+            after.append(tokens[0])
+        sequence = torch.cat(tokens, dim=1)
+        for block in self.fused[: max(0, max(blocks) + 1 - len(self.joint))]:
+            sequence = block(sequence, embedding, fused_table)
+            after.append(sequence[:, :audio])
+        return [after[number] for number in sorted(set(blocks))]
+
+    def embed_tokens(self, latents: Tensor, condition: Condition) -> tuple[Tensor, ...]:
+        """Tokens of audio (B, 1 + N, W), the memory token first, of the text (B, L, W) and, if seen, of the video."""
         audio = self.audio_in(self.to_patches(latents.to(self.dtype)))  # (B, N, W)
         memory = self.memory_token.expand(len(latents), -1, -1)
         audio = torch.cat((memory, audio), dim=1)  # (B, 1 + N, W)
-        tokens = (
-            (audio, condition.text)
-            if condition.video is None
-            else (audio, condition.text, condition.video)
-        )
-        joint_table, fused_table = self.rotary_tables(
-            *(x.shape[1] for x in tokens), device=latents.device
-        )
-        for block in self.joint:
-            tokens = block(tokens, embedding, joint_table)
-            yield tokens[0]
-        sequence = torch.cat(tokens, dim=1)  # (B, 1 + N + L + K, W)
-        for block in self.fused:
-            sequence = block(sequence, embedding, fused_table)
-            yield sequence[:, : audio.shape[1]]
+        seen = () if condition.video is None else (condition.video,)
+        return (audio, condition.text, *seen)
 
     def _check(self, latents: Tensor, time: Tensor, condition: Condition) -> int:
         channels, limit = self.audio_in.in_features // self.patch_size, 2 * self.max_frames
@@ -399,11 +416,11 @@ class WooshTransformer(ModelMixin, ConfigMixin):
             return joint, joint
         return joint, torch.cat((memory, frames, still, moments))[: len(joint)]
 
-    def rotary_tables(
-        self, audio: int, text: int, video: int = 0, *, device: torch.device
-    ) -> tuple[Tensor, Tensor]:
+    def rotary_tables(self, tokens: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Rotary tables (tokens, 1, D / 2) of the joint and of the fused blocks; see `positions`."""
+        audio, text, *video = (stream.shape[1] for stream in tokens)
+        device = tokens[0].device
         frequencies = rotary_frequencies(*self.rotary).to(device)
-        joint, fused = self.positions(audio, text, video, device)
+        joint, fused = self.positions(audio, text, sum(video), device)
         table = rotary_table(joint, frequencies)
         return table, table if joint is fused else rotary_table(fused, frequencies)

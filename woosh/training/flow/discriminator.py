@@ -95,30 +95,6 @@ class LatentDiscriminator(nn.Module):
         return torch.stack(scores).sum(dim=0)
 
 
-def features_of(
-    teacher: WooshTransformer,
-    noisy: Tensor,
-    time: Tensor,
-    condition: Condition,
-    blocks: Sequence[int],
-) -> list[Tensor]:
-    """A teacher's audio tokens (B, 1 + N, W) after the named blocks, of x_t (B, C, T) at its times (B,).
-
-    Raises:
-        ValueError: the teacher has no such block.
-    """
-    count = len(teacher.joint) + len(teacher.fused)
-    if max(blocks) >= count:
-        raise ValueError(f"discriminator_blocks {list(blocks)}: the teacher has 0 to {count - 1}")
-    found = []
-    for number, tokens in enumerate(teacher.walk(noisy, teacher.embed_times(time), condition)):
-        if number in blocks:
-            found.append(tokens)
-        if number == max(blocks):
-            break
-    return found
-
-
 def hinge_loss(real: Tensor, made: Tensor) -> Tensor:
     """L_D from scores (B,): relu(1 - D(real)) + relu(1 + D(made)), their mean."""
     return (functional.relu(1 - real) + functional.relu(1 + made)).mean()
@@ -160,13 +136,13 @@ class Judge(NamedTuple):
         if step >= self.learns_from:
             with torch.no_grad():
                 real, made = (
-                    features_of(teacher, x, time, condition, blocks) for x in (target, reached)
+                    teacher.features(x, time, condition, blocks) for x in (target, reached)
                 )
             lost = self.objective(real, made)
             self.updates.apply(lost, number)
             scalars["discriminator"] = lost.detach()
         if step < self.heard_from:
             return reached.new_zeros(()), scalars
-        heard = features_of(teacher, reached, time, condition, blocks)
+        heard = teacher.features(reached, time, condition, blocks)
         verdict = frozen(self.discriminator, heard).mean()
         return verdict, {**scalars, "verdict": verdict.detach()}
