@@ -1,0 +1,77 @@
+"""README and docs: their links lead somewhere, their commands are understood, the README's Python runs."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.paths import ROOT
+from woosh.cli import build_parser
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def woosh_commands(text: str) -> list[str]:
+    """The calls of `woosh` in blocks of code and in a table "I want to"; elsewhere a text may name a part of one."""
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line.strip() for block in blocks for line in re.split(r"\n|&&", block)]
+    table = re.search(r"^\| I want to.*?\n\n", text, flags=re.DOTALL | re.MULTILINE)
+    rows = [row.split("|")[2] for row in table[0].strip().splitlines()] if table else []
+    cells = [command for row in rows for command in re.findall(r"`([^`]+)`", row)]
+    return [command for command in (*cells, *lines) if command.startswith("woosh ")]
+
+
+def anchor(heading: str) -> str:
+    """The name that a heading gets on a page."""
+    return re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith(("http:", "https:")):
+            continue
+        path, _, part = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        if part:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert part in map(anchor, headings), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_understood(page: Path) -> None:
+    for command in woosh_commands(page.read_text(encoding="utf-8")):
+        build_parser().parse_args(shlex.split(command, comments=True)[1:])
+
+
+def test_the_readme_has_commands_of_every_kind() -> None:
+    """The tests above would pass on a page without commands."""
+    verbs = {command.split()[1] for command in woosh_commands(README)}
+    assert verbs >= {"generate", "dub", "index", "search", "tag", "convert", "data", "evaluate"}
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.split()) <= 1500
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "index.md" or f"]({page.name})" in index, f"{page.name} is not linked"
+
+
+def test_the_python_of_the_readme_writes_a_sound(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    audio, rate = soundfile.read(tmp_path / "waves.wav")
+    assert (len(audio), rate) == (384_000, 48_000)
+    assert 0.01 < abs(audio).max() <= 1
