@@ -77,16 +77,25 @@ def load_sampler(
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     parts = part_folders(folder)
 
-    def load(model: type[Any], part: str, precision: torch.dtype) -> Any:
-        loaded = model.from_pretrained(parts[part], dtype=precision, local_files_only=True)
-        return loaded.to(device).eval()
+    def load(part: str, precision: torch.dtype) -> Any:
+        return load_part(part, parts[part], precision).to(device).eval()
 
     return Sampler(
-        autoencoder=load(WooshAutoencoder, "autoencoder", torch.float32),
-        transformer=load(WooshTransformer, "transformer", dtype),
-        text_encoder=load(WooshTextEncoder, "text_encoder", dtype),
-        tokenizer=PreTrainedTokenizerFast.from_pretrained(
-            parts["tokenizer"], local_files_only=True
-        ),
+        autoencoder=load("autoencoder", torch.float32),
+        transformer=load("transformer", dtype),
+        text_encoder=load("text_encoder", dtype),
+        tokenizer=load_part("tokenizer", parts["tokenizer"], None),
         **{name: index[name] for name in SAMPLING_DEFAULTS if name in index},
     )
+
+
+def load_part(name: str, folder: Path, dtype: torch.dtype | None) -> Any:
+    """A part of a pipeline from its own folder, in a precision or as it was saved; the tokenizer has none."""
+    if name == "tokenizer":
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    kinds = {
+        "autoencoder": WooshAutoencoder,
+        "transformer": WooshTransformer,
+        "text_encoder": WooshTextEncoder,
+    }
+    return kinds[name].from_pretrained(folder, dtype=dtype, local_files_only=True)

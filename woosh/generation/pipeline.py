@@ -10,10 +10,11 @@ from typing import Any, cast
 import torch
 from diffusers.pipelines.pipeline_utils import AudioPipelineOutput, DiffusionPipeline
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from woosh.autoencoder.network import WooshAutoencoder
 from woosh.catalogue import find_model, is_built_in, part_folders
+from woosh.generation.loading import load_part
 from woosh.generation.sampling import SAMPLING_DEFAULTS, Progress, Sampler
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
@@ -86,7 +87,7 @@ class WooshPipeline(DiffusionPipeline):
         if (folder / "model_index.json").is_file():
             for part, place in part_folders(folder).items():
                 if place.parent != folder and part not in options:
-                    options[part] = _load_part(part, place, options.get("dtype"))
+                    options[part] = load_part(part, place, options.get("dtype"))
         return super().from_pretrained(pretrained_model_name_or_path, **options)
 
     @classmethod
@@ -217,15 +218,3 @@ def _present_home(value: Any) -> Any:
     """[module, class] of a part, with the module's present name; anything else as it is."""
     former = isinstance(value, list) and bool(value) and value[0] in FORMER_HOMES
     return ["woosh", *value[1:]] if former else value
-
-
-def _load_part(name: str, folder: Path, dtype: torch.dtype | None) -> Any:
-    """A part of a pipeline from its own folder."""
-    if name == "tokenizer":
-        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    kinds = {
-        "autoencoder": WooshAutoencoder,
-        "transformer": WooshTransformer,
-        "text_encoder": WooshTextEncoder,
-    }
-    return kinds[name].from_pretrained(folder, dtype=dtype, local_files_only=True)
