@@ -32,6 +32,7 @@ from woosh.embeddings.embedders import Embedder, load_embedder
 from woosh.evaluation.clip_sets import Reading
 from woosh.evaluation.generation import evaluate_generation
 from woosh.generation.loading import load_sampler
+from woosh.generation.request import Request
 
 SHORTEST_SECONDS = 0.3
 SPLIT_SEED = 0  # of the halves and of the shuffled captions
@@ -59,9 +60,7 @@ def write_sets(clips: Sequence[Clip], arguments: argparse.Namespace, work: Path)
         audio = clip.audio[:longest]
         audio = audio * min(1.0, 1.0 / max(np.abs(audio).max(), 1e-9))
         seconds = max(SHORTEST_SECONDS, len(audio) / info.sample_rate)
-        made = sampler(
-            clip.captions[0], seconds=seconds, generator=torch.Generator().manual_seed(row)
-        )[0].numpy()
+        made = sampler(Request(clip.captions[0], seconds=seconds, seed=row))[0].numpy()
         made = made / max(1.0, np.abs(made).max())
         for folder, sound in (
             ("reference", audio[None]),

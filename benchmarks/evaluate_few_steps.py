@@ -56,7 +56,7 @@ def make_taught(sampler: Sampler, steps: int, guidance: float) -> Make:
         taught = network.prepare(*sampler.embed_text(prompts))
         empty = network.prepare(*sampler.embed_text([""] * len(prompts)))
         scale = torch.full((len(prompts),), guidance)
-        velocity = guided_velocity(network, taught, empty, scale, sampler.guidance_start)
+        velocity = guided_velocity(network, taught, empty, scale, sampler.settings.guidance_start)
         return euler(velocity, noise, uniform_times(steps))
 
     return make
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--json", type=Path, help="write all results here")
     options = parser.parse_args(arguments)
     sampler = load_sampler(find_model(options.teacher))
-    guidance = options.guidance or sampler.default_guidance_scale or 5.5
+    guidance = options.guidance or sampler.guidance_scale
     aligner = load_clap(options.aligner)
     classifier = None
     if options.classifier is not None:

@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 
 from woosh.catalogue import describe_model, find_model
 from woosh.generation.loading import load_sampler
+from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.synchrony import (
@@ -104,15 +105,16 @@ def maker(
 
     def make(scene: Scene, other: Scene) -> Tensor:
         seen = {"it": scene.features, "another": other.features, "nothing": None}[watches]
-        return sampler(
+        request = Request(
             scene.caption if words else "",
             seconds=settings.seconds,
-            num_inference_steps=settings.steps,
+            steps=settings.steps,
             guidance_scale=settings.guidance,
-            generator=torch.Generator().manual_seed(scene.number),
+            seed=scene.number,
             video=seen,
             video_guidance_scale=None if seen is None else settings.video_guidance,
-        )[0, 0].cpu()
+        )
+        return sampler(request)[0, 0].cpu()
 
     return make
 

@@ -16,6 +16,7 @@ import torch
 
 from woosh.catalogue import find_model
 from woosh.generation.loading import load_sampler
+from woosh.generation.request import Request
 
 
 def seconds_of(call: Callable[[], object], runs: int, device: str) -> float:
@@ -47,10 +48,10 @@ def main() -> None:
         sampler = load_sampler(find_model(name), options.device, getattr(torch, options.dtype))
         for clips in (1, options.batch):
             prompts = [f"a dog barking, take {clip}" for clip in range(clips)]
+            request = Request(prompts, seconds=options.seconds, seed=0)
 
-            def latents(sampler=sampler, prompts=prompts) -> torch.Tensor:
-                generator = torch.Generator().manual_seed(0)
-                return sampler(prompts, seconds=options.seconds, generator=generator, latent=True)
+            def latents(sampler=sampler, request=request) -> torch.Tensor:
+                return sampler.latents(request)
 
             made = latents()
             with torch.inference_mode():
@@ -66,7 +67,7 @@ def main() -> None:
             speed = clips * options.seconds / (network + decoder)
             print(
                 f"| {name} | {clips} | {1000 * text:.1f} ms | {1000 * network:.0f} ms "
-                f"({sampler.default_steps} steps) | {1000 * decoder:.0f} ms | {speed:.0f} |"
+                f"({sampler.steps} steps) | {1000 * decoder:.0f} ms | {speed:.0f} |"
             )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from woosh.catalogue import DEFAULT_MODEL, find_model
 from woosh.generation.loading import load_sampler
+from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 
 PROMPTS = (
@@ -36,7 +37,7 @@ FLOOR = 1e-6
 
 def tenths(sampler: Sampler, prompt: str, seconds: float, seed: int) -> Tensor:
     """Levels of the ten tenths of a clip in dB relative to the loudest one (10,)."""
-    audio = sampler(prompt, seconds=seconds, generator=torch.Generator().manual_seed(seed))[0, 0]
+    audio = sampler(Request(prompt, seconds=seconds, seed=seed))[0, 0]
     levels = torch.stack([part.square().mean().sqrt() for part in audio.chunk(TENTHS)])
     return 20 * (levels / levels.max()).clamp(min=FLOOR).log10()
 

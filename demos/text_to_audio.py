@@ -21,14 +21,15 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 import numpy as np
-import torch
 from gradio.themes import Default
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from woosh import WooshPipeline, __version__, audio
+from woosh import audio
 from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model
-from woosh.generation.loading import choose_device
+from woosh.generation.loading import load_model
+from woosh.generation.request import Request, clean_text
+from woosh.generation.sampling import Sampler
 
 LONGEST = 60.0  # seconds that the page offers
 VARIATIONS = 4
@@ -68,11 +69,11 @@ def decibels(sound: np.ndarray, window: int = 1024, hop: int = 256) -> np.ndarra
     return 20 * np.log10(np.maximum(spectrum.T, 1e-7))
 
 
-def build_demo(pipeline: WooshPipeline, model_name: str = DEFAULT_MODEL) -> gr.Blocks:
-    """Build the page around a loaded pipeline.
+def build_demo(sampler: Sampler, model_name: str = DEFAULT_MODEL) -> gr.Blocks:
+    """Build the page around a loaded model.
 
     Args:
-        pipeline: on the device to compute on.
+        sampler: on the device to compute on.
         model_name: stored in the files' metadata.
     """
     folder = tempfile.TemporaryDirectory(prefix="woosh-demo-")
@@ -87,33 +88,29 @@ def build_demo(pipeline: WooshPipeline, model_name: str = DEFAULT_MODEL) -> gr.B
         variations: int,
     ) -> list[Any]:
         """Return the seeds used, then a file and a picture for each of the four places."""
-        prompt, negative = " ".join(prompt.split()), " ".join((negative or "").split())
-        if not prompt:
-            raise gr.Error("Say what to hear, such as: a dog barking", print_exception=False)
         if seed is None or seed < 0:
             seed = secrets.randbelow(MAX_SEED - VARIATIONS)
         seeds = [int(seed) + index for index in range(int(variations))]
         remove_old_files(Path(folder.name))
         places: list[Any] = []
         try:
+            prompt = clean_text(prompt or "", "prompt")
             for one_seed in seeds:
-                sound = pipeline(
+                request = Request(
                     prompt,
-                    negative_prompt=negative or None,
+                    negative_prompt=" ".join((negative or "").split()) or None,
                     seconds=seconds,
-                    num_inference_steps=int(steps),
+                    steps=int(steps),
                     guidance_scale=guidance,
-                    generator=torch.Generator().manual_seed(one_seed),
-                ).audios[0]
-                record = {"prompt": prompt, "seed": one_seed, "model": model_name}
+                    seed=one_seed,
+                )
+                sound = sampler(request)[0].cpu().numpy()
                 name = f"{audio.file_stem(prompt)}-{one_seed}-{secrets.token_hex(3)}.wav"
                 path = Path(folder.name) / name
-                audio.write_audio(
-                    path, sound, pipeline.sample_rate, record | {"version": __version__}
-                )
+                audio.write_audio(path, sound, sampler.sample_rate, request.record(model_name))
                 places += [
                     gr.Audio(value=str(path), label=f"seed {one_seed}", visible=True),
-                    gr.Image(value=picture(sound, pipeline.sample_rate), visible=True),
+                    gr.Image(value=picture(sound, sampler.sample_rate), visible=True),
                 ]
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from error
@@ -127,7 +124,7 @@ def build_demo(pipeline: WooshPipeline, model_name: str = DEFAULT_MODEL) -> gr.B
         gr.Markdown("# Woosh\nSound effects from text, computed on this machine.")
         with gr.Row():
             with gr.Column():
-                inputs = build_inputs(pipeline)
+                inputs = build_inputs(sampler)
                 button = gr.Button("Generate", variant="primary", elem_id="generate")
                 gr.Examples([[example] for example in EXAMPLES], inputs=[inputs[0]])
             with gr.Column():
@@ -162,12 +159,10 @@ def build_demo(pipeline: WooshPipeline, model_name: str = DEFAULT_MODEL) -> gr.B
     return demo
 
 
-def build_inputs(pipeline: WooshPipeline) -> list[Any]:
+def build_inputs(sampler: Sampler) -> list[Any]:
     """Build the fields of a request, in the order of `generate`'s arguments, with their limits."""
-    few_step, defaults = pipeline.few_step, pipeline.config
-    steps = defaults.default_steps or (4 if few_step else 25)
-    guidance = defaults.default_guidance_scale or (4.5 if few_step else 5.5)
-    weakest, strongest = defaults.guidance_range or (0, 15)
+    few_step = sampler.few_step
+    weakest, strongest = sampler.settings.guidance_range or (0, 15)
     return [
         gr.Textbox(label="Prompt", placeholder="a dog barking", max_length=400, elem_id="prompt"),
         gr.Textbox(
@@ -178,11 +173,13 @@ def build_inputs(pipeline: WooshPipeline) -> list[Any]:
             elem_id="negative",
         ),
         gr.Slider(0.1, LONGEST, 5.0, step=0.1, label="Seconds", elem_id="seconds"),
-        gr.Slider(1, 16 if few_step else 100, steps, step=1, label="Steps", elem_id="steps"),
+        gr.Slider(
+            1, 16 if few_step else 100, sampler.steps, step=1, label="Steps", elem_id="steps"
+        ),
         gr.Slider(
             weakest,
             strongest,
-            guidance,
+            sampler.guidance_scale,
             step=0.1,
             label="Guidance (1 = none)",
             elem_id="guidance",
@@ -219,11 +216,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     info = describe_model(find_model(arguments.model))
-    pipeline = WooshPipeline.from_pretrained(info.folder, dtype=torch.float32)
-    pipeline.to(choose_device(arguments.device))
+    sampler = load_model(info, arguments.device, "auto")
     # The system's fonts: gradio's own theme fetches some from the network.
     theme = Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    build_demo(pipeline, info.name).launch(
+    build_demo(sampler, info.name).launch(
         server_name="127.0.0.1", server_port=arguments.port, share=arguments.share, theme=theme
     )
 

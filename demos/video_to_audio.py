@@ -20,12 +20,13 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
-import torch
 from gradio.themes import Default
 
-from woosh import WooshPipeline, __version__, audio
+from woosh import audio
 from woosh.catalogue import DEFAULT_VIDEO_MODEL, describe_model, find_model
-from woosh.generation.loading import choose_device
+from woosh.generation.loading import load_model
+from woosh.generation.request import Request, clean_text
+from woosh.generation.sampling import Sampler
 from woosh.video import Video, open_video
 from woosh.video.muxing import CEILING, check_output, write_soundtrack
 from woosh.video.watching import Watcher, load_watcher, watch_video
@@ -39,12 +40,12 @@ KEEP_SECONDS = 3600  # files older than that are removed
 
 
 def build_demo(
-    pipeline: WooshPipeline, watcher: Watcher, model_name: str = DEFAULT_VIDEO_MODEL
+    sampler: Sampler, watcher: Watcher, model_name: str = DEFAULT_VIDEO_MODEL
 ) -> gr.Blocks:
-    """Build the page around a loaded pipeline.
+    """Build the page around a loaded model.
 
     Args:
-        pipeline: on the device to compute on, with a transformer that sees.
+        sampler: on the device to compute on, with a transformer that sees.
         watcher: what it sees with.
         model_name: stored in the files' metadata.
     """
@@ -64,7 +65,6 @@ def build_demo(
         """Return the seeds used, then a video for each of the four places."""
         if upload is None:
             raise gr.Error("Choose a video first", print_exception=False)
-        prompt, negative = " ".join((prompt or "").split()), " ".join((negative or "").split())
         if seed is None or seed < 0:
             seed = secrets.randbelow(MAX_SEED - TAKES)
         seeds = [int(seed) + index for index in range(int(takes))]
@@ -74,30 +74,24 @@ def build_demo(
             video, container = look_at(Path(upload), mix)
             features = watch_video(watcher, video)
             for one_seed in seeds:
-                sound = pipeline(
-                    prompt,
-                    negative_prompt=negative or None,
+                request = Request(
+                    clean_text(prompt, "prompt") if (prompt or "").strip() else "",
+                    negative_prompt=" ".join((negative or "").split()) or None,
                     seconds=video.seconds,
-                    num_inference_steps=int(steps),
+                    steps=int(steps),
                     guidance_scale=guidance,
-                    generator=torch.Generator().manual_seed(one_seed),
+                    seed=one_seed,
                     video=features,
-                ).audios[0]
-                record = {
-                    "video": video.path.name,
-                    "prompt": prompt,
-                    "seed": one_seed,
-                    "model": model_name,
-                    "version": __version__,
-                }
+                )
+                sound = sampler(request)[0].cpu().numpy()
                 path = Path(folder.name) / f"dubbed-{one_seed}-{secrets.token_hex(3)}{container}"
                 write_soundtrack(
                     video,
                     audio.peak_guard(sound, CEILING),
-                    pipeline.sample_rate,
+                    sampler.sample_rate,
                     path,
                     mix_decibels=gain if mix else None,
-                    metadata=record,
+                    metadata={"video": video.path.name} | request.record(model_name),
                 )
                 paths.append(path)
         except (ValueError, OSError) as error:
@@ -115,7 +109,7 @@ def build_demo(
         gr.Markdown("# Woosh\nSound for a video, computed on this machine.")
         with gr.Row():
             with gr.Column():
-                inputs = build_inputs(pipeline)
+                inputs = build_inputs(sampler)
                 button = gr.Button("Make the sound", variant="primary", elem_id="dub")
             with gr.Column():
                 seeds = gr.Textbox(label="Seeds used", interactive=False, elem_id="seeds")
@@ -132,12 +126,10 @@ def build_demo(
     return demo
 
 
-def build_inputs(pipeline: WooshPipeline) -> list[Any]:
+def build_inputs(sampler: Sampler) -> list[Any]:
     """Build the fields of a request, in the order of `dub`'s arguments, with their limits."""
-    few_step, defaults = pipeline.few_step, pipeline.config
-    steps = defaults.default_steps or (4 if few_step else 25)
-    guidance = defaults.default_guidance_scale or (4.5 if few_step else 5.5)
-    weakest, strongest = defaults.guidance_range or (0, 15)
+    few_step = sampler.few_step
+    weakest, strongest = sampler.settings.guidance_range or (0, 15)
     return [
         gr.Video(
             label=f"Video, up to {LONGEST:g} s", sources=["upload"], elem_id="video", format=None
@@ -155,11 +147,13 @@ def build_inputs(pipeline: WooshPipeline) -> list[Any]:
             max_length=400,
             elem_id="negative",
         ),
-        gr.Slider(1, 16 if few_step else 100, steps, step=1, label="Steps", elem_id="steps"),
+        gr.Slider(
+            1, 16 if few_step else 100, sampler.steps, step=1, label="Steps", elem_id="steps"
+        ),
         gr.Slider(
             weakest,
             strongest,
-            guidance,
+            sampler.guidance_scale,
             step=0.1,
             label="Guidance (1 = none)",
             elem_id="guidance",
@@ -224,13 +218,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     place = arguments.watcher or info.visual
     if info.video_channels is None or place is None:
         parser.error(f"{info.name} does not see: take one that does, or name a --watcher")
-    device = choose_device(arguments.device)
-    watcher = load_watcher(place, device, info.video_channels)
-    pipeline = WooshPipeline.from_pretrained(info.folder, dtype=torch.float32)
-    pipeline.to(device)
+    sampler = load_model(info, arguments.device, "auto")
+    watcher = load_watcher(place, sampler.device, info.video_channels)
     # The system's fonts: gradio's own theme fetches some from the network.
     theme = Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    build_demo(pipeline, watcher, info.name).launch(
+    build_demo(sampler, watcher, info.name).launch(
         server_name="127.0.0.1",
         server_port=arguments.port,
         share=arguments.share,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.toys import save_pipeline
 from woosh import __version__, audio, catalogue, cli
-from woosh.commands import generate as commands_generate
+from woosh.generation.sampling import Sampler
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +139,7 @@ REFUSALS = {
     "NaN length": (["rain", "--seconds", "nan"], "--seconds: must be a number above 0"),
     "infinite length": (["rain", "--seconds", "inf"], "--seconds: must be a number above 0"),
     "length in words": (["rain", "--seconds", "five"], "--seconds: must be a number above 0"),
-    "too long": (["rain", "--seconds", "601"], "601 is too long: up to 600 s"),
+    "too long": (["rain", "--seconds", "601"], "601 seconds are too long: up to 600 s"),
     "less than a sample": (["rain", "--seconds", "1e-9"], "shorter than one sample"),
     "no steps": (["rain", "--steps", "0"], "--steps: must be a whole number from 1 to 1000"),
     "half a step": (["rain", "--steps", "1.5"], "--steps: must be a whole number"),
@@ -163,7 +163,10 @@ REFUSALS = {
     "missing device": (["rain", "--device", "mps"], "device mps is not available here"),
     "unknown device": (["rain", "--device", "tpu"], "--device: invalid choice"),
     "unknown dtype": (["rain", "--dtype", "int8"], "--dtype: invalid choice"),
-    "steps of dopri5": (["rain", "--solver", "dopri5", "--steps", "9"], "leave out --steps"),
+    "steps of dopri5": (
+        ["rain", "--solver", "dopri5", "--steps", "9"],
+        "dopri5 chooses its own steps: leave out the number of steps",
+    ),
     "unknown option": (["rain", "--frobnicate"], "unrecognized arguments: --frobnicate"),
     "no prompt": ([], "required: PROMPT"),
     "unknown model": (["rain", "--model", "woosh-huge"], "unknown model 'woosh-huge'"),
@@ -192,11 +195,13 @@ def test_few_step_models_refuse_negative_prompts(
     few_step_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(few_step_model, "rain", "--negative", "music") == 2
-    assert "takes no negative prompt: leave out --negative, or take --model woosh-tiny" in (
+    assert "take no negative prompt: leave it out, or take another model, such as woosh-tiny" in (
         capsys.readouterr().err
     )
     assert generate(few_step_model, "rain", "--solver", "dopri5") == 2
-    assert "own solver: leave out --solver, or take --model woosh-tiny" in (capsys.readouterr().err)
+    assert "own solver: leave it out, or take another model, such as woosh-tiny" in (
+        capsys.readouterr().err
+    )
 
 
 def _drop(folder: Path, name: str) -> None:
@@ -319,10 +324,10 @@ def test_other_failures_and_interruption_have_their_own_codes(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(error: BaseException) -> None:
-        def run(*_arguments: object) -> None:
+        def sample(*_arguments: object) -> None:
             raise error
 
-        monkeypatch.setattr(commands_generate, "_generate_one", run)
+        monkeypatch.setattr(Sampler, "__call__", sample)
 
     fail(RuntimeError("out of memory\nsecond line"))
     assert generate(model, "rain", "--seconds", 1) == 1

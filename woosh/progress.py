@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 # Iterable, number of items, title -> the same items
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
@@ -15,11 +18,18 @@ def no_progress(items: Iterable[Any], _total: int, _title: str) -> Iterable[Any]
     return items
 
 
-def tqdm_on_terminals(steps: Iterable[Any]) -> Iterable[Any]:
-    """Show a progress bar where somebody watches."""
+def silent_steps(total: int | None) -> tqdm:
+    """A bar of so many steps that shows nothing."""
     from tqdm import tqdm
 
-    return tqdm(steps, leave=False, disable=not sys.stderr.isatty())
+    return tqdm(total=total, disable=True)
+
+
+def steps_on_terminals(total: int | None) -> tqdm:
+    """A bar of so many steps, or of as many as it takes, where somebody watches."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, leave=False, disable=not sys.stderr.isatty())
 
 
 def progress_on_terminals(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:

@@ -33,7 +33,7 @@ REQUEST: dict[str, Any] = {
 def serve(flow_map: bool, max_frames: int) -> Iterator[str]:
     """Serve a toy page on the loopback address and yield its URL."""
     build_demo = runpy.run_path(str(SCRIPT))["build_demo"]
-    demo = build_demo(make_pipeline(flow_map, max_frames), "toy")
+    demo = build_demo(make_pipeline(flow_map, max_frames).sampler, "toy")
     _, url, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     yield url
     demo.close()
@@ -81,7 +81,7 @@ def test_variations_have_seeds_of_their_own_and_random_ones_differ(client: Clien
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"prompt": "  "}, "Say what to hear"),
+        ({"prompt": "  "}, "say what to hear"),
         ({"prompt": "rain " * 500}, "shorter prompt"),
         ({"seconds": 61}, "greater than maximum"),
         ({"seconds": -1}, "less than minimum"),
@@ -102,7 +102,7 @@ def test_few_step_models_have_no_negative_prompt() -> None:
     pages = serve(flow_map=True, max_frames=501)
     few_step = Client(next(pages), verbose=False)
     assert audio.read_audio(sounds(ask(few_step))[0]).shape == (1, 24_000)
-    with pytest.raises(exceptions.AppError, match="leave out negative_prompt"):
+    with pytest.raises(exceptions.AppError, match="take no negative prompt"):
         ask(few_step, negative="music")
     pages.close()
 

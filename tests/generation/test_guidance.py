@@ -1,16 +1,31 @@
-"""Guidance with words and video: each scale leads where its equation says, and windows see their part of the video."""
+"""Guidance with words and video: each scale leads where its equation says, and windows see their part of the video.
+
+Windows cover everything, their shares add up, and what is linear is blended exactly.
+"""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.toys import CHANNELS, make_pipeline, make_transformer, randomise
-from woosh.generation.guidance import Guidance, branches_of
+from woosh.generation.guidance import (
+    ALIGNMENT,
+    Guidance,
+    Window,
+    blended,
+    shares_of,
+    video_of,
+    video_tokens,
+    windows_of,
+)
+from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.solvers import euler, uniform_times
-from woosh.generation.windows import Window, video_of, video_tokens
 
 VIDEO = 6  # channels of the features
 
@@ -26,11 +41,9 @@ def features(count: int = 24, seed: int = 0) -> Tensor:
     return torch.randn(count, VIDEO, generator=torch.Generator().manual_seed(seed))
 
 
-def made(sampler: Sampler, **options: object) -> Tensor:
+def made(sampler: Sampler, **options: Any) -> Tensor:
     """Latents of one second in two steps."""
-    settings = {"seconds": 1.0, "num_inference_steps": 2, "latent": True} | options
-    generator = torch.Generator().manual_seed(0)
-    return sampler("a dog", generator=generator, **settings)  # type: ignore[arg-type]
+    return sampler.latents(Request("a dog", **{"seconds": 1.0, "steps": 2, "seed": 0} | options))
 
 
 @pytest.mark.parametrize("flow_map", [False, True])
@@ -73,10 +86,9 @@ def test_scales_are_those_of_the_equations(scale: float, video_scale: float | No
 
 
 def test_branches() -> None:
-    assert len(branches_of(Guidance(1.0), few_step=False)) == 1
-    assert len(branches_of(Guidance(4.0), few_step=False)) == 2
-    assert len(branches_of(Guidance(4.0, 2.0), few_step=False)) == 3
-    assert len(branches_of(Guidance(4.0), few_step=True)) == 1
+    assert len(Guidance(1.0).branches) == 1
+    assert len(Guidance(4.0).branches) == 2
+    assert len(Guidance(4.0, 2.0).branches) == 3
 
 
 def test_windows_see_their_part_of_the_video() -> None:
@@ -132,3 +144,47 @@ def test_bad_requests() -> None:
         made(make_sampler(True), video=features(), video_guidance_scale=2.0)
     with pytest.raises(ValueError, match="from words alone"):
         made(make_pipeline().sampler, video=features())
+
+
+@given(frames=st.integers(1, 30_000), longest=st.integers(100, 1_100))
+def test_windows_cover_all_and_their_shares_add_up(frames: int, longest: int) -> None:
+    windows = windows_of(frames, longest)
+    assert windows[0].start == 0
+    assert windows[-1].end == frames
+    total = torch.zeros(frames)
+    for window, share in zip(windows, shares_of(windows), strict=True):
+        assert window.start % ALIGNMENT == 0
+        assert 0 < window.end - window.start <= longest
+        assert bool((share >= 0).all())
+        total[window.start : window.end] += share
+    torch.testing.assert_close(total, torch.ones(frames))
+    for first, second in zip(windows, windows[1:], strict=False):
+        assert first.end - second.start >= 0.25 * longest
+        assert second.start > first.start
+
+
+@given(frames=st.integers(1, 3_000))
+def test_no_frame_lies_in_more_than_two_windows(frames: int) -> None:
+    windows = windows_of(frames, 300)
+    for first, third in zip(windows, windows[2:], strict=False):
+        assert first.end <= third.start
+
+
+def test_what_looks_at_single_frames_is_not_changed() -> None:
+    latents = torch.randn(2, 3, 950, generator=torch.Generator().manual_seed(0))
+    seen: list[Window] = []
+
+    def evaluate(part: Tensor, window: Window) -> Tensor:
+        seen.append(window)
+        assert torch.equal(part, latents[..., window.start : window.end])
+        return part * 2
+
+    torch.testing.assert_close(blended(evaluate, latents, windows_of(950, 400)), latents * 2)
+    assert len(seen) == 3
+    short = latents[..., :400]
+    assert torch.equal(blended(evaluate, short, windows_of(400, 400)), short * 2)
+
+
+def test_windows_too_short_to_align_are_refused() -> None:
+    with pytest.raises(ValueError, match="windows of 20 frames are too short"):
+        windows_of(100, 20)

@@ -18,6 +18,7 @@ from woosh.autoencoder.network import add_magnitude_channels
 from woosh.generation.flow import guide
 from woosh.generation.loading import load_sampler
 from woosh.generation.pipeline import WooshPipeline
+from woosh.generation.request import Request
 from woosh.generation.sampling import noise_streams
 from woosh.generation.solvers import euler, uniform_times
 
@@ -95,7 +96,9 @@ def test_latents_follow_the_length(pipeline: WooshPipeline) -> None:
 
 def test_longer_sounds_are_made_in_windows(pipeline: WooshPipeline) -> None:
     assert pipeline.longest == pytest.approx(10.01)
-    with pytest.raises(ValueError, match="601 seconds are too long: one call makes up to 600 s"):
+    with pytest.raises(
+        ValueError, match="601 seconds are too long: up to 600 s are made at a time"
+    ):
         generate(pipeline, seconds=601)
     short = make_pipeline(max_frames=60)
     assert short.longest == pytest.approx(1.19)
@@ -170,7 +173,7 @@ def test_no_generator_means_fresh_noise_and_leaves_the_global_state_alone(
 
 
 def test_streams_of_several_sounds_do_not_overlap() -> None:
-    streams = noise_streams(seeded(0), 3)
+    streams = noise_streams(Request("a dog", sounds_per_prompt=3, generator=seeded(0)))
     noise = [torch.randn(1000, generator=stream) for stream in streams]
     assert torch.equal(noise[0], torch.randn(1000, generator=seeded(0)))
     correlation = torch.corrcoef(torch.stack(noise))
@@ -324,10 +327,13 @@ def test_renoise_is_the_released_unless_asked_for_otherwise() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"negative_prompt": "rain"}, "leave out negative_prompt"),
-        ({"solver": "dopri5"}, "own sampler"),
+        (
+            {"negative_prompt": "rain"},
+            "take no negative prompt: leave it out, or take .* woosh-tiny",
+        ),
+        ({"solver": "dopri5"}, "own solver: leave it out"),
         ({"renoise": [0, 0.5]}, "renoise must be 4 weights"),
-        ({"renoise": [0, -1, 0, 0]}, "renoise must be 4 weights of 0 or more"),
+        ({"renoise": [0, -1, 0, 0]}, "renoise must be weights of 0 or more"),
     ],
 )
 def test_few_step_refusals(few_step: WooshPipeline, options: dict[str, Any], message: str) -> None:
@@ -346,7 +352,7 @@ def test_few_step_refusals(few_step: WooshPipeline, options: dict[str, Any], mes
         ({"seconds": -1}, "above 0"),
         ({"seconds": float("nan")}, "above 0"),
         ({"seconds": float("inf")}, "above 0"),
-        ({"seconds": 1e-6}, "above 0"),
+        ({"seconds": 1e-6}, "shorter than one sample"),
         ({"num_inference_steps": 0}, "1 or more"),
         ({"num_inference_steps": 2.5}, "1 or more"),
         ({"guidance_scale": -1}, "0 or more"),
@@ -357,11 +363,11 @@ def test_few_step_refusals(few_step: WooshPipeline, options: dict[str, Any], mes
         ({"solver": "dopri5", "callback_on_step_end": print}, "its own steps"),
         ({"output_type": "wav"}, "np, pt or latent"),
         ({"renoise": [0]}, "few-step models"),
-        ({"times": [1, 0.5, 0], "num_inference_steps": 2}, "leave out num_inference_steps"),
-        ({"times": [1, 0.5]}, "lead from 1 to 0"),
-        ({"times": [0.9, 0]}, "lead from 1 to 0"),
-        ({"times": [1, 0.2, 0.5, 0]}, "decreasing"),
-        ({"times": [1, float("nan"), 0]}, "decreasing"),
+        ({"times": [1, 0.5, 0], "num_inference_steps": 2}, "leave out the number of steps"),
+        ({"times": [1, 0.5]}, "fall from 1 to 0"),
+        ({"times": [0.9, 0]}, "fall from 1 to 0"),
+        ({"times": [1, 0.2, 0.5, 0]}, "fall from 1 to 0"),
+        ({"times": [1, float("nan"), 0]}, "fall from 1 to 0"),
         ({"times": [1, 0], "solver": "dopri5"}, "its own steps"),
         ({"generator": [seeded(0), seeded(1)]}, "2 generators for 1 sounds"),
     ],
@@ -389,7 +395,7 @@ def test_saved_and_loaded_pipeline_gives_the_same_bits(tmp_path: Path, flow_map:
     loaded = WooshPipeline.from_pretrained(tmp_path, local_files_only=True)
     loaded.set_progress_bar_config(disable=True)
     assert loaded.config.default_steps == pipeline.config.default_steps
-    assert loaded.config.guidance_start == load_sampler(tmp_path).guidance_start == 0.7
+    assert loaded.config.guidance_start == load_sampler(tmp_path).settings.guidance_start == 0.7
     again = WooshPipeline.from_pretrained(tmp_path, local_files_only=True)
     again.set_progress_bar_config(disable=True)
     assert np.array_equal(generate(loaded, "犬 barking"), generate(again, "犬 barking"))

@@ -9,9 +9,10 @@ from torch import Tensor
 from benchmarks.steady_sounds import PROMPTS, tenths
 from woosh.audio.spectra import magnitudes, mel_filters
 from woosh.catalogue import BUILT_IN, describe_model
+from woosh.generation.guidance import Window, windows_of
 from woosh.generation.loading import load_sampler
+from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
-from woosh.generation.windows import Window, windows_of
 
 FOLDER = BUILT_IN / "woosh-tiny"
 FAST = BUILT_IN / "woosh-tiny-fast"
@@ -36,7 +37,7 @@ def test_a_continuous_sound_fills_its_length(
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.5, 5.0, 10.0])
 def test_a_sound_has_the_length_and_level_asked_for(sampler: Sampler, seconds: float) -> None:
-    audio = sampler("rain falling", seconds=seconds, generator=torch.Generator().manual_seed(3))
+    audio = sampler(Request("rain falling", seconds=seconds, seed=3))
     assert audio.shape == (1, 1, round(seconds * 48_000))
     assert audio.isfinite().all() and 0.01 < audio.abs().max() <= 1
 
@@ -95,8 +96,7 @@ def test_long_sounds_have_no_seam() -> None:
         "an engine running",
         "a stream flowing",
     ):
-        generator = torch.Generator().manual_seed(1)
-        audio = sampler(prompt, seconds=40.0, generator=generator)[0, 0]
+        audio = sampler(Request(prompt, seconds=40.0, seed=1))[0, 0]
         steps, louder = assert_no_seam(audio, windows_of(4_001, sampler.window_frames))
         assert abs(louder) < 1
         ratios += steps

@@ -13,9 +13,10 @@ from tests.commands.test_dub import sound_of
 from tests.models.test_woosh_tiny import assert_no_seam
 from woosh import cli
 from woosh.catalogue import BUILT_IN, DEFAULT_VIDEO_MODEL, describe_model
+from woosh.generation.guidance import windows_of
 from woosh.generation.loading import load_sampler
+from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
-from woosh.generation.windows import windows_of
 from woosh.metrics.synchrony import alignment, onsets_of
 from woosh.scenes import COURSE_FAMILIES, EVENT_FAMILIES, SceneClip, generate_scene
 from woosh.video.watching import Watcher, load_watcher
@@ -87,7 +88,7 @@ def test_a_silent_file_gets_a_sound_in_time(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_words_alone_make_what_they_say(sampler: Sampler) -> None:
-    audio = sampler("rain falling", seconds=5, generator=torch.Generator().manual_seed(3))
+    audio = sampler(Request("rain falling", seconds=5, seed=3))
     assert audio.shape == (1, 1, 240_000)
     assert audio.isfinite().all() and 0.01 < audio.abs().max() <= 1
 
@@ -101,9 +102,8 @@ def test_the_sound_of_a_long_film_has_no_seam(sampler: Sampler, watcher: Watcher
             970_000_000 + number, family, 40.0, watcher.frame_size, with_audio=False
         )
         frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
-        generator = torch.Generator().manual_seed(10 + number)
-        seen = watcher.watch([frames])
-        audio = sampler("", seconds=40.0, video=seen, generator=generator)[0, 0]
+        request = Request("", seconds=40.0, video=watcher.watch([frames]), seed=10 + number)
+        audio = sampler(request)[0, 0]
         windows = windows_of(4_001, sampler.window_frames)
         steps, difference = assert_no_seam(audio, windows)
         ratios += steps

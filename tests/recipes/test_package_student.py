@@ -14,6 +14,7 @@ from training import package_student
 from woosh.catalogue import BUILT_IN, describe_model, part_folders
 from woosh.generation.loading import load_sampler
 from woosh.generation.pipeline import WooshPipeline
+from woosh.generation.request import Request
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import load_config, replace_fields
 
@@ -54,12 +55,10 @@ def test_it_holds_the_transformer_alone_and_plays(packaged: Path) -> None:
     sampler = load_sampler(packaged)
     pipeline = WooshPipeline.from_pretrained(packaged, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    first, second = (
-        part("rain", seconds=0.3, generator=torch.Generator().manual_seed(0))
-        for part in (sampler, pipeline)
-    )
+    first = sampler(Request("rain", seconds=0.3, seed=0))
+    second = pipeline("rain", seconds=0.3, generator=torch.Generator().manual_seed(0))
     assert np.array_equal(first[0].numpy(), second.audios[0])
-    assert sampler.guidance_range == [1.0, 8.0] and sampler.renoise_scale == 0.0
+    assert sampler.settings.guidance_range == [1.0, 8.0] and sampler.settings.renoise_scale == 0.0
 
 
 def test_a_pipeline_with_shared_parts_is_saved_whole(packaged: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from training import package_video
 from woosh.catalogue import BUILT_IN, describe_model
 from woosh.generation.loading import load_sampler
 from woosh.generation.pipeline import WooshPipeline
+from woosh.generation.request import Request
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import load_config, replace_fields
 from woosh.training.flow.video import with_video
@@ -65,15 +66,13 @@ def test_it_holds_what_sees_alone_and_hears_a_video(packaged: Path) -> None:
     sampler = load_sampler(packaged)
     pipeline = WooshPipeline.from_pretrained(packaged, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    first, second = (
-        part(
-            "rain",
-            seconds=0.5,
-            num_inference_steps=2,
-            video=features,
-            generator=torch.Generator().manual_seed(0),
-        )
-        for part in (sampler, pipeline)
+    first = sampler(Request("rain", seconds=0.5, steps=2, video=features, seed=0))
+    second = pipeline(
+        "rain",
+        seconds=0.5,
+        num_inference_steps=2,
+        video=features,
+        generator=torch.Generator().manual_seed(0),
     )
     assert np.array_equal(first[0].numpy(), second.audios[0])
     assert np.abs(second.audios[0]).max() > 0

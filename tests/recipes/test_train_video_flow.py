@@ -13,8 +13,8 @@ from tests.recipes.toy_recipes import Killed, killed_after_saving, same, weights
 from tests.toys import make_transformer, randomise
 from training import encode_video, train_flow, train_video_flow
 from woosh.data.streaming import StreamedBatches
+from woosh.generation.guidance import video_tokens
 from woosh.generation.transformer import WooshTransformer
-from woosh.generation.windows import video_tokens
 from woosh.training.config import replace_fields
 from woosh.training.flow.latents import load_latents
 from woosh.training.flow.video import (

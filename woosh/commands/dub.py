@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import secrets
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from woosh import __version__, audio, catalogue
+from woosh import audio, catalogue
 from woosh.commands.options import (
-    MAX_CLIPS,
     Commands,
     add_command,
-    add_loudness_option,
     add_model_options,
-    add_precision_option,
-    add_solver_options,
-    clean_text,
-    count_up_to,
+    add_request_options,
     levelled,
     number,
-    refuse_few_step_wishes,
-    seed_number,
+    seeds_of,
 )
 from woosh.commands.outputs import Target, plan_output
+from woosh.generation.request import Request, clean_text
 from woosh.progress import progress_on_terminals
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
 from woosh.video.muxing import CEILING, ENCODERS, SOUND_CODECS, check_output, write_soundtrack
@@ -32,8 +27,6 @@ from woosh.video.muxing import CEILING, ENCODERS, SOUND_CODECS, check_output, wr
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
-
-    from woosh.generation.sampling import Sampler
 
 EXAMPLES = """\
 examples:
@@ -67,7 +60,6 @@ def add_to(commands: Commands) -> None:
         "names made here never overwrite anything",
     )
     add("--prompt", metavar="TEXT", help="what to hear (default: what the picture says)")
-    add("--negative", metavar="TEXT", help="what not to hear (not with few-step models)")
     add(
         "--mix",
         type=number(-60, 24),
@@ -89,25 +81,11 @@ def add_to(commands: Commands) -> None:
         help="how much of it gets a sound (default: to its end), up to 600",
     )
     add(
-        "--seed",
-        type=seed_number,
-        metavar="N",
-        help="number that decides the noise (default: random)",
-    )
-    add(
-        "-n",
-        "--count",
-        type=count_up_to(MAX_CLIPS),
-        default=1,
-        metavar="COUNT",
-        help="takes, with seeds N, N + 1, ... (default 1)",
-    )
-    add(
         "--codec",
         choices=tuple(ENCODERS),
         help="of the sound in the video (default: aac, in .webm opus)",
     )
-    add_solver_options(parser)
+    add_request_options(parser)
     add(
         "--video-guidance",
         type=number(0),
@@ -115,7 +93,6 @@ def add_to(commands: Commands) -> None:
         help="how closely to follow the picture; --guidance is then of the words alone "
         "(default: --guidance is of both; not with few-step models)",
     )
-    add_loudness_option(parser)
     add_model_options(parser, catalogue.DEFAULT_VIDEO_MODEL)
     add(
         "--watcher",
@@ -123,34 +100,20 @@ def add_to(commands: Commands) -> None:
         help="what sees the video: Synchformer's published weights for released models (default: "
         "the network in the model's folder)",
     )
-    add_precision_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh dub`: check, watch, then generate and write take by take."""
-    prompt = "" if arguments.prompt is None else clean_text(arguments.prompt, "prompt")
-    negative = (
-        None if arguments.negative is None else clean_text(arguments.negative, "negative prompt")
-    )
     info = catalogue.describe_model(catalogue.find_model(arguments.model))
-    watcher = _check_model(arguments, negative, info)
+    watcher = _find_watcher(arguments, info)
     video = open_video(arguments.video)
     seconds = _check_times(video, arguments)
     target = _plan(video, arguments)
-    seed = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
-    records = [
-        {
-            "video": video.path.name,
-            "start": arguments.start,
-            "prompt": prompt,
-            **({} if negative is None else {"negative_prompt": negative}),
-            "seed": seed + index,
-            "model": info.name,
-            "version": __version__,
-        }
-        for index in range(arguments.count)
-    ]
-    for record in records:
+    requests = [_request(seed, seconds, arguments) for seed in seeds_of(arguments, arguments.count)]
+    seen = {"video": video.path.name, "start": arguments.start}
+    records = [seen | request.record(info.name) for request in requests]
+    for request, record in zip(requests, records, strict=True):
+        request.check(info)
         audio.encode_metadata(record)
 
     features = _watch(watcher, info, video, arguments, seconds)
@@ -159,25 +122,32 @@ def run(arguments: argparse.Namespace) -> None:
 
     sampler = load_model(info, arguments.device, arguments.dtype)
     target.folder.mkdir(exist_ok=True)
-    for index, record in enumerate(records):
-        sound = _sound(sampler, features, prompt, negative, seconds, record["seed"], arguments)
-        path = target.path(prompt, index, arguments.count)
+    for index, (request, record) in enumerate(zip(requests, records, strict=True)):
+        sound = sampler(replace(request, video=features))[0].cpu().numpy()
+        path = target.path(str(request.prompt), index, arguments.count)
         _write(path, sound, video, arguments, info, record)
-        print(f"{path}  {seconds:.2f} s  seed {record['seed']}", flush=True)
+        print(f"{path}  {seconds:.2f} s  seed {request.seed}", flush=True)
 
 
-def _check_model(
-    arguments: argparse.Namespace, negative: str | None, info: catalogue.ModelInfo
-) -> str | Path:
-    """Where the network that watches lies; ValueError for a wish that this model cannot fulfil."""
+def _request(seed: int, seconds: float, arguments: argparse.Namespace) -> Request:
+    """What is asked for, until the video has been watched."""
+    prompt, negative = arguments.prompt, arguments.negative
+    return Request(
+        prompt="" if prompt is None else clean_text(prompt, "prompt"),
+        negative_prompt=None if negative is None else clean_text(negative, "negative prompt"),
+        seconds=seconds,
+        steps=arguments.steps,
+        guidance_scale=arguments.guidance,
+        seed=seed,
+        video_guidance_scale=arguments.video_guidance,
+    )
+
+
+def _find_watcher(arguments: argparse.Namespace, info: catalogue.ModelInfo) -> str | Path:
+    """Where the network that watches lies; ValueError for a model that does not see, or without such a network."""
     if info.video_channels is None:
         raise ValueError(
             f"{info.name} makes sound from words alone: take --model {catalogue.DEFAULT_VIDEO_MODEL}"
-        )
-    refuse_few_step_wishes(info, negative)
-    if info.few_step and arguments.video_guidance is not None:
-        raise ValueError(
-            f"{info.name} is a few-step model with one guidance: leave out --video-guidance"
         )
     watcher = arguments.watcher or info.visual
     if watcher is None:
@@ -248,30 +218,6 @@ def _watch(
     watcher = load_watcher(place, device, info.video_channels)
     progress = partial(progress_on_terminals, title="watching")
     return watch_video(watcher, video, arguments.start, seconds, progress)
-
-
-def _sound(
-    sampler: Sampler,
-    features: Tensor,
-    prompt: str,
-    negative: str | None,
-    seconds: float,
-    seed: int,
-    arguments: argparse.Namespace,
-) -> np.ndarray:
-    import torch
-
-    sound = sampler(
-        prompt,
-        negative_prompt=negative,
-        seconds=seconds,
-        num_inference_steps=arguments.steps,
-        guidance_scale=arguments.guidance,
-        generator=torch.Generator().manual_seed(seed),
-        video=features,
-        video_guidance_scale=arguments.video_guidance,
-    )
-    return sound[0].cpu().numpy()
 
 
 def _write(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import secrets
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -91,25 +92,43 @@ def add_model_options(
     add_device_option(parser)
 
 
-def add_solver_options(parser: argparse.ArgumentParser) -> None:
-    """Add --steps and --guidance."""
-    parser.add_argument(
+def add_request_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `generate` and `dub` ask alike: --negative, --steps, --guidance, --seed, --count, --loudness, --dtype."""
+    add = parser.add_argument
+    add("--negative", metavar="TEXT", help="what not to hear (not with few-step models)")
+    add(
         "--steps",
         type=count_up_to(1000),
         metavar="N",
         help="steps of the solver (default: the model's)",
     )
-    parser.add_argument(
+    add(
         "--guidance",
         type=number(0),
         metavar="G",
         help="how closely to follow what is asked for, 1 = no guidance (default: the model's)",
     )
-
-
-def add_precision_option(parser: argparse.ArgumentParser) -> None:
-    """Add --dtype."""
-    parser.add_argument(
+    add(
+        "--seed",
+        type=seed_number,
+        metavar="N",
+        help="number that decides the noise (default: random)",
+    )
+    add(
+        "-n",
+        "--count",
+        type=count_up_to(MAX_CLIPS),
+        default=1,
+        metavar="COUNT",
+        help="how many to make of each, with seeds N, N + 1, ... (default 1)",
+    )
+    add(
+        "--loudness",
+        type=number(-70, 0),
+        metavar="LUFS",
+        help="integrated loudness to reach, from -70 to 0; peaks are never clipped",
+    )
+    add(
         "--dtype",
         choices=("auto", "float32", "bfloat16", "float16"),
         default="auto",
@@ -118,37 +137,10 @@ def add_precision_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_loudness_option(parser: argparse.ArgumentParser) -> None:
-    """Add --loudness."""
-    parser.add_argument(
-        "--loudness",
-        type=number(-70, 0),
-        metavar="LUFS",
-        help="integrated loudness to reach, from -70 to 0; peaks are never clipped",
-    )
-
-
-def clean_text(text: str, name: str) -> str:
-    """Return a prompt in one line.
-
-    Raises:
-        ValueError: it is empty or not valid text.
-    """
-    words = " ".join(text.split())
-    if not words:
-        raise ValueError(f'the {name} is empty: say what to hear, such as "a dog barking"')
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in words):
-        raise ValueError(f"the {name} is not valid UTF-8 text")
-    return words
-
-
-def refuse_few_step_wishes(info: catalogue.ModelInfo, negative: str | None) -> None:
-    """Raise ValueError for a negative prompt that a few-step model does not take."""
-    if info.few_step and negative is not None:
-        raise ValueError(
-            f"{info.name} is a few-step model and takes no negative prompt: leave out --negative, or take "
-            f"--model {info.parts_of or catalogue.GUIDED_MODEL}"
-        )
+def seeds_of(arguments: argparse.Namespace, clips: int) -> range:
+    """The seeds of so many sounds, from --seed or from a random number on."""
+    first = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
+    return range(first, first + clips)
 
 
 def levelled(

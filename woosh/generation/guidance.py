@@ -2,20 +2,127 @@
 
 A flow is guided by the difference of velocities (arXiv 2207.12598), with one scale for text and video or one for each;
 a few-step network was taught guidance and is evaluated once.
+
+Sounds longer than the network makes in one piece are made in windows: each step evaluates it on windows of the same
+noisy latents and blends what they say where they overlap (MultiDiffusion, arXiv 2302.08113), so that neighbours agree
+long before the sound is finished, and no joint is heard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from woosh.generation.flow import guide
 from woosh.generation.solvers import MeanVelocity, Velocity
-from woosh.generation.transformer import Condition, WooshTransformer
-from woosh.generation.windows import Window, blended, video_of
+from woosh.generation.transformer import LATENT_RATE, VIDEO_RATE, Condition, WooshTransformer
+
+ALIGNMENT = 25  # latent frames: a quarter of a second, six frames of a video at 24 per second
+OVERLAP = 0.25  # of a window
+
+
+@dataclass(frozen=True)
+class Window:
+    """Latent frames from `start` up to `end`."""
+
+    start: int
+    end: int
+
+
+def video_tokens(frames: int) -> int:
+    """How many video features, 24 per second, go with latent frames, 100 per second and one at either end."""
+    return max(1, round((frames - 1) * VIDEO_RATE / LATENT_RATE))
+
+
+def video_of(features: Tensor, window: Window) -> Tensor:
+    """The features (B, K, C) of a window, zeros where the video has ended: (B, `video_tokens`, C)."""
+    first = round(window.start * VIDEO_RATE / LATENT_RATE)
+    count = video_tokens(window.end - window.start)
+    own = features[:, first : first + count]
+    missing = own.new_zeros(len(own), count - own.shape[1], own.shape[2])
+    return torch.cat([own, missing], dim=1)
+
+
+def windows_of(frames: int, longest: int) -> list[Window]:
+    """Windows of at most `longest` frames that cover all and overlap by a quarter or more; their starts are aligned.
+
+    Raises:
+        ValueError: windows too short to be aligned.
+    """
+    if frames <= longest:
+        return [Window(0, frames)]
+    step = math.floor((1 - OVERLAP) * longest / ALIGNMENT) * ALIGNMENT
+    if longest > 2 * step:
+        raise ValueError(f"windows of {longest} frames are too short to overlap")
+    starts = range(0, frames - longest + step, step)
+    return [Window(start, min(start + longest, frames)) for start in starts]
+
+
+def shares_of(windows: Sequence[Window]) -> list[Tensor]:
+    """How much each window's every frame counts: linear from one window to the next, 1 in sum."""
+    shares = [torch.ones(window.end - window.start) for window in windows]
+    for place in range(len(windows) - 1):
+        overlap = windows[place].end - windows[place + 1].start
+        rising = (torch.arange(overlap) + 0.5) / overlap
+        shares[place][-overlap:] *= 1 - rising
+        shares[place + 1][:overlap] *= rising
+    return shares
+
+
+def blended(
+    evaluate: Callable[[Tensor, Window], Tensor], latents: Tensor, windows: Sequence[Window]
+) -> Tensor:
+    """Velocity (B, C, T) of latents of any length from those of its windows.
+
+    Args:
+        evaluate: gives the velocity of a window's latents (B, C, W).
+        latents: noisy (B, C, T).
+        windows: of `windows_of`.
+    """
+    if len(windows) == 1:
+        return evaluate(latents, windows[0])
+    blend = torch.zeros_like(latents)
+    for window, share in zip(windows, shares_of(windows), strict=True):
+        velocity = evaluate(latents[..., window.start : window.end], window)
+        blend[..., window.start : window.end] += share.to(velocity) * velocity
+    return blend
+
+
+class Branch(NamedTuple):
+    """What one evaluation of the network is conditioned on."""
+
+    prompt: bool  # the prompt, or else the negative one
+    video: bool  # the video, or else none
+
+
+WHOLE = Branch(prompt=True, video=True)
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How far the velocity is led away from the unconditional one.
+
+    Attributes:
+        scale: of text and video together, or of the text alone if the video has its own.
+        video_scale: of the video, or None.
+        start: largest time at which it acts.
+    """
+
+    scale: float
+    video_scale: float | None = None
+    start: float = 1.0
+
+    @property
+    def branches(self) -> list[Branch]:
+        """What a step of a flow evaluates; the first is fully conditioned, the last not at all."""
+        if self.video_scale is not None:
+            return [WHOLE, Branch(prompt=False, video=True), Branch(prompt=False, video=False)]
+        return [WHOLE] if self.scale == 1 else [WHOLE, Branch(prompt=False, video=False)]
 
 
 @dataclass(frozen=True)
@@ -31,67 +138,30 @@ class Group:
     conditions: Mapping[Window, Condition]
 
 
-@dataclass(frozen=True)
-class Guidance:
-    """How far the velocity is led away from the unconditional one.
-
-    Attributes:
-        scale: of text and video together, or of the text alone if the video has its own.
-        video_scale: of the video, or None.
-    """
-
-    scale: float
-    video_scale: float | None = None
-
-
-def branches_of(guidance: Guidance, few_step: bool) -> list[tuple[bool, bool]]:
-    """Which velocities a step needs: with the prompt (or the negative one)?, with the video (or none)?"""
-    if few_step:
-        return [(True, True)]
-    if guidance.video_scale is not None:
-        return [(True, True), (False, True), (False, False)]
-    return [(True, True)] if guidance.scale == 1 else [(True, True), (False, False)]
-
-
 def conditions_of(
     transformer: WooshTransformer,
-    text: Tensor,
-    mask: Tensor,
+    text: tuple[Tensor, Tensor],
     video: Tensor | None,
-    sees: Sequence[bool],
     windows: Sequence[Window],
 ) -> dict[Window, Condition]:
     """Condition each window: all on the same texts, each on its part of the video.
 
     Args:
         transformer: to be conditioned.
-        text: hidden states (B, L, W), and mask (B, L).
-        mask: of the real tokens.
-        video: features (K, C), or None.
-        sees: of each of the B, whether it sees them; zeros stand for no video.
+        text: hidden states (B, L, W), and the mask (B, L) of the real tokens.
+        video: features (B, K, C), zeros where none is to be seen, or None.
         windows: of the latents.
     """
     if video is None:
-        return dict.fromkeys(windows, transformer.prepare(text, mask))
-    shown = torch.tensor(sees, device=text.device)[:, None, None]
-    features = torch.where(shown, video.to(text.device)[None], 0.0)
-    return {
-        window: transformer.prepare(text, mask, video_of(features, window)) for window in windows
-    }
+        return dict.fromkeys(windows, transformer.prepare(*text))
+    return {window: transformer.prepare(*text, video_of(video, window)) for window in windows}
 
 
 def guided_velocity(
-    transformer: WooshTransformer, groups: Sequence[Group], guidance: Guidance, start: float
+    transformer: WooshTransformer, groups: Sequence[Group], guidance: Guidance
 ) -> Velocity:
-    """The guided velocity of all clips, all branches of a group in one evaluation.
-
-    Args:
-        transformer: of a flow.
-        groups: of the clips.
-        guidance: its scales.
-        start: largest time at which it acts.
-    """
-    branches = len(branches_of(guidance, few_step=False))
+    """The guided velocity of all clips of a flow, all branches of a group in one evaluation."""
+    branches = len(guidance.branches)
 
     def velocity(latents: Tensor, time: Tensor) -> Tensor:
         parts = []
@@ -99,7 +169,7 @@ def guided_velocity(
             clips, moments = latents[group.clips], time[group.clips]
             repeated = clips.repeat(branches, 1, 1), moments.repeat(branches)
             evaluated, *others = _evaluate(transformer, group, *repeated).chunk(branches)
-            acts = moments[:, None, None] <= start
+            acts = moments[:, None, None] <= guidance.start
             scale = torch.where(acts, guidance.scale, 1.0)  # (B, 1, 1)
             if guidance.video_scale is not None:
                 # From nothing to the video by its scale, from there to the words by theirs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from transformers import PreTrainedTokenizerFast
 
 from woosh.autoencoder.network import WooshAutoencoder
 from woosh.catalogue import ModelInfo, part_folders
-from woosh.generation.sampling import SAMPLING_DEFAULTS, Sampler
+from woosh.generation.sampling import Sampler, SamplingSettings
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
-from woosh.progress import tqdm_on_terminals
+from woosh.progress import steps_on_terminals
 
 
 def choose_device(name: str) -> torch.device:
@@ -47,10 +48,8 @@ def load_model(info: ModelInfo, device_name: str, dtype_name: str) -> Sampler:
     if dtype_name == "auto":
         dtype_name = "bfloat16" if device.type == "cuda" else "float32"
     quiet_libraries()
-    from woosh.generation.loading import load_sampler
-
     sampler = load_sampler(info.folder, device, getattr(torch, dtype_name))
-    return dataclasses.replace(sampler, progress=tqdm_on_terminals)
+    return dataclasses.replace(sampler, step_bar=steps_on_terminals)
 
 
 def quiet_libraries() -> None:
@@ -85,8 +84,14 @@ def load_sampler(
         transformer=load("transformer", dtype),
         text_encoder=load("text_encoder", dtype),
         tokenizer=load_part("tokenizer", parts["tokenizer"], None),
-        **{name: index[name] for name in SAMPLING_DEFAULTS if name in index},
+        settings=settings_of(index),
     )
+
+
+def settings_of(index: Mapping[str, Any]) -> SamplingSettings:
+    """What a model_index.json says of sampling, among the rest that it says."""
+    names = [field.name for field in dataclasses.fields(SamplingSettings)]
+    return SamplingSettings(**{name: index[name] for name in names if name in index})
 
 
 def load_part(name: str, folder: Path, dtype: torch.dtype | None) -> Any:

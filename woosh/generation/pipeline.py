@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers.pipelines.pipeline_utils import AudioPipelineOutput, DiffusionPipeline
 from torch import Tensor
+from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from woosh.autoencoder.network import WooshAutoencoder
 from woosh.catalogue import find_model, is_built_in, part_folders
-from woosh.generation.loading import load_part
-from woosh.generation.sampling import SAMPLING_DEFAULTS, Progress, Sampler
+from woosh.generation.loading import load_part, settings_of
+from woosh.generation.request import Request
+from woosh.generation.sampling import Sampler
+from woosh.generation.solvers import OnStep
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
 
@@ -36,7 +39,7 @@ class WooshPipeline(DiffusionPipeline):
         default_steps: steps of a call that names none; None is 25, or 4 for few-step models.
         default_guidance_scale: guidance of a call that names none; None is 5.5, or 4.5 for
             few-step models.
-        guidance_start: largest time at which guidance acts, see `woosh.generation.sampling.Sampler`.
+        guidance_start: largest time at which guidance acts, see `woosh.generation.sampling.SamplingSettings`.
         guidance_range: least and greatest guidance that a few-step model was taught.
         guidance_offset: what a few-step model embeds is the guidance plus this.
         renoise_scale: of the renoise weights of a few-step call that names none.
@@ -106,8 +109,8 @@ class WooshPipeline(DiffusionPipeline):
             self.transformer,
             self.text_encoder,
             self.tokenizer,
-            progress=cast(Progress, self.progress_bar),
-            **{name: self.config[name] for name in SAMPLING_DEFAULTS},
+            settings=settings_of(self.config),
+            step_bar=self._step_bar,
         )
 
     @property
@@ -125,7 +128,6 @@ class WooshPipeline(DiffusionPipeline):
         """Whether the transformer is a distilled one, with its own sampler and guidance."""
         return self.sampler.few_step
 
-    @torch.no_grad()
     def __call__(  # noqa: PLR0913
         self,
         prompt: str | Sequence[str],
@@ -152,37 +154,33 @@ class WooshPipeline(DiffusionPipeline):
         leaves differences in the last bits.
 
         Args:
-            prompt: what to hear, one text or P. The empty text is the unconditional model.
-            negative_prompt: what not to hear, one text for all or P; None is the empty text. Not
-                for few-step models.
-            seconds: length of the sounds, above 0 and up to 600. The cost follows it; what is longer than `longest`
-                is made in windows that overlap.
-            num_inference_steps: steps of the solver; more are finer and slower. Not with dopri5.
+            prompt: what to hear, one text or P. For this and what is not explained here see
+                `woosh.generation.request.Request`.
+            negative_prompt: what not to hear, one text for all or P.
+            seconds: length of the sounds. The cost follows it; what is longer than `longest` is made in windows that
+                overlap.
+            num_inference_steps: `steps` of the request; more are finer and slower.
             guidance_scale: v = v_uncond + g (v_cond - v_uncond): 1 is no guidance and halves the
                 cost. What the released tools call "cfg" c is g = 1 + c for models that are not
                 distilled. Few-step models take the number, plus their `guidance_offset`, as an
                 input; outside of their `guidance_range` a warning says that they guess.
-            num_waveforms_per_prompt: N.
-            generator: source of the noise: one for each of the P x N sounds, or one for all. A
-                single one serves the first sound as it would serve it alone; the others start
-                from numbers drawn from it. None takes fresh noise. Noise is drawn in float32 on
-                the generator's own device, so a CPU generator gives the same noise everywhere.
+            num_waveforms_per_prompt: N, `sounds_per_prompt` of the request.
+            generator: source of the noise: one for each of the P x N sounds, or one for all. None takes fresh noise.
+                Noise is drawn in float32 on the generator's own device, so a CPU generator gives the same noise
+                everywhere.
             solver: "euler", or "dopri5" for adaptive steps, each clip with its own step size.
-                Few-step models have their own sampler, and `solver` stays "euler".
             callback_on_step_end: called as callback(pipeline, step, time, {"latents": latents})
                 after each step, with the noise level reached; latents in the dictionary that it
                 may return replace the present ones. Not with dopri5.
             output_type: "np" or "pt" for audio (P N, 1, S), float32 in [-1, 1] with peaks above 1
                 scaled down, or "latent" for normalised latents (P N, C, T).
             times: noise levels from 1 to 0 that the steps lead through, instead of equal steps.
-                Not with dopri5.
-            renoise: how far each step of a few-step model first goes back up, in parts of the step
-                (`woosh.generation.solvers.flow_map`); None takes `woosh.generation.solvers.renoise_weights`, which for 4
-                and 8 steps are the released ones, times the model's `renoise_scale`.
+            renoise: for each step of a few-step model, see `woosh.generation.solvers.flow_map`; None takes
+                `woosh.generation.solvers.renoise_weights`, which for 4 and 8 steps are the released ones, times the
+                model's `renoise_scale`.
             video: features (K, V) of what is seen, 24 per second (`woosh.video.watching.watch_video`), for all sounds of
-                the call. Only for models that see; these make sound without it, too.
-            video_guidance_scale: of the video alone, while `guidance_scale` is that of the words beyond it. None
-                guides both together by the latter. Not for few-step models.
+                the call. Models that see make sound without it, too.
+            video_guidance_scale: of the video alone, while `guidance_scale` is that of the words beyond it.
 
         Raises:
             ValueError: an argument out of its range or unfit for this model, or audio that is not
@@ -191,27 +189,41 @@ class WooshPipeline(DiffusionPipeline):
         if output_type not in ("np", "pt", "latent"):
             raise ValueError(f"output_type must be np, pt or latent, got {output_type!r}")
 
-        def on_step(step: int, time: float, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
-            assert callback_on_step_end is not None
-            return callback_on_step_end(self, step, time, tensors)
-
-        result = self.sampler(
-            prompt,
-            negative_prompt,
-            seconds,
-            num_inference_steps,
-            guidance_scale,
-            num_waveforms_per_prompt,
-            generator,
-            solver,
-            None if callback_on_step_end is None else on_step,
-            latent=output_type == "latent",
+        request = Request(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            seconds=seconds,
+            steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            sounds_per_prompt=num_waveforms_per_prompt,
+            generator=generator,
+            solver=solver,
             times=times,
             renoise=renoise,
             video=video,
             video_guidance_scale=video_guidance_scale,
         )
+        on_step = self._on_step(callback_on_step_end)
+        if output_type == "latent":
+            result = self.sampler.latents(request, on_step)
+        else:
+            result = self.sampler(request, on_step)
         return AudioPipelineOutput(result.cpu().numpy() if output_type == "np" else result)  # type: ignore[arg-type]
+
+    def _step_bar(self, total: int | None) -> tqdm:
+        # Without a total, diffusers makes a bar only around something to iterate. (It has no types.)
+        make: Any = self.progress_bar
+        return make(iter(())) if total is None else make(total=total)
+
+    def _on_step(self, callback: StepCallback | None) -> OnStep | None:
+        """The callback of diffusers as the solvers call it."""
+        if callback is None:
+            return None
+
+        def on_step(step: int, time: float, latents: Tensor) -> Tensor | None:
+            return (callback(self, step, time, {"latents": latents}) or {}).get("latents")
+
+        return on_step
 
 
 def _present_home(value: Any) -> Any:

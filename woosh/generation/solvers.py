@@ -1,6 +1,7 @@
 """From noise to data along a velocity: fixed-step, adaptive and few-step solvers.
 
 Every solver is a function of a velocity, the noise (B, C, T) and the times, and returns latents of the noise's shape.
+It owns its loop: whoever wants to watch it or to change the latents on the way gives `on_step`.
 Times run from 1 (noise) to 0 (data); velocity is dx / dt = noise - data, guidance included (see `woosh.generation.flow`).
 """
 
@@ -16,6 +17,8 @@ from torchdiffeq import odeint
 Velocity = Callable[[Tensor, Tensor], Tensor]
 # latents (B, C, T), time (B,), the time (B,) that the step leads to -> (B, C, T)
 MeanVelocity = Callable[[Tensor, Tensor, Tensor], Tensor]
+# called after each step with its number, the time reached and the latents (B, C, T); returns others, or None
+OnStep = Callable[[int, float, Tensor], Tensor | None]
 
 
 def uniform_times(steps: int) -> Tensor:
@@ -29,11 +32,14 @@ def uniform_times(steps: int) -> Tensor:
     return torch.linspace(1, 0, steps + 1)
 
 
-def euler(velocity: Velocity, noise: Tensor, times: Tensor) -> Tensor:
+def euler(
+    velocity: Velocity, noise: Tensor, times: Tensor, on_step: OnStep | None = None
+) -> Tensor:
     """Explicit Euler steps x <- x + (t' - t) v(x, t) over decreasing times (steps + 1,)."""
     latents = noise
-    for time, next_time in pairwise(check_times(times)):
+    for step, (time, next_time) in enumerate(pairwise(check_times(times))):
         latents = latents + (next_time - time) * velocity(latents, fill_time(time, noise))
+        latents = _after_step(on_step, step, next_time, latents)
     return latents
 
 
@@ -69,8 +75,8 @@ def dopri5_shared(
     at slightly negative times.
     """
 
-    def towards_data(progress: Tensor, latents: Tensor) -> Tensor:
-        return -velocity(latents, fill_time(1 - progress, noise))
+    def towards_data(elapsed: Tensor, latents: Tensor) -> Tensor:
+        return -velocity(latents, fill_time(1 - elapsed, noise))
 
     # Step sizes need float64 where the device has it, whatever the precision of the latents.
     dtype = torch.float32 if noise.device.type == "mps" else torch.float64
@@ -88,6 +94,7 @@ def flow_map(
     times: Tensor,
     renoise: Sequence[float],
     generators: Sequence[torch.Generator],
+    on_step: OnStep | None = None,
 ) -> Tensor:
     """Few-step sampling with a flow map: renoise a little, then jump x <- x - (t - r) u(x, t, r).
 
@@ -97,6 +104,7 @@ def flow_map(
         times: decreasing times (steps + 1,) from 1 to 0.
         renoise: weight per step, see `renoise_weights`; zeros never renoise.
         generators: one per clip, the source of its new noise.
+        on_step: see `OnStep`.
 
     Raises:
         ValueError: the numbers of weights or generators do not fit.
@@ -108,13 +116,19 @@ def flow_map(
             f"not {len(renoise)} and {len(generators)}"
         )
     latents = noise
-    for (time, next_time), weight in zip(pairwise(grid), renoise, strict=True):
-        time, scale, sigma = renoise_step(time, next_time, weight)
+    for step, (time, next_time) in enumerate(pairwise(grid)):
+        time, scale, sigma = renoise_step(time, next_time, renoise[step])
         if sigma > 0:
             latents = scale * latents + sigma * draw_noise(noise, generators)
         mean_velocity = velocity(latents, fill_time(time, noise), fill_time(next_time, noise))
         latents = latents - (time - next_time) * mean_velocity
+        latents = _after_step(on_step, step, next_time, latents)
     return latents
+
+
+def _after_step(on_step: OnStep | None, step: int, time: float, latents: Tensor) -> Tensor:
+    replaced = None if on_step is None else on_step(step, time, latents)
+    return latents if replaced is None else replaced
 
 
 def renoise_weights(steps: int) -> tuple[float, ...]:

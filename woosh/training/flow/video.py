@@ -12,8 +12,8 @@ from torch import Tensor
 
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.streaming import Item, ShardStream, StreamedBatches
+from woosh.generation.guidance import ALIGNMENT, Window, video_of, video_tokens
 from woosh.generation.transformer import WooshTransformer
-from woosh.generation.windows import ALIGNMENT, Window, video_of, video_tokens
 from woosh.training.flow.latents import (
     Crops,
     LatentBatch,
