@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from woosh.generation.solvers import (
+    OnStep,
     dopri5,
     dopri5_shared,
     euler,
@@ -149,3 +150,24 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
         flow_map(mean_decay, NOISE, uniform_times(4), [0] * 3, generators())
     with pytest.raises(ValueError, match="generators"):
         flow_map(mean_decay, NOISE, uniform_times(4), [0] * 4, generators(2))
+
+
+@pytest.mark.parametrize("kind", ["euler", "flow map"])
+def test_on_step_sees_every_step_and_may_replace_the_latents(kind: str) -> None:
+    times, seen = uniform_times(4), []
+
+    def solve(on_step: OnStep | None) -> Tensor:
+        if kind == "euler":
+            return euler(decay, NOISE, times, on_step)
+        generators = [torch.Generator().manual_seed(row) for row in range(len(NOISE))]
+        return flow_map(mean_decay, NOISE, times, [0.0] * 4, generators, on_step)
+
+    def watch(step: int, time: float, latents: Tensor) -> None:
+        seen.append((step, time, latents))
+
+    plain = solve(None)
+    assert torch.equal(solve(watch), plain)
+    assert [(step, time) for step, time, _ in seen] == [(0, 0.75), (1, 0.5), (2, 0.25), (3, 0.0)]
+    assert torch.equal(seen[-1][2], plain)
+    halved = solve(lambda step, _time, latents: latents / 2 if step == 0 else None)
+    torch.testing.assert_close(halved, plain / 2)
