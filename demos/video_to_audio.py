@@ -28,7 +28,7 @@ from woosh.generation.loading import load_model
 from woosh.generation.request import Request, clean_text
 from woosh.generation.sampling import Sampler
 from woosh.video import Video, open_video
-from woosh.video.muxing import CEILING, check_output, write_soundtrack
+from woosh.video.muxing import CEILING, Soundtrack, check_output, write_soundtrack
 from woosh.video.watching import Watcher, load_watcher, watch_video
 
 LARGEST = "200mb"  # upload
@@ -85,14 +85,13 @@ def build_demo(
                 )
                 sound = sampler(request)[0].cpu().numpy()
                 path = Path(folder.name) / f"dubbed-{one_seed}-{secrets.token_hex(3)}{container}"
-                write_soundtrack(
-                    video,
+                soundtrack = Soundtrack(
                     audio.peak_guard(sound, CEILING),
                     sampler.sample_rate,
-                    path,
                     mix_decibels=gain if mix else None,
-                    metadata={"video": video.path.name} | request.record(model_name),
                 )
+                record = {"video": video.path.name} | request.record(model_name)
+                write_soundtrack(video, soundtrack, path, metadata=record)
                 paths.append(path)
         except (ValueError, OSError) as error:
             raise gr.Error(str(error), print_exception=False) from error

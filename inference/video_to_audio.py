@@ -16,7 +16,7 @@ import torch
 from woosh import WooshPipeline, __version__
 from woosh.audio import peak_guard
 from woosh.video import open_video
-from woosh.video.muxing import CEILING, write_soundtrack
+from woosh.video.muxing import CEILING, Soundtrack, write_soundtrack
 from woosh.video.watching import load_watcher, watch_video
 
 
@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "version": __version__,
     }
     sound = peak_guard(sound, CEILING)
-    write_soundtrack(video, sound, pipeline.sample_rate, arguments.output, metadata=metadata)
+    soundtrack = Soundtrack(sound, pipeline.sample_rate)
+    write_soundtrack(video, soundtrack, arguments.output, metadata=metadata)
     print(f"{arguments.output}  {video.seconds:.2f} s  seed {arguments.seed}")
 
 

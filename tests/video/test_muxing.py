@@ -8,7 +8,7 @@ import pytest
 
 from tests.videos import steady_times, turned, write_video
 from woosh.video import open_video
-from woosh.video.muxing import RATE, check_output, placed, write_soundtrack
+from woosh.video.muxing import RATE, Soundtrack, check_output, placed, write_soundtrack
 
 CLICKS = (0.25, 1.1, 1.75)  # seconds
 
@@ -79,7 +79,7 @@ def test_picture_is_kept_and_sound_is_in_time(
     own = np.zeros((1, RATE), dtype=np.float32)
     unit = Fraction(1, 30_000)
     video = open_video(write_video(tmp_path / source, times, picture, unit=unit, sound=own))
-    write_soundtrack(video, clicks(), RATE, tmp_path / output, codec=codec)
+    write_soundtrack(video, Soundtrack(clicks()), tmp_path / output, codec=codec)
     before, after = packets(tmp_path / source), packets(tmp_path / output)
     assert [data for data, _ in after] == [data for data, _ in before]
     np.testing.assert_allclose([t for _, t in after], [t for _, t in before], atol=1.1e-3)
@@ -93,7 +93,7 @@ def test_picture_is_kept_and_sound_is_in_time(
 def test_times_of_a_variable_rate_and_rotation_are_kept(tmp_path: Path) -> None:
     times = [Fraction(n, 100) for n in (0, 3, 10, 11, 40, 41, 90, 140)]
     video = open_video(turned(write_video(tmp_path / "a.mp4", times), 1))
-    write_soundtrack(video, clicks(1), RATE, tmp_path / "b.mp4")
+    write_soundtrack(video, Soundtrack(clicks(1)), tmp_path / "b.mp4")
     copy = open_video(tmp_path / "b.mp4")
     np.testing.assert_allclose(copy.times, [float(t) for t in times], atol=1e-4)
     assert (copy.width, copy.height) == (48, 64)
@@ -101,7 +101,7 @@ def test_times_of_a_variable_rate_and_rotation_are_kept(tmp_path: Path) -> None:
 
 def test_sound_is_placed_and_the_rest_is_silent(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "a.mkv", steady_times(Fraction(25), 3)))
-    write_soundtrack(video, clicks(), RATE, tmp_path / "b.mkv", codec="flac", start=0.5)
+    write_soundtrack(video, Soundtrack(clicks(), start=0.5), tmp_path / "b.mkv", "flac")
     assert click_times(tmp_path / "b.mkv") == pytest.approx(np.add(CLICKS, 0.5), abs=1e-3)
     audio, begin = heard(tmp_path / "b.mkv")
     assert begin == 0
@@ -117,7 +117,7 @@ def test_mixing_keeps_the_own_sound(name: str, first: Fraction, tmp_path: Path) 
     video = open_video(write_video(tmp_path / name, times, sound=own))
     added = np.zeros((1, 2 * RATE), dtype=np.float32)
     added[0, round(0.7 * RATE) :][:240] = clicks()[0, round(CLICKS[0] * RATE) :][:240]
-    write_soundtrack(video, added, RATE, tmp_path / "b.mkv", codec="flac", mix_decibels=-6.02)
+    write_soundtrack(video, Soundtrack(added, mix_decibels=-6.02), tmp_path / "b.mkv", "flac")
     audio, _ = heard(tmp_path / "b.mkv")
     assert audio.shape == (2, 2 * RATE)
     late = float(first)
@@ -131,7 +131,7 @@ def test_loud_mixes_are_scaled_not_clipped(tmp_path: Path) -> None:
     own = np.full((1, 2 * RATE), 0.0, dtype=np.float32)
     own[0] = 0.9 * np.sin(2 * np.pi * 220 * np.arange(2 * RATE) / RATE)
     video = open_video(write_video(tmp_path / "a.mkv", steady_times(Fraction(25), 2), sound=own))
-    write_soundtrack(video, clicks(), RATE, tmp_path / "b.mkv", codec="flac", mix_decibels=0)
+    write_soundtrack(video, Soundtrack(clicks(), mix_decibels=0), tmp_path / "b.mkv", "flac")
     assert 0.97 < np.abs(heard(tmp_path / "b.mkv")[0]).max() <= 1
 
 
@@ -151,7 +151,7 @@ def test_pairs_that_cannot_be(
 ) -> None:
     video = open_video(write_video(tmp_path / source, steady_times(Fraction(25), 1), picture))
     with pytest.raises(ValueError, match=message):
-        write_soundtrack(video, clicks(), RATE, tmp_path / output, codec=codec)
+        write_soundtrack(video, Soundtrack(clicks()), tmp_path / output, codec=codec)
     assert [file.name for file in tmp_path.iterdir()] == [source]
 
 
@@ -161,17 +161,17 @@ def test_nothing_is_lost_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no sound to mix with"):
         check_output(video, tmp_path / "b.mp4", mix=True)
     with pytest.raises(ValueError, match="finite, mono or stereo"):
-        write_soundtrack(video, np.full((1, 10), np.nan), RATE, tmp_path / "b.mp4")
+        write_soundtrack(video, Soundtrack(np.full((1, 10), np.nan)), tmp_path / "b.mp4")
     with pytest.raises(ValueError, match="finite, mono or stereo"):
-        write_soundtrack(video, np.zeros((3, 10)), RATE, tmp_path / "b.mp4")
+        write_soundtrack(video, Soundtrack(np.zeros((3, 10))), tmp_path / "b.mp4")
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(OSError, match="not a file"):
-        write_soundtrack(video, clicks(), RATE, tmp_path / "folder.mp4")
+        write_soundtrack(video, Soundtrack(clicks()), tmp_path / "folder.mp4")
     with pytest.raises(ValueError, match="is the video itself"):
-        write_soundtrack(video, clicks(), RATE, tmp_path / "a.mp4")
+        write_soundtrack(video, Soundtrack(clicks()), tmp_path / "a.mp4")
     assert (tmp_path / "a.mp4").read_bytes() == kept
     assert len(list(tmp_path.iterdir())) == 2
-    write_soundtrack(video, clicks(), RATE, tmp_path / "b.mp4")
+    write_soundtrack(video, Soundtrack(clicks()), tmp_path / "b.mp4")
     assert click_times(tmp_path / "b.mp4") == pytest.approx(CLICKS[:1], abs=5e-3)
 
 

@@ -22,7 +22,14 @@ from woosh.commands.outputs import Target, plan_output
 from woosh.generation.request import Request, clean_text
 from woosh.progress import progress_on_terminals
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
-from woosh.video.muxing import CEILING, ENCODERS, SOUND_CODECS, check_output, write_soundtrack
+from woosh.video.muxing import (
+    CEILING,
+    ENCODERS,
+    SOUND_CODECS,
+    Soundtrack,
+    check_output,
+    write_soundtrack,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -235,13 +242,5 @@ def _write(
     if extension in audio.SUBTYPES:
         audio.write_audio(path, sound, info.sample_rate, record)
         return
-    write_soundtrack(
-        video,
-        sound,
-        info.sample_rate,
-        path,
-        codec=arguments.codec,
-        start=arguments.start,
-        mix_decibels=arguments.mix,
-        metadata=record,
-    )
+    soundtrack = Soundtrack(sound, info.sample_rate, arguments.start, arguments.mix)
+    write_soundtrack(video, soundtrack, path, arguments.codec, record)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -76,47 +78,62 @@ def check_output(video: Video, output: Path, codec: str | None = None, mix: bool
     return codec or sounds[0]
 
 
+@dataclass(frozen=True, eq=False)
+class Soundtrack:
+    """A sound and its place in a video.
+
+    Attributes:
+        audio: (C, S) in -1 to 1, mono or stereo.
+        sample_rate: of the audio, in Hz.
+        start: seconds after the first picture at which it begins; before and behind it there is silence.
+        mix_decibels: its gain over the video's own sound, which stays as it is; None replaces that.
+
+    Raises:
+        ValueError: audio of another shape, or not finite.
+    """
+
+    audio: np.ndarray
+    sample_rate: int = RATE
+    start: float = 0.0
+    mix_decibels: float | None = None
+
+    def __post_init__(self) -> None:
+        audio = self.audio
+        if audio.ndim != 2 or len(audio) not in (1, 2) or not np.isfinite(audio).all():
+            raise ValueError(f"audio must be finite, mono or stereo, (C, S), got {audio.shape}")
+
+
 def write_soundtrack(
     video: Video,
-    audio: np.ndarray,
-    sample_rate: int,
+    soundtrack: Soundtrack,
     output: str | Path,
-    *,
     codec: str | None = None,
-    start: float = 0.0,
-    mix_decibels: float | None = None,
     metadata: Mapping[str, str | int | float] | None = None,
 ) -> None:
     """Write a copy of a video with another sound. The file appears once it is complete.
 
     Args:
         video: of `woosh.video.open_video`.
-        audio: (C, S) in -1 to 1, mono or stereo.
-        sample_rate: of the audio, in Hz.
+        soundtrack: its new sound.
         output: `.mp4`, `.mov`, `.mkv` or `.webm`.
         codec: see `check_output`.
-        start: seconds after the first picture at which the sound begins; before and behind it there is silence.
-        mix_decibels: the sound's gain over the video's own, which stays as it is; None replaces that.
         metadata: stored as JSON in the file's comment.
 
     Raises:
-        ValueError: see `check_output`; audio of another shape, or not finite.
+        ValueError: see `check_output`.
         OSError: the file cannot be written there.
     """
     output = Path(output)
-    codec = check_output(video, output, codec, mix_decibels is not None)
-    if audio.ndim != 2 or len(audio) not in (1, 2) or not np.isfinite(audio).all():
-        raise ValueError(f"audio must be finite, mono or stereo, (C, S), got {audio.shape}")
+    codec = check_output(video, output, codec, soundtrack.mix_decibels is not None)
     comment = encode_metadata(metadata or {})
-    if sample_rate != RATE:
-        audio = resample(audio, sample_rate, RATE)
-    count, begin = round(video.seconds * RATE), round(start * RATE)
+    audio = resample(soundtrack.audio, soundtrack.sample_rate, RATE)
+    count, begin = round(video.seconds * RATE), round(soundtrack.start * RATE)
     part = output.with_name(f".woosh-{secrets.token_hex(6)}{output.suffix.lower()}")
     try:
-        if mix_decibels is None:
+        if soundtrack.mix_decibels is None:
             blocks = placed(audio, begin, count)
         else:
-            gained = audio * 10 ** (mix_decibels / 20)
+            gained = audio * 10 ** (soundtrack.mix_decibels / 20)
             # Twice through the video's sound, so that no more than a block of it is held.
             peak = max(float(np.abs(block).max()) for block in mixed(video, gained, begin, count))
             blocks = (block / max(1.0, peak) for block in mixed(video, gained, begin, count))
@@ -199,26 +216,18 @@ def _write(
                 sound.codec_context.layout = "mono" if len(first) == 1 else "stereo"
                 if codec != "flac":
                     sound.codec_context.bit_rate = BIT_RATE
-                _interleave(
-                    source.demux(stream), video.origin, target, picture, sound, first, blocks
-                )
+                packets = shifted(with_decoding_times(source.demux(stream)), video.origin)
+                _interleave(packets, picture, chain([first], blocks), sound, target)
         except av.error.FFmpegError as error:
             raise OSError(f"cannot write {part.suffix}: {error}") from error
 
 
 def _interleave(
-    packets: Iterator[Any],
-    origin: int,
-    target: Any,
-    picture: Any,
-    sound: Any,
-    first: np.ndarray,
-    blocks: Iterator[np.ndarray],
+    packets: Iterator[Any], picture: Any, blocks: Iterator[np.ndarray], sound: Any, target: Any
 ) -> None:
     """Pictures and sound in the order of time, so that neither waits in memory for the other."""
-    block, samples = first, 0
-    for packet in with_decoding_times(packets):
-        packet.pts, packet.dts = packet.pts - origin, packet.dts - origin
+    block, samples = next(blocks, None), 0
+    for packet in packets:
         while block is not None and samples <= float(packet.dts * packet.time_base) * RATE:
             samples += _encode(target, sound, block, samples)
             block = next(blocks, None)
@@ -228,6 +237,13 @@ def _interleave(
         samples += _encode(target, sound, block, samples)
         block = next(blocks, None)
     target.mux(sound.encode(None))
+
+
+def shifted(packets: Iterator[Any], origin: int) -> Iterator[Any]:
+    """Packets whose times count from a moment."""
+    for packet in packets:
+        packet.pts, packet.dts = packet.pts - origin, packet.dts - origin
+        yield packet
 
 
 def with_decoding_times(packets: Iterator[Any]) -> Iterator[Any]:
