@@ -11,7 +11,7 @@ checkpoints/.
 
 from __future__ import annotations
 
-import argparse
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,8 @@ from woosh.training import (
     cosine_schedule,
     prepare_blocks,
 )
-from woosh.training.config import check_choice, load_config
+from woosh.training.command import run_recipe
+from woosh.training.config import check_choice
 from woosh.training.flow.discriminator import Judge, LatentDiscriminator, judging_step
 from woosh.training.flow.distillation import (
     OBJECTIVES,
@@ -57,6 +58,7 @@ from woosh.training.flow.steps import (
 )
 from woosh.training.flow.video import SeenBatches, VideoData, seen_batches, without_some
 from woosh.training.listening import ListenConfig, Listener
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def build_judge(run: Run, config: Config, teacher: WooshTransformer) -> Judge:
 def build_student(config: Config, teacher: WooshTransformer) -> WooshTransformer:
     """The student to go on from, or one with the teacher's weights and an embedding fitted to the teacher's."""
     if config.student is not None:
-        return WooshTransformer.from_pretrained(config.student, dtype=torch.float32).train()
+        return load_saved(WooshTransformer, config.student, torch.float32).train()
     student = student_of(teacher)
     if not config.run.resume:
         rate, seed = config.embedding_learning_rate, config.run.seed
@@ -216,7 +218,7 @@ def main(config: Config) -> None:
     empty = empty_text(common, text, run.device)
 
     # 3. Models
-    teacher = WooshTransformer.from_pretrained(config.teacher, dtype=torch.float32)
+    teacher = load_saved(WooshTransformer, config.teacher, torch.float32)
     teacher.eval().requires_grad_(False)
     model = build_student(config, teacher)
     torch.nn.Module.to(teacher, run.device)
@@ -265,8 +267,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

@@ -9,7 +9,7 @@ it was. Output folder: latents-NNNNNN.tar, common.safetensors, common.json, conf
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,8 @@ from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_sharded, load_shard, load_source
 from woosh.generation.text_encoder import TextConditioner, load_text_conditioner
 from woosh.training import Log
-from woosh.training.config import check_choice, load_config
+from woosh.training.command import run_recipe
+from woosh.training.config import check_choice
 from woosh.training.flow.encoding import (
     Variations,
     channel_weight,
@@ -45,6 +46,7 @@ from woosh.training.flow.latents import (
     write_common,
     write_latents,
 )
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,6 @@ class Config:
     text_encoder: str | None  # folder, to store the captions' hidden states too
     tokenizer: str | None  # folder
     procedural_clips: int  # of any family
-    twins: tuple[str, ...]  # "label=family": procedural sounds that get a recorded label
-    twin_clips: int  # procedural sounds for each of these labels
     variations: Variations
     responses: str | None  # folder of impulse responses
     longest_seconds: float  # of a clip that is encoded in one piece
@@ -67,6 +67,8 @@ class Config:
     clips_per_shard: int  # unless the data are shards, which keep their clips
     storage: str  # "float16" or "float32"
     seed: int
+    twins: tuple[str, ...] = ()  # "label=family": procedural sounds that get a recorded label
+    twin_clips: int = 0  # procedural sounds for each of these labels
 
 
 class Part(NamedTuple):
@@ -169,7 +171,7 @@ def main(config: Config) -> None:
     log = Log(output, config) if accelerator.is_main_process else None
 
     # 1. Models
-    autoencoder = WooshAutoencoder.from_pretrained(config.autoencoder).to(accelerator.device).eval()
+    autoencoder = load_saved(WooshAutoencoder, config.autoencoder).to(accelerator.device).eval()
     rate = autoencoder.config.sample_rate
     text = None
     if config.text_encoder is not None and config.tokenizer is not None:
@@ -213,8 +215,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

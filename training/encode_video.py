@@ -2,15 +2,14 @@
 
     accelerate launch training/encode_video.py configs/scenes_tiny.yaml [name=value ...]
 
-Clips are rendered scenes, videos of a JSONL manifest beside them (`file`, `captions`, and `split` if there is one), or
-both. Processes share the shards; a run that was ended goes on where it was. Output folder: latents-NNNNNN.tar,
+Clips are rendered scenes, videos (a folder of them, or a JSONL manifest beside them with `file`, `captions`, and `split`
+if there is one), or both. Processes share the shards; a run that was ended goes on where it was. Output folder: latents-NNNNNN.tar,
 common.safetensors, common.json, config.yaml, log.jsonl.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +21,12 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from woosh.autoencoder import WooshAutoencoder
+from woosh.data.manifests import check_captions, read_objects
+from woosh.data.recordings import list_recordings
 from woosh.scenes import COURSE_FAMILIES, generate_scene
 from woosh.training import Log
-from woosh.training.config import check_choice, load_config
+from woosh.training.command import run_recipe
+from woosh.training.config import check_choice
 from woosh.training.flow.encoding import encode_clip
 from woosh.training.flow.latents import (
     DTYPES,
@@ -34,9 +36,10 @@ from woosh.training.flow.latents import (
     write_common,
     write_latents,
 )
-from woosh.video import open_video
+from woosh.video import VIDEO_SUFFIXES, open_video
 from woosh.video.muxing import RATE, own_sound
 from woosh.video.watching import Watcher, load_watcher, watch_video
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Config:
     output: str
     scenes: int  # rendered clips
     seconds: float  # of a scene
-    data: str | None  # manifest of videos
+    data: str | None  # folder of videos, or a manifest of them
     split: str  # of the manifest's rows that name one
     visual: str  # folder of the network that watches, or Synchformer's published file
     autoencoder: str  # folder
@@ -71,6 +74,30 @@ def scene_clip(
         clip.family in COURSE_FAMILIES,
         video=watcher.watch([frames]),
     )
+
+
+def video_rows(data: Path, split: str) -> tuple[Path, list[dict]]:
+    """The videos of a manifest or a folder, and the folder that their `file` is relative to.
+
+    The captions of a folder's `dog.mp4` are the lines of `dog.txt`, or the words of its name.
+
+    Raises:
+        FileNotFoundError: there is neither.
+        ValueError: a faulty row, or no video of this split.
+    """
+    if data.is_dir():
+        folder, found = list_recordings(data, VIDEO_SUFFIXES)
+        return folder, [{"file": row.file, "captions": row.captions} for row in found]
+    rows = []
+    for place, row in read_objects(data):
+        if row.get("split", split) == split:
+            if not isinstance(row.get("file"), str):
+                raise ValueError(f"{place}: `file` must be a path, not {row.get('file')!r}")
+            check_captions(row.get("captions"), place)
+            rows.append(row)
+    if not rows:
+        raise ValueError(f"{data} has no video in its split {split!r}: name another split")
+    return data.parent, rows
 
 
 def video_clip(
@@ -103,13 +130,8 @@ def clips_of(
         for number in range(config.scenes)
     ]
     if config.data is not None:
-        manifest = Path(config.data)
-        rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
-        clips += [
-            partial(video_clip, row, manifest.parent, autoencoder, watcher)
-            for row in rows
-            if row.get("split", config.split) == config.split
-        ]
+        folder, rows = video_rows(Path(config.data), config.split)
+        clips += [partial(video_clip, row, folder, autoencoder, watcher) for row in rows]
     if not clips:
         raise ValueError("there is nothing to encode: give scenes or data")
     return clips
@@ -125,7 +147,7 @@ def main(config: Config) -> None:
     log = Log(output, config) if accelerator.is_main_process else None
 
     # 1. Networks
-    autoencoder = WooshAutoencoder.from_pretrained(config.autoencoder).to(accelerator.device).eval()
+    autoencoder = load_saved(WooshAutoencoder, config.autoencoder).to(accelerator.device).eval()
     if autoencoder.config.sample_rate != RATE:
         raise ValueError(
             f"the autoencoder works at {autoencoder.config.sample_rate} Hz, not {RATE}"
@@ -159,8 +181,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

@@ -9,11 +9,10 @@ lora.safetensors, log.jsonl, config.yaml, checkpoints/.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,11 +25,12 @@ from woosh.generation.lora import LoraFacts, add_lora, save_lora
 from woosh.generation.text_encoder import load_text_conditioner
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule, prepare_blocks
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.flow.encoding import Variations, encode_clip, pieces_of, versions
 from woosh.training.flow.latents import Common, Crops, LatentBatches, LatentClip
 from woosh.training.flow.steps import conditions, draw_noise, training_step
 from woosh.training.listening import ListenConfig, Listener
+from woosh.weight_files import load_saved
 
 BETAS = (0.9, 0.99)
 
@@ -118,8 +118,8 @@ def main(config: Config) -> None:
     # 2. The model that learns, and its companions
     folder = find_model(config.model)
     text = load_text_conditioner(folder / "text_encoder", folder / "tokenizer", run.device)
-    model = WooshTransformer.from_pretrained(folder / "transformer", dtype=torch.float32)
-    autoencoder = WooshAutoencoder.from_pretrained(folder / "autoencoder", dtype=torch.float32)
+    model = load_saved(WooshTransformer, folder / "transformer", torch.float32)
+    autoencoder = load_saved(WooshAutoencoder, folder / "autoencoder", torch.float32)
     torch.nn.Module.to(autoencoder, run.device).eval()
     add_lora(model, config.rank, config.alpha, config.dropout)
     run.follow(model)
@@ -164,8 +164,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

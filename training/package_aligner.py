@@ -9,9 +9,9 @@ in the model that it is shared with. Configuration, loss curve and evaluation go
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from woosh.catalogue import find_model
 from woosh.data.manifests import read_manifest
 from woosh.embeddings.clap import load_clap, save_clap
 from woosh.generation.text_encoder import WooshTextEncoder
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.packaging import attribution, copy_records, half, size_of, vocabulary
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Config:
 
 def check_text_encoder(trained: WooshTextEncoder, model: str) -> None:
     """Raise ValueError unless a model holds the very text encoder that the aligner was trained with."""
-    shipped = WooshTextEncoder.from_pretrained(find_model(model) / "text_encoder").state_dict()
+    shipped = load_saved(WooshTextEncoder, find_model(model) / "text_encoder").state_dict()
     for name, value in trained.state_dict().items():
         if not torch.equal(value.half(), shipped[name].half()):
             raise ValueError(f"the text encoder of {model} is another one: {name} differs")
@@ -65,6 +66,8 @@ def model_card(config: Config, parameters: int) -> str:
 def main(config: Config) -> None:
     """Write the folder anew."""
     output, manifest = Path(config.output), Path(config.manifest)
+    rows = read_manifest(manifest, config.split)
+    words = sorted(set(vocabulary(manifest, config.split).values()))
     clap = load_clap(Path(config.run) / "clap")
     check_text_encoder(clap.text_encoder, config.text_encoder_of)
     own = (clap.audio_encoder, clap.head)
@@ -73,10 +76,9 @@ def main(config: Config) -> None:
     if output.exists():
         shutil.rmtree(output)
     save_clap(clap, output, config.text_encoder_of)
-    words = sorted(set(vocabulary(manifest, config.split).values()))
     (output / "labels.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     (output / "README.md").write_text(model_card(config, parameters))
-    (output / "ATTRIBUTION.md").write_text(attribution(read_manifest(manifest, config.split)))
+    (output / "ATTRIBUTION.md").write_text(attribution(rows))
     size = size_of(output, config.size_limit)
     copy_records(Path(config.run), "aligner", Path(config.records))
     for number, run in enumerate(config.earlier_runs, start=1):
@@ -85,8 +87,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

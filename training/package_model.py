@@ -9,8 +9,8 @@ and loss curve go to the folder of records, which is no part of the wheel.
 
 from __future__ import annotations
 
-import argparse
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from woosh.data.manifests import read_manifest
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
 from woosh.generation.transformer import WooshTransformer
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.packaging import attribution, copy_records, half, size_of
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,10 @@ def main(config: Config) -> None:
     """Write the folder anew."""
     output = Path(config.output)
     text_run = Path(config.text_encoder)
-    autoencoder = WooshAutoencoder.from_pretrained(Path(config.autoencoder) / "autoencoder")
-    transformer = WooshTransformer.from_pretrained(Path(config.transformer) / "transformer")
-    text_encoder = WooshTextEncoder.from_pretrained(text_run / "text_encoder")
+    rows = read_manifest(config.manifest, config.split)
+    autoencoder = load_saved(WooshAutoencoder, Path(config.autoencoder) / "autoencoder")
+    transformer = load_saved(WooshTransformer, Path(config.transformer) / "transformer")
+    text_encoder = load_saved(WooshTextEncoder, text_run / "text_encoder")
     parts = {"autoencoder": autoencoder, "transformer": transformer, "text_encoder": text_encoder}
     parameters = {
         name: sum(value.numel() for value in part.parameters()) for name, part in parts.items()
@@ -84,9 +86,7 @@ def main(config: Config) -> None:
     pipeline.save_pretrained(output)
     size = size_of(output, config.size_limit)
     (output / "README.md").write_text(model_card(config, parameters))
-    (output / "ATTRIBUTION.md").write_text(
-        attribution(read_manifest(config.manifest, config.split))
-    )
+    (output / "ATTRIBUTION.md").write_text(attribution(rows))
     stages = {
         "autoencoder": config.autoencoder_stages,
         "transformer": config.transformer_stages,
@@ -108,8 +108,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

@@ -8,12 +8,12 @@ the folder of records, which is no part of the wheel.
 
 from __future__ import annotations
 
-import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from woosh.catalogue import describe_model, find_model
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.packaging import copy_records, size_of, write_sharing
 
 
@@ -71,8 +71,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

@@ -8,16 +8,17 @@ and evaluation go to the folder of records, which is no part of the wheel.
 
 from __future__ import annotations
 
-import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from woosh.catalogue import VISUAL, describe_model, find_model
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.packaging import copy_records, half, size_of, write_sharing
 from woosh.video.visual import VisualEncoder
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def main(config: Config) -> None:
     }
     transformer = Path(config.transformer) / "transformer"
     parameters = write_sharing(output, transformer, config.parts_of, sampling)
-    watcher = VisualEncoder.from_pretrained(Path(config.visual) / "visual", dtype=torch.float32)
+    watcher = load_saved(VisualEncoder, Path(config.visual) / "visual", torch.float32)
     visual = sum(value.numel() for value in watcher.parameters())
     half(watcher).save_pretrained(output / VISUAL)
     card = model_card(config, parameters, visual, licence)
@@ -74,8 +75,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

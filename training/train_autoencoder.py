@@ -9,8 +9,8 @@ and standard deviation), log.jsonl, config.yaml, checkpoints/.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +51,7 @@ from woosh.training.autoencoder.steps import (
     set_latent_statistics,
     total,
 )
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 
 
 @dataclass(frozen=True)
@@ -275,8 +275,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

@@ -10,8 +10,8 @@ evaluation.json, log.jsonl, config.yaml, checkpoints/.
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ import numpy as np
 from torch import Tensor
 
 from woosh.data.augmentation import load_responses
-from woosh.data.clips import procedural_clips
+from woosh.data.clips import Clip, procedural_clips
 from woosh.data.sources import load_source
 from woosh.embeddings.clap import ClapHead, WooshClap, load_clap, save_clap
 from woosh.evaluation.aligner import evaluate_aligner
@@ -52,7 +52,7 @@ from woosh.training.aligner.steps import (
     estimated_scores,
     inputs_of,
 )
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.randomness import batch_generator
 
 BETAS = (0.9, 0.98)
@@ -67,7 +67,7 @@ class Config:
     streamed: bool  # read shards as they are needed, every clip once in a pass, instead of all into memory
     workers: int  # processes that prepare batches
     split: str
-    validation_split: str
+    validation_split: str | None  # of `data`; null evaluates nothing
     procedural_clips: int
     procedural_share: float  # of the draws
     audio_encoder: str  # "mobilenet", or the name of a variant of PaSST
@@ -165,6 +165,19 @@ def pair_source(config: Config, sample_rate: int, seed: int) -> Any:
     return PairBatches(clips, weights, *common)
 
 
+def held_out_clips(config: Config, sample_rate: int) -> list[Clip]:
+    """What the aligner is evaluated on, none without a split for it.
+
+    Raises:
+        ValueError: evaluations are asked for, but no split.
+    """
+    if config.validation_split is not None:
+        return load_source(config.data, config.validation_split, sample_rate)
+    if config.run.evaluate_every:
+        raise ValueError("evaluate_every is set: name validation_split too, or set it to 0")
+    return []
+
+
 def further_batches(config: Config, source: Any, sample_rate: int) -> Iterable[PairBatch]:
     """Batches that the training does not see, in chunks."""
     if config.streamed:
@@ -188,7 +201,7 @@ def main(config: Config) -> None:
 
     # 3. Data
     source = pair_source(config, clap.sample_rate, config.run.seed)
-    held_out = load_source(config.data, config.validation_split, clap.sample_rate)
+    held_out = held_out_clips(config, clap.sample_rate)
 
     # 4. Optimiser and schedule
     optimizer = adamw(towers.parameters(), config.learning_rate, config.weight_decay, BETAS)
@@ -233,7 +246,7 @@ def main(config: Config) -> None:
                 run.log.write(run.step, summary(evaluate_aligner(average, held_out)))
 
     # 6. Evaluate
-    if run.is_main and not run.stopping:
+    if run.is_main and not run.stopping and held_out:
         result = evaluate_aligner(load_clap(run.output / "clap"), held_out)
         (run.output / "evaluation.json").write_text(json.dumps(result, indent=1))
         print(json.dumps(result, indent=1))
@@ -241,16 +254,13 @@ def main(config: Config) -> None:
 
 def summary(result: dict[str, Any]) -> dict[str, float]:
     """What the log shows of an evaluation."""
+    known = result["zero_shot_accuracy"]
     return {
-        "zero_shot_accuracy": result["zero_shot_accuracy"],
+        **({} if known is None else {"zero_shot_accuracy": known}),
         "text_to_audio_recall_at_10": result["text_to_audio"]["recall_at_10"],
         "audio_to_text_recall_at_10": result["audio_to_text"]["recall_at_10"],
     }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

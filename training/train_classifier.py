@@ -1,4 +1,4 @@
-"""Train the classifier that counts how many generated clips are recognised.
+"""Train a classifier of sounds: the one that counts how many generated clips are recognised, or one of your own labels.
 
     accelerate launch training/train_classifier.py configs/classifier.yaml [name=value ...]
 
@@ -8,10 +8,10 @@ config.json, model weights in half precision, log.jsonl, evaluation.json, settin
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,13 +25,13 @@ from tqdm.auto import tqdm
 
 from woosh.taggers.classifier import (
     LABELS,
-    OTHER,
     Recording,
     SoundClassifier,
     padded,
+    read_labels,
     read_recordings,
 )
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.taggers.augmentation import Augmentation, augment, fill
 
 
@@ -39,7 +39,7 @@ from woosh.training.taggers.augmentation import Augmentation, augment, fill
 class Config:
     """Settings of one training; see `configs/classifier.yaml`."""
 
-    data: str  # folder with manifest.jsonl
+    data: str  # folder with manifest.jsonl, or with a sub-folder of sounds for each label
     output: str
     widths: tuple[int, ...]
     embedding_width: int
@@ -57,6 +57,7 @@ class Config:
     precision: str  # "no" or "bf16"
     seed: int
     log_every: int
+    labels: tuple[str, ...] = LABELS  # of the classes; an empty list takes all that the data have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,17 +71,25 @@ class Batch:
 def draw_batch(
     by_class: Sequence[Sequence[Tensor]], config: Config, frames: int, generator: torch.Generator
 ) -> Batch:
-    """Draws classes first and then one of the class's spectra, and bends them."""
-    count = config.batch_size
+    """Draws classes first and then one of the class's spectra, and bends them.
+
+    Args:
+        by_class: Spectra (bands, T) of each class, those of "other" last; it may have none.
+        config: Of the batch.
+        frames: T of the batch.
+        generator: Of all draws.
+    """
+    count, other = config.batch_size, len(by_class) - 1
     is_other = torch.rand(count, generator=generator) < config.other_share
-    classes = torch.randint(0, OTHER, (count,), generator=generator)
-    classes = torch.where(is_other, OTHER, classes)
+    classes = torch.randint(0, other, (count,), generator=generator)
+    if by_class[other]:
+        classes = torch.where(is_other, other, classes)
     decibels = []
     for index in classes.tolist():
         spectra = by_class[index]
         row = int(torch.randint(0, len(spectra), (), generator=generator))
         decibels.append(fill(spectra[row], frames, generator))
-    targets = functional.one_hot(classes, OTHER + 1).float()
+    targets = functional.one_hot(classes, other + 1).float()
     return Batch(*augment(torch.stack(decibels), targets, Augmentation(), generator))
 
 
@@ -108,39 +117,57 @@ def learning_rate(step: int, config: Config) -> float:
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / config.steps))
 
 
+def share(right: Tensor) -> float | None:
+    """How many of some answers (N,) are right, or None if there are none."""
+    return right.float().mean().item() if len(right) else None
+
+
 @torch.inference_mode()
 def evaluate(
     model: SoundClassifier, clips: Sequence[Recording], frames: int
-) -> dict[str, float | dict]:
-    """Accuracy on the first seconds of each clip, forced to the ten classes and with "other"."""
+) -> dict[str, float | dict | None]:
+    """Accuracy on the first seconds of each clip, forced to the labels and with "other"; None where there is no clip."""
     model.eval()
+    other = len(model.labels)
     spectra = torch.stack([padded(clip.decibels, frames) for clip in clips])
     logits = torch.cat([model(part).logits for part in spectra.split(32)])
     model.train()
     wanted = torch.tensor([clip.index for clip in clips])
-    judged = wanted != OTHER
-    forced = (logits[:, :OTHER].argmax(dim=-1) == wanted)[judged]
+    judged = wanted != other
+    forced = (logits[:, :other].argmax(dim=-1) == wanted)[judged]
     free = logits.argmax(dim=-1) == wanted
     return {
         "clips": int(judged.sum()),
-        "forced_accuracy": forced.float().mean().item(),
-        "accuracy_with_other": free[judged].float().mean().item(),
-        "other_rejected": free[~judged].float().mean().item(),
+        "forced_accuracy": share(forced),
+        "accuracy_with_other": share(free[judged]),
+        "other_rejected": share(free[~judged]),
         "forced_accuracy_per_class": {
-            label: forced[wanted[judged] == index].float().mean().item()
-            for index, label in enumerate(LABELS)
+            label: share(forced[wanted[judged] == index])
+            for index, label in enumerate(model.labels)
         },
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    options = parser.parse_args(arguments)
-    config = load_config(Config, options.config, options.overrides)
+def spectra_by_class(clips: Sequence[Recording], labels: Sequence[str]) -> list[list[Tensor]]:
+    """Spectra (bands, T) of each class, those of "other" last.
 
+    Raises:
+        ValueError: If a label has no clip.
+    """
+    found = [
+        [clip.decibels for clip in clips if clip.index == index] for index in range(len(labels) + 1)
+    ]
+    missing = [label for label, spectra in zip(labels, found, strict=False) if not spectra]
+    if missing:
+        raise ValueError(
+            f"no clip to train on has the labels {', '.join(missing)}: name the labels of your data as labels, or "
+            "an empty list to take all"
+        )
+    return found
+
+
+def main(config: Config) -> None:
+    """Train, save and evaluate."""
     # Accelerator
     accelerator = Accelerator(mixed_precision=config.precision)
     generator = torch.Generator().manual_seed(config.seed)
@@ -149,22 +176,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (output / "settings.yaml").write_text(yaml.safe_dump(dataclasses.asdict(config)))
 
     # Model
+    data = Path(config.data)
+    labels = config.labels or read_labels(data)
     set_seed(config.seed)  # of initial weights and dropout; the data have their own generator
     model = SoundClassifier(
         widths=config.widths,
         embedding_width=config.embedding_width,
         members=config.members,
         dropout=config.dropout,
+        labels=labels,
     )
     frames = 1 + round(config.seconds * model.sample_rate / model.hop_length)
 
     # Data
-    data = Path(config.data)
     train = read_recordings(data, model, config.clip_seconds, ("train",))
     validation = read_recordings(data, model, config.seconds, ("validation",))
-    by_class = [
-        [clip.decibels for clip in train if clip.index == index] for index in range(OTHER + 1)
-    ]
+    by_class = spectra_by_class(train, labels)
 
     # Optimiser
     optimiser = torch.optim.AdamW(
@@ -202,11 +229,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Save
     classifier = accelerator.unwrap_model(model, keep_fp32_wrapper=False).cpu()
     classifier = classifier.to(torch.float16).to(torch.float32)  # judged as it is stored
-    result = evaluate(classifier, validation, frames)
-    (output / "evaluation.json").write_text(json.dumps(result, indent=1))
+    if validation:
+        result = evaluate(classifier, validation, frames)
+        (output / "evaluation.json").write_text(json.dumps(result, indent=1))
+        print(json.dumps(result, indent=1))
     classifier.to(torch.float16).save_pretrained(output)
-    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_recipe(main, Config, __doc__))

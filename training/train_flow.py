@@ -9,8 +9,8 @@ log.jsonl, config.yaml, checkpoints/.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,8 @@ import torch
 from woosh.generation.text_encoder import TextConditioner
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
-from woosh.training.config import check_choice, load_config
+from woosh.training.command import run_recipe
+from woosh.training.config import check_choice
 from woosh.training.flow.latents import Common, read_common
 from woosh.training.flow.steps import (
     OBJECTIVES,
@@ -34,6 +35,7 @@ from woosh.training.flow.steps import (
     training_step,
 )
 from woosh.training.listening import ListenConfig, Listener
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def text_shape(common: Common, text: TextConditioner | None) -> tuple[int, int]:
 def build_model(config: Config, common: Common, text: TextConditioner | None) -> WooshTransformer:
     """A new transformer that fits these latents and hidden states, or the one to go on from."""
     if config.initial is not None:
-        model = WooshTransformer.from_pretrained(config.initial, dtype=torch.float32).train()
+        model = load_saved(WooshTransformer, config.initial, torch.float32).train()
     else:
         tokens, width = text_shape(common, text)
         model = WooshTransformer(
@@ -158,8 +160,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

@@ -9,10 +9,10 @@ text_encoder/, tokenizer/, log.jsonl, evaluation.json, config.yaml, checkpoints/
 
 from __future__ import annotations
 
-import argparse
 import copy
 import dataclasses
 import json
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from transformers import (
 
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
 from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.text_encoder.distillation import (
     CorpusSizes,
     PhraseBatches,
@@ -171,8 +171,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

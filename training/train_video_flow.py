@@ -8,7 +8,7 @@ it goes on making these without a picture. Output folder: log.jsonl, checkpoints
 
 from __future__ import annotations
 
-import argparse
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
-from woosh.training.config import check_choice, load_config
+from woosh.training.command import run_recipe
+from woosh.training.config import check_choice
 from woosh.training.flow.latents import read_common
 from woosh.training.flow.steps import (
     OPTIMIZERS,
@@ -36,6 +37,7 @@ from woosh.training.flow.video import (
     with_video,
     without_some,
 )
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Config:
 
 def build_model(config: Config, channels: int) -> WooshTransformer:
     """The transformer to go on from; one that does not see yet gets a video stream."""
-    model = WooshTransformer.from_pretrained(config.initial, dtype=torch.float32)
+    model = load_saved(WooshTransformer, config.initial, torch.float32)
     if model.config.video_channels is None:
         model = with_video(model, channels)
     elif model.config.video_channels != channels:
@@ -137,8 +139,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

@@ -8,11 +8,10 @@ average, a `VisualEncoder`), evaluation.json.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor
 from woosh.metrics.synchrony import alignment
 from woosh.scenes import COURSE_FAMILIES, FAMILIES, FRAME_RATE, SceneClip, generate_scene
 from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
-from woosh.training.config import load_config
+from woosh.training.command import run_recipe
 from woosh.training.visual import Record, event_times, watching_loss
 from woosh.video.visual import VisualEncoder
 
@@ -152,8 +151,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="name=value")
-    arguments = parser.parse_args()
-    main(load_config(Config, arguments.config, arguments.overrides))
+    sys.exit(run_recipe(main, Config, __doc__))

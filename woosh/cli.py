@@ -7,11 +7,10 @@ imported only by then: `woosh --help` and every refusal answer at once.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from woosh import __version__
+from woosh.command_line import Parser, run_to_exit_code
 from woosh.commands import (
     convert,
     data,
@@ -42,37 +41,14 @@ examples:
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, printed by `main` like every other refusal."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line; the exit codes are those of `run_to_exit_code`."""
 
-    Returns:
-        0 on success, 2 after bad input, 1 after another failure, 130 after Ctrl-C.
-    """
-    try:
+    def run() -> None:
         arguments = build_parser().parse_args(argv)
         arguments.run(arguments)
-    except (ValueError, OSError) as error:
-        return _fail(error, 2)
-    except (RuntimeError, MemoryError, ImportError) as error:
-        return _fail(error, 1)
-    except KeyboardInterrupt:
-        print("woosh: interrupted", file=sys.stderr)
-        return 130
-    return 0
 
-
-def _fail(error: BaseException, code: int) -> int:
-    """Print an error as one line, whatever the number of lines in its message."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    print(f"woosh: error: {text}", file=sys.stderr)
-    return code
+    return run_to_exit_code("woosh", run)
 
 
 def build_parser() -> Parser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,31 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise ValueError(f"{path} must hold tensors by name and nothing else")
     return tensors
+
+
+def load_saved(cls: Any, folder: str | Path, dtype: torch.dtype | None = None) -> Any:
+    """A network that its class's `save_pretrained` wrote, in a precision or as it was saved, without network.
+
+    Args:
+        cls: class of the network, one of diffusers' models.
+        folder: of its config.json and weights.
+        dtype: of the weights.
+
+    Raises:
+        FileNotFoundError: the folder holds no network.
+        ValueError: its weights are damaged.
+    """
+    from safetensors import SafetensorError
+
+    folder = Path(folder).expanduser()
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"no {cls.__name__} in {folder}: name the folder that holds its config.json and weights"
+        )
+    try:
+        return cls.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+    except SafetensorError as error:
+        raise ValueError(f"the weights in {folder} are damaged: {error}") from error
 
 
 def check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], title: str) -> None:

@@ -76,7 +76,11 @@ def load_clips(
         logger.warning("skipped %d of %d files: %s", len(bad), len(rows), "; ".join(bad))
     clips = [item for item in loaded if isinstance(item, Clip)]
     if not clips:
-        raise ValueError(f"no usable audio among {len(rows)} rows under {folder}")
+        first = f": {bad[0]}" if bad else ""
+        raise ValueError(
+            f"no usable audio among {len(rows)} rows under {folder}; `file` in a manifest is relative to the "
+            f"manifest's folder{first}"
+        )
     return clips
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
+
+EXAMPLE = '{"file": "dog.wav", "captions": ["a dog barking"], "seconds": 2.5}'
 
 
 @dataclass(frozen=True)
@@ -51,28 +54,49 @@ def read_manifest(path: str | Path, split: str | None = None) -> list[Row]:
         FileNotFoundError: no such file.
         ValueError: a line that is no JSON object, lacks a field or holds a wrong type, by its number.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no manifest at {path}")
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            rows.append(_read_row(line, f"{path}, line {number}"))
+    rows = [_row_of(values, place) for place, values in read_objects(path)]
     return [row for row in rows if split is None or row.split == split]
 
 
-def _read_row(line: str, place: str) -> Row:
+def read_objects(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
+    """Read the JSON objects of a JSONL file, whatever their fields, each with its place for messages.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: text that is not UTF-8, or a line that is no JSON object, by its number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no manifest at {path}: name a JSONL file")
     try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: not JSON ({error.msg})") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{place}: a row must be an object")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: save it so ({error.reason})") from error
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{place}: not JSON ({error.msg})") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"{place}: a row must be an object, such as {EXAMPLE}")
+        rows.append((place, values))
+    return rows
+
+
+def _row_of(values: Mapping[str, Any], place: str) -> Row:
     file, captions, seconds = (values.get(name) for name in ("file", "captions", "seconds"))
     if not isinstance(file, str) or not file:
-        raise ValueError(f"{place}: `file` must be a path, not {file!r}")
+        raise ValueError(
+            f"{place}: `file` must be a path, not {file!r}; a row is such as {EXAMPLE}"
+        )
     if not _is_seconds(seconds):
-        raise ValueError(f"{place}: `seconds` must be a length, not {seconds!r}")
+        raise ValueError(
+            f"{place}: `seconds` must be a length, not {seconds!r}; a row is such as {EXAMPLE}"
+        )
     texts = {
         name: str(values[name])
         for name in ("split", "group", "label", "licence", "author", "url", "source")
@@ -83,20 +107,27 @@ def _read_row(line: str, place: str) -> Row:
         raise ValueError(f"{place}: `segments` must be a list, not {segments!r}")
     return Row(
         file=file,
-        captions=_read_captions(captions, place),
+        captions=check_captions(captions, place),
         seconds=float(seconds),
         segments=tuple(_read_segment(segment, place) for segment in segments),
         **texts,
     )
 
 
-def _read_captions(captions: object, place: str) -> tuple[str, ...]:
+def check_captions(captions: object, place: str) -> tuple[str, ...]:
+    """The captions of a row.
+
+    Raises:
+        ValueError: they are no list of texts.
+    """
     if (
         not isinstance(captions, list)
         or not captions
         or not all(isinstance(caption, str) and caption.strip() for caption in captions)
     ):
-        raise ValueError(f"{place}: `captions` must be a list of texts, not {captions!r}")
+        raise ValueError(
+            f"{place}: `captions` must be a list of texts, not {captions!r}; a row is such as {EXAMPLE}"
+        )
     return tuple(captions)
 
 
@@ -108,7 +139,7 @@ def _read_segment(values: object, place: str) -> RowSegment:
         raise ValueError(
             f"{place}: a segment must have `start` before `stop`, in seconds: {values}"
         )
-    return RowSegment(float(start), float(stop), _read_captions(values.get("captions"), place))
+    return RowSegment(float(start), float(stop), check_captions(values.get("captions"), place))
 
 
 def _is_seconds(value: object) -> TypeGuard[float]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from woosh import procedural
+from woosh.data.manifests import check_captions, read_objects
 from woosh.data.phrase_words import (
     ACTIONS,
     ADJECTIVES,
@@ -81,8 +82,8 @@ def label_phrases(folder: Path) -> Iterator[str]:
 
 def caption_phrases(manifest: Path) -> tuple[str, ...]:
     """Return the distinct captions of a JSONL manifest in order of first appearance."""
-    rows = (json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines() if line)
-    return tuple(dict.fromkeys(clean(caption) for row in rows for caption in row["captions"]))
+    found = (check_captions(row.get("captions"), place) for place, row in read_objects(manifest))
+    return tuple(dict.fromkeys(clean(caption) for captions in found for caption in captions))
 
 
 def procedural_phrases(count: int, seed: int) -> Iterator[str]:

@@ -146,15 +146,25 @@ def shard_urls(source: str) -> list[str]:
     """The shards of a folder, of a pattern such as `data-{000..009}.tar`, or of an address that webdataset opens.
 
     Raises:
-        FileNotFoundError: a folder without shards.
-        ValueError: an address that would run a command.
+        FileNotFoundError: nothing there, or a folder without shards.
+        ValueError: another kind of source, or an address that would run a command.
     """
     folder = Path(source)
+    remedy = "make some with `woosh data prepare`, and name their folder"
     if folder.is_dir():
         urls = [str(path) for path in sorted(folder.glob(f"*{ENDING}"))]
         if not urls:
-            raise FileNotFoundError(f"no shards (*{ENDING}) in {folder}")
+            raise FileNotFoundError(f"no shards (*{ENDING}) in {folder}: {remedy}")
         return urls
+    if "://" not in source and not source.startswith("pipe:") and not source.endswith(ENDING):
+        if folder.exists() or source.startswith("hf:"):
+            raise ValueError(
+                f"{source} is no shard (*{ENDING}): {remedy}, or set streamed to false"
+            )
+        raise FileNotFoundError(
+            f"nothing at {source}: name a folder of sounds, a manifest (*.jsonl), shards (their folder, or a "
+            f"pattern such as data-{{000..099}}{ENDING}), or a data set as hf:NAME"
+        )
     from webdataset.shardlists import expand_urls
 
     urls = expand_urls(source)

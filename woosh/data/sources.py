@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import soundfile
 
 from woosh.audio import resample
 from woosh.data.clips import SHORTEST, SILENCE, Clip, load_clips, with_channels
-from woosh.data.manifests import read_manifest
 from woosh.data.recordings import list_recordings
 from woosh.data.shards import ENDING, read_shards, shard_urls
 from woosh.data.streaming import clip_of
@@ -54,13 +53,12 @@ def load_source(
         ValueError: it is faulty, or has no clip of this split.
         ImportError: `hf:` without the `datasets` library.
     """
-    if source.endswith(".jsonl"):
-        path = Path(source)
-        return load_clips(read_manifest(path, split), path.parent, sample_rate, channels=channels)
-    if is_folder_of_sounds(source):
+    if source.endswith(".jsonl") or is_folder_of_sounds(source):
         folder, rows = list_recordings(Path(source))
-        rows = [row for row in rows if row.split == split]
-        return load_clips(rows, folder, sample_rate, channels=channels)
+        chosen = [row for row in rows if row.split == split]
+        if not chosen:
+            raise ValueError(_no_clip(source, split, {row.split for row in rows}))
+        return load_clips(chosen, folder, sample_rate, channels=channels)
     if source.startswith(HUB):
         rows = _hub_clips(source.removeprefix(HUB), split, sample_rate, channels)
         clips = _heard(list(rows), sample_rate)
@@ -71,8 +69,17 @@ def load_source(
             for clip in load_shard(url, split, sample_rate, channels)
         ]
     if not clips:
-        raise ValueError(f"{source} has no usable clip in its split {split!r}")
+        raise ValueError(_no_clip(source, split))
     return clips
+
+
+def _no_clip(source: str, split: str, others: Collection[str] = ()) -> str:
+    """What to say where a split has no clip."""
+    found = f"; it has {', '.join(map(repr, sorted(others)))}" if others else ""
+    return (
+        f"{source} has no usable clip in its split {split!r}{found}: name another split, or give rows of a "
+        f'manifest the field "split": "{split}"'
+    )
 
 
 def load_shard(url: str, split: str, sample_rate: int, channels: int = 1) -> list[Clip]:

@@ -28,6 +28,7 @@ from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer, toke
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt import Passt
+from woosh.weight_files import load_saved
 
 SEGMENT_SECONDS = 5
 LONGEST_SECONDS = 60  # of a sound; what comes after is not heard
@@ -223,7 +224,7 @@ def load_clap(
     encoder_class = AUDIO_ENCODERS[index["audio_encoder"]]
 
     def load(kind: Any, place: Path) -> Any:
-        return kind.from_pretrained(place, torch_dtype=dtype).to(device).eval()
+        return load_saved(kind, place, dtype).to(device).eval()
 
     return WooshClap(
         audio_encoder=load(encoder_class, folder / "audio_encoder"),

@@ -32,22 +32,19 @@ def evaluate_aligner(clap: WooshClap, clips: Sequence[Clip]) -> dict[str, object
     """Zero-shot accuracy over the labelled clips, and retrieval in both directions over all.
 
     A labelled clip counts as known if its label's embedding is the nearest among all labels of the
-    clips. In retrieval every caption of every clip is a query, and clips that share a caption are right
+    clips; where no clip has a label, the accuracy is None. In retrieval every caption of every clip is a query, and clips that share a caption are right
     for it; `chance` is what a random order reaches.
 
     Args:
         clap: the aligner.
         clips: mono at the aligner's rate, with captions.
-
-    Raises:
-        ValueError: no clip has a label.
     """
     sounds = embed_sounds(clap, [clip.audio for clip in clips])
     labels = sorted({clip.label for clip in clips if clip.label})
-    if not labels:
-        raise ValueError(f"none of {len(clips)} clips has a label to be recognised by")
     labelled = [row for row, clip in enumerate(clips) if clip.label]
-    nearest = (sounds[labelled] @ embed_texts(clap, labels).T).argmax(dim=1).tolist()
+    nearest = []
+    if labels:
+        nearest = (sounds[labelled] @ embed_texts(clap, labels).T).argmax(dim=1).tolist()
     known: dict[str, list[bool]] = {label: [] for label in labels}
     for row, index in zip(labelled, nearest, strict=True):
         known[clips[row].label].append(clips[row].label == labels[index])
@@ -56,7 +53,7 @@ def evaluate_aligner(clap: WooshClap, clips: Sequence[Clip]) -> dict[str, object
     return {
         "clips": len(clips),
         "labelled": len(labelled),
-        "zero_shot_accuracy": sum(map(sum, known.values())) / len(labelled),
+        "zero_shot_accuracy": sum(map(sum, known.values())) / len(labelled) if labels else None,
         "zero_shot_accuracy_per_label": {
             label: sum(right) / len(right) for label, right in known.items()
         },

@@ -21,10 +21,8 @@ from woosh.metrics.synchrony import (
     onsets_of,
 )
 from woosh.progress import Progress, no_progress
-from woosh.video import Video, open_video
+from woosh.video import VIDEO_SUFFIXES, Video, open_video
 from woosh.video.muxing import RATE, own_sound
-
-SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi"})
 
 
 def evaluate_synchrony(
@@ -89,9 +87,11 @@ def evaluate_synchrony(
 def _videos(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()
+    )
     if not paths:
-        raise ValueError(f"{folder} holds no video ({', '.join(sorted(SUFFIXES))})")
+        raise ValueError(f"{folder} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))})")
     return paths
 
 

@@ -17,6 +17,7 @@ from woosh.generation.sampling import Sampler, SamplingSettings
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
 from woosh.progress import steps_on_terminals
+from woosh.weight_files import load_saved
 
 
 def choose_device(name: str) -> torch.device:
@@ -94,8 +95,13 @@ def settings_of(index: Mapping[str, Any]) -> SamplingSettings:
     return SamplingSettings(**{name: index[name] for name in names if name in index})
 
 
-def load_part(name: str, folder: Path, dtype: torch.dtype | None) -> Any:
-    """A part of a pipeline from its own folder, in a precision or as it was saved; the tokenizer has none."""
+def load_part(name: str, folder: str | Path, dtype: torch.dtype | None = None) -> Any:
+    """A part of a pipeline from its own folder, in a precision or as it was saved; the tokenizer has none.
+
+    Raises:
+        FileNotFoundError: the folder holds no such part.
+        ValueError: its weights are damaged.
+    """
     if name == "tokenizer":
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     kinds = {
@@ -103,4 +109,4 @@ def load_part(name: str, folder: Path, dtype: torch.dtype | None) -> Any:
         "transformer": WooshTransformer,
         "text_encoder": WooshTextEncoder,
     }
-    return kinds[name].from_pretrained(folder, dtype=dtype, local_files_only=True)
+    return load_saved(kinds[name], folder, dtype)

@@ -12,6 +12,8 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from woosh.weight_files import load_saved
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -117,8 +119,12 @@ class TextConditioner(NamedTuple):
 def load_text_conditioner(
     encoder: str | Path, tokenizer: str | Path, device: torch.device
 ) -> TextConditioner:
-    """Text conditioner from the folders of a saved `WooshTextEncoder` and of its tokenizer."""
-    loaded = WooshTextEncoder.from_pretrained(encoder).eval().requires_grad_(False)
+    """Text conditioner from the folders of a saved `WooshTextEncoder` and of its tokenizer.
+
+    Raises:
+        FileNotFoundError: a folder is missing.
+    """
+    loaded = load_saved(WooshTextEncoder, encoder).eval().requires_grad_(False)
     nn.Module.to(loaded, device)
     return TextConditioner(loaded, load_tokenizer(tokenizer))
 
@@ -139,7 +145,7 @@ def load_text_encoder(name_or_folder: str | Path, max_tokens: int) -> WooshTextE
     config_file = Path(name_or_folder) / "config.json"
     saved = json.loads(config_file.read_text()) if config_file.is_file() else {}
     if saved.get("_class_name") == "WooshTextEncoder":
-        encoder = WooshTextEncoder.from_pretrained(name_or_folder)
+        encoder = load_saved(WooshTextEncoder, name_or_folder)
         config = encoder.config
         if config.max_tokens != max_tokens or config.hidden_layer not in (-1, config.layers):
             raise ValueError(

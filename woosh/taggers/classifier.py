@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -20,7 +20,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from woosh.audio import read_audio
+from woosh.audio import SUFFIXES, read_audio
 from woosh.audio.spectra import magnitudes, mel_filters
 
 LABELS = (
@@ -63,19 +63,28 @@ FLOOR = -80.0  # dB below a clip's loudest point
 class Verdict(NamedTuple):
     """What the classifier makes of a batch of clips."""
 
-    logits: Tensor  # (B, 11) log-probabilities: the ten labels, then "other"
+    logits: Tensor  # (B, classes) log-probabilities: the labels, then "other"
     embedding: Tensor  # (B, members * embedding_width)
-    member_logits: Tensor  # (members, B, 11), not normalised, for training
+    member_logits: Tensor  # (members, B, classes), not normalised, for training
 
 
-def class_of(label: str | None, category: str) -> int | None:
-    """Class index of a clip from its label or else its UCS category; None: leave it out."""
-    label = label or CATEGORY_LABELS.get(category)
-    if label in LABELS:
-        return LABELS.index(label)
+def class_of(label: str | None, category: str, labels: Sequence[str] = LABELS) -> int | None:
+    """Class index of a clip from its label or else its UCS category; None: leave it out.
+
+    Categories speak of the ten everyday sounds: where the labels are others, a clip without a label is "other".
+
+    Raises:
+        ValueError: a label that is none of the classes.
+    """
+    everyday = tuple(labels) == LABELS
+    label = label or (CATEGORY_LABELS.get(category) if everyday else None)
+    if label in labels:
+        return labels.index(label)
     if label is not None:
-        raise ValueError(f"the label {label!r} is none of the ten classes {LABELS}")
-    return None if category in UNDECIDED_CATEGORIES else OTHER
+        raise ValueError(
+            f"the label {label!r} is none of the classes {', '.join(labels)}: correct it, or name it among them"
+        )
+    return None if everyday and category in UNDECIDED_CATEGORIES else len(labels)
 
 
 def log_mel(audio: Tensor, sample_rate: int, hop_length: int, bands: int) -> Tensor:
@@ -108,7 +117,9 @@ def normalise(decibels: Tensor) -> Tensor:
 class Member(nn.Module):
     """One network of the ensemble: log-mel (B, bands, T) -> logits (B, classes), embedding."""
 
-    def __init__(self, widths: tuple[int, ...], embedding_width: int, dropout: float) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], embedding_width: int, dropout: float, classes: int
+    ) -> None:
         super().__init__()
         first, *others = widths
         layers: list[nn.Module] = [nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False)]
@@ -121,7 +132,7 @@ class Member(nn.Module):
         self.trunk = nn.Sequential(*layers[:-1])
         self.embed = nn.Linear(3 * widths[-1], embedding_width)
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(embedding_width, len(LABELS) + 1)
+        self.classify = nn.Linear(embedding_width, classes)
 
     def forward(self, decibels: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.trunk((decibels[:, None] - FLOOR / 2) / 20.0)  # (B, D, bands / 16, T / 16)
@@ -142,6 +153,7 @@ class SoundClassifier(ModelMixin, ConfigMixin):
         embedding_width: Channels of each member's last hidden layer.
         members: Networks, trained on batches of their own; their probabilities are averaged.
         dropout: In training, before the last hidden layer.
+        labels: Of the classes; one more, "other", comes after them.
     """
 
     @register_to_config
@@ -154,12 +166,14 @@ class SoundClassifier(ModelMixin, ConfigMixin):
         embedding_width: int = 96,
         members: int = 3,
         dropout: float = 0.3,
+        labels: tuple[str, ...] = LABELS,
     ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(
-            Member(tuple(widths), embedding_width, dropout) for _ in range(members)
+            Member(tuple(widths), embedding_width, dropout, len(labels) + 1) for _ in range(members)
         )
         self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
+        self.labels = tuple(labels)
 
     def log_mel(self, audio: Tensor) -> Tensor:
         """Audio (B, 1, S) -> decibels (B, bands, T)."""
@@ -168,7 +182,7 @@ class SoundClassifier(ModelMixin, ConfigMixin):
     def forward(self, decibels: Tensor) -> Verdict:
         """Log-mel spectra (B, bands, T) -> averaged log-probabilities and joined embeddings."""
         logits, embeddings = zip(*(member(decibels) for member in self.networks), strict=True)
-        member_logits = torch.stack(logits).float()  # (members, B, 11)
+        member_logits = torch.stack(logits).float()  # (members, B, classes)
         mean = member_logits.log_softmax(dim=-1).logsumexp(dim=0) - math.log(len(logits))
         return Verdict(mean, torch.cat(embeddings, dim=-1), member_logits)
 
@@ -178,39 +192,88 @@ class Recording:
     """One recording of a data set as the classifier sees it."""
 
     file: str
-    index: int  # of its class; `OTHER` for the eleventh
+    index: int  # of its class; the number of labels for "other"
     split: str
     group: str  # clips of one group are cut from the same recording
     decibels: Tensor  # (bands, T), from `log_mel`
 
 
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a data set: of its manifest, or a folder with a sub-folder of sounds for each label.
+
+    Args:
+        folder: Holds `manifest.jsonl`, or sub-folders whose names are the labels of the sounds in them.
+
+    Returns:
+        `file` is relative to the folder; `split`, `group`, `label` and `catid` where they are known.
+
+    Raises:
+        FileNotFoundError: If the folder has neither.
+        ValueError: If a row is not a JSON object with a file.
+    """
+    manifest = folder / "manifest.jsonl"
+    if not manifest.is_file():
+        found = sorted(path for path in folder.glob("*/**/*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise FileNotFoundError(
+                f"no manifest.jsonl in {folder}, and no sub-folder with sounds: name a data set's folder, or one "
+                "with a sub-folder for each label"
+            )
+        names = [path.relative_to(folder) for path in found]
+        return [{"file": name.as_posix(), "label": name.parts[0]} for name in names]
+    rows = []
+    for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{manifest}, line {number}: not JSON ({error.msg})") from error
+        if not isinstance(row, dict) or not isinstance(row.get("file"), str):
+            raise ValueError(f"{manifest}, line {number}: a row must be an object with `file`")
+        rows.append(row)
+    return rows
+
+
+def read_labels(folder: Path) -> tuple[str, ...]:
+    """All labels of a data set in alphabetical order, see `read_rows`.
+
+    Raises:
+        ValueError: If there are fewer than two.
+    """
+    labels = tuple(sorted({row["label"] for row in read_rows(folder) if row.get("label")}))
+    if len(labels) < 2:
+        raise ValueError(
+            f"{folder} has the labels {list(labels)}, and a classifier needs two or more: give rows of its "
+            "manifest a `label`, or sort the sounds into sub-folders"
+        )
+    return labels
+
+
 def read_recordings(
     folder: Path, model: SoundClassifier, seconds: float, splits: Sequence[str]
 ) -> list[Recording]:
-    """Reads a manifest data set, leaving out clips too near to a class to be "other".
+    """Reads a data set, leaving out clips too near to a class to be "other".
 
     Args:
-        folder: Holds `manifest.jsonl` and the files that its rows name.
-        model: Its spectrum is taken.
+        folder: See `read_rows`. Rows without a split belong to "train".
+        model: Its spectrum and its labels are taken.
         seconds: Longest part of a clip, from its beginning.
         splits: Names of the splits wanted.
 
     Raises:
-        FileNotFoundError: If the folder has no manifest.
+        FileNotFoundError: If the folder holds no data set, or a file is missing.
+        ValueError: If a row or a file is faulty, or a label unknown.
     """
-    manifest = folder / "manifest.jsonl"
-    if not manifest.is_file():
-        raise FileNotFoundError(f"no manifest.jsonl in {folder}: name the data set's folder")
     recordings = []
-    for line in manifest.read_text().splitlines():
-        row = json.loads(line)
-        index = class_of(row.get("label"), row["catid"])
-        if index is None or row["split"] not in splits:
+    for row in read_rows(folder):
+        index = class_of(row.get("label"), row.get("catid", ""), model.labels)
+        split = row.get("split", "train")
+        if index is None or split not in splits:
             continue
         audio = torch.from_numpy(read_audio(folder / row["file"], model.sample_rate))
         audio = audio[None, :, : round(seconds * model.sample_rate)]
         decibels = model.log_mel(audio)[0]
-        recordings.append(Recording(row["file"], index, row["split"], row["group"], decibels))
+        group = row.get("group", row["file"])
+        recordings.append(Recording(row["file"], index, split, group, decibels))
     return recordings
 
 

@@ -23,30 +23,50 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: a key that is no field, a missing field, or a value of another type than its
-            field's annotation (YAML reads `1e-4` as text: write `1.0e-4`).
+        ValueError: text that is not YAML, a key that is no field, a missing field, or a value of another
+            type than its field's annotation (YAML reads `1e-4` as text: write `1.0e-4`).
     """
-    import yaml
-
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no configuration file at {path}")
-    values = yaml.safe_load(path.read_text()) or {}
+        raise FileNotFoundError(
+            f"no configuration file at {path}: name one, such as those in configs/"
+        )
+    values = _read_yaml(path.read_bytes(), str(path)) or {}
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold `name: value` lines, not a {type(values).__name__}")
     for override in overrides:
         name, separator, text = override.partition("=")
         if not separator:
-            raise ValueError(f"override {override!r} is not of the form name=value")
-        values[name] = yaml.safe_load(text)
+            raise ValueError(
+                f"override {override!r} is not of the form name=value, without blanks around ="
+            )
+        values[name] = _read_yaml(text, f"the override {override!r}")
     names = _field_names(cls)
     unknown = sorted(set(values) - names)
     if unknown:
         raise ValueError(f"{path}: unknown keys {unknown}; {cls.__name__} knows {sorted(names)}")
     missing = sorted(_required_names(cls) - set(values))
     if missing:
-        raise ValueError(f"{path}: missing keys {missing}")
+        raise ValueError(
+            f"{path}: missing keys {missing}; write them into the file, or name=value after it"
+        )
     return _build(cls, path, values)
+
+
+def _read_yaml(text: str | bytes, place: str) -> Any:
+    """What YAML text holds.
+
+    Raises:
+        ValueError: it is not YAML; with the line.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        line = "" if mark is None else f", line {mark.line + 1}"
+        raise ValueError(f"{place} is not valid YAML{line}: {problem or error}") from error
 
 
 def check_choice(name: str, value: str, known: Sequence[str]) -> None:
@@ -136,6 +156,16 @@ def _checked(path: Path, name: str, value: Any, annotation: Any) -> Any:
         return float(value)
     elif type(value) is annotation:
         return value
-    raise ValueError(
-        f"{path}: {name} is {value!r}, a {type(value).__name__}; expected {annotation}"
-    )
+    raise ValueError(f"{path}: {name} is {value!r}; expected {_expected(name, value, annotation)}")
+
+
+def _expected(name: str, value: Any, annotation: Any) -> str:
+    """What a field takes, in words, and how to write it where YAML takes it for something else."""
+    if typing.get_origin(annotation) is tuple:
+        return f"a list, such as [{value}]" if isinstance(value, int | float | str) else "a list"
+    words = {str: "a text", float: "a number", int: "a whole number", bool: "true or false"}
+    if annotation is str and isinstance(value, bool | int | float):
+        return f"""a text: in quotes in a file, and as {name}='"..."' on the command line"""
+    if annotation is float and isinstance(value, str):
+        return "a number, such as 1.0e-4, which YAML needs a point for"
+    return words[annotation]

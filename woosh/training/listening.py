@@ -20,6 +20,7 @@ from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import kernel_distance
 from woosh.metrics.retrieval import clap_score
 from woosh.training.run import Run
+from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Listener:
                 "evaluate_every is set: name autoencoder, held_out, text_encoder and tokenizer too"
             )
         self.config, self.text, self.seed = config, text, seed
-        self.autoencoder = WooshAutoencoder.from_pretrained(config.autoencoder).eval()
+        self.autoencoder = load_saved(WooshAutoencoder, config.autoencoder).eval()
         nn.Module.to(self.autoencoder, text.encoder.device)
         self.aligner = load_clap(config.aligner)
         clips = load_source(config.held_out, config.held_out_split, self.aligner.sample_rate)

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from woosh.catalogue import SHARED, find_model
-from woosh.data.manifests import Row
+from woosh.data.manifests import Row, check_captions, read_objects
 from woosh.generation.transformer import WooshTransformer
+from woosh.weight_files import load_saved
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -51,9 +52,9 @@ def vocabulary(manifest: Path, split: str) -> dict[str, str]:
     Captions are what an aligner is trained on: the kinds' own names, "animals dog", are known far less well.
     """
     captions: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in map(json.loads, manifest.read_text(encoding="utf-8").splitlines()):
-        if row["split"] == split and row.get("catid"):
-            captions[row["catid"]][row["captions"][0]] += 1
+    for place, row in read_objects(manifest):
+        if row.get("split", "train") == split and row.get("catid"):
+            captions[row["catid"]][check_captions(row.get("captions"), place)[0]] += 1
     return {kind: _most_common(counts) for kind, counts in captions.items()}
 
 
@@ -76,7 +77,7 @@ def write_sharing(
     Returns:
         The transformer's parameters.
     """
-    network = WooshTransformer.from_pretrained(transformer)
+    network = load_saved(WooshTransformer, transformer)
     parameters = sum(value.numel() for value in network.parameters())
     if output.exists():
         shutil.rmtree(output)

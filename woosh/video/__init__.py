@@ -1,5 +1,12 @@
 """Videos: pictures in, sound and untouched pictures out. No torch here; the networks that watch lie beside."""
 
-from woosh.video.pictures import WATCHED_RATE, Video, open_video, pictures_at, read_frames
+from woosh.video.pictures import (
+    VIDEO_SUFFIXES,
+    WATCHED_RATE,
+    Video,
+    open_video,
+    pictures_at,
+    read_frames,
+)
 
-__all__ = ["Video", "WATCHED_RATE", "open_video", "pictures_at", "read_frames"]
+__all__ = ["VIDEO_SUFFIXES", "Video", "WATCHED_RATE", "open_video", "pictures_at", "read_frames"]

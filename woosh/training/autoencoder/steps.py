@@ -17,6 +17,7 @@ from woosh.metrics.reconstruction import mel_distance, si_sdr
 from woosh.training.autoencoder.discriminators import balanced
 from woosh.training.log import Log
 from woosh.training.randomness import batch_generator
+from woosh.weight_files import load_saved
 
 LONGEST = 10  # seconds of a clip that count for its chance to be drawn
 EVALUATED_SECONDS = 5
@@ -147,7 +148,7 @@ def continued(
     Raises:
         ValueError: new channels, and no recordings in memory.
     """
-    model = WooshAutoencoder.from_pretrained(folder).train()
+    model = load_saved(WooshAutoencoder, folder).train()
     if not new_magnitude_channels:
         return model
     if not recorded:

@@ -309,14 +309,18 @@ class LatentBatches:
         self.favoured_share, self.short_share = favoured_share, short_share
         missing = [label for label in favoured if not any(clip.label == label for clip in clips)]
         if missing:
-            raise ValueError(f"no clip has the favoured labels {missing}")
+            labels = sorted({clip.label for clip in clips if clip.label})
+            raise ValueError(
+                f"no clip has the favoured labels {missing}: leave them out of favoured; the clips' labels are {labels}"
+            )
         sizes = np.array([clip.latents.shape[1] for clip in clips])
         self.short = np.arange(len(clips))
         self.fitting = {length: np.flatnonzero(sizes >= length / 2) for length in crops.lengths}
         empty = [length for length, numbers in self.fitting.items() if not len(numbers)]
         if empty:
             raise ValueError(
-                f"no clip fills half of {empty} latent frames; leave these lengths out"
+                f"no clip fills half of {empty} latent frames; leave these out of lengths, and their chances out "
+                "of length_chances"
             )
         labels = np.array([clip.label for clip in clips])
         self.of_label = {

@@ -53,10 +53,12 @@ class FlowData:
     lengths: tuple[int, ...]  # latent frames of a batch, one is drawn
     length_chances: tuple[float, ...]
     frames_per_batch: int  # clips times length, per process
-    favoured: tuple[str, ...]  # labels that get extra weight
-    favoured_share: float  # of the draws
-    short_share: float  # of the other draws: a short sound followed by silence
+    short_share: float  # of the draws: a short sound followed by silence
     caption_dropout: float
+    favoured: tuple[
+        str, ...
+    ] = ()  # labels that get extra weight; for data without labels leave it out
+    favoured_share: float = 0.0  # of the draws, before `short_share`
 
 
 def crops_of(data: FlowData, folder: Path, seed: int) -> Crops:
