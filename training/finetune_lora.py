@@ -13,12 +13,13 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from woosh.autoencoder import WooshAutoencoder
-from woosh.catalogue import find_model
+from woosh.catalogue import GUIDED_MODEL, describe_model, find_model, part_folders
 from woosh.data.clips import Clip
 from woosh.data.sources import load_source
 from woosh.generation.lora import LoraFacts, add_lora, save_lora
@@ -110,16 +111,32 @@ def crop_source(clips: list[LatentClip], autoencoder: WooshAutoencoder, config: 
     return LatentBatches(clips, crops, (), 0.0, config.short_share)
 
 
+def teachable_parts(name: str) -> dict[str, Path]:
+    """Where the parts of a model lie that can learn; see `part_folders`.
+
+    Raises:
+        FileNotFoundError: neither a built-in name nor a folder, or a part is missing.
+        ValueError: a few-step model.
+    """
+    folder = find_model(name)
+    if describe_model(folder).few_step:
+        raise ValueError(
+            f"model {name} is a few-step model, which is distilled and not trained: take another one, such as "
+            f"{GUIDED_MODEL}"
+        )
+    return part_folders(folder)
+
+
 def main(config: Config) -> None:
     """Train and save."""
     # 1. Run
     run: Run[WooshTransformer] = Run(config.run, config)
 
     # 2. The model that learns, and its companions
-    folder = find_model(config.model)
-    text = load_text_conditioner(folder / "text_encoder", folder / "tokenizer", run.device)
-    model = load_saved(WooshTransformer, folder / "transformer", torch.float32)
-    autoencoder = load_saved(WooshAutoencoder, folder / "autoencoder", torch.float32)
+    parts = teachable_parts(config.model)
+    text = load_text_conditioner(parts["text_encoder"], parts["tokenizer"], run.device)
+    model = load_saved(WooshTransformer, parts["transformer"], torch.float32)
+    autoencoder = load_saved(WooshAutoencoder, parts["autoencoder"], torch.float32)
     torch.nn.Module.to(autoencoder, run.device).eval()
     add_lora(model, config.rank, config.alpha, config.dropout)
     run.follow(model)

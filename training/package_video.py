@@ -62,8 +62,8 @@ def main(config: Config) -> None:
         "guidance_start": config.guidance_start,
     }
     transformer = Path(config.transformer) / "transformer"
-    parameters = write_sharing(output, transformer, config.parts_of, sampling)
     watcher = load_saved(VisualEncoder, Path(config.visual) / "visual", torch.float32)
+    parameters = write_sharing(output, transformer, config.parts_of, sampling)
     visual = sum(value.numel() for value in watcher.parameters())
     half(watcher).save_pretrained(output / VISUAL)
     card = model_card(config, parameters, visual, licence)

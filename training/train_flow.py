@@ -24,6 +24,7 @@ from woosh.training.command import run_recipe
 from woosh.training.config import check_choice
 from woosh.training.flow.latents import Common, read_common
 from woosh.training.flow.steps import (
+    NO_STATES,
     OBJECTIVES,
     OPTIMIZERS,
     FlowData,
@@ -86,7 +87,7 @@ def text_shape(common: Common, text: TextConditioner | None) -> tuple[int, int]:
     if text is not None:
         return text.encoder.config.max_tokens, text.encoder.config.width
     if common.empty_states is None or common.text_tokens is None:
-        raise ValueError("the latents hold no hidden states: name text_encoder and tokenizer")
+        raise ValueError(NO_STATES)
     return common.text_tokens, common.empty_states.shape[1]
 
 

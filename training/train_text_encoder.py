@@ -20,10 +20,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import (
-    AutoModel,
-    AutoTokenizer,
-)
 
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
 from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
@@ -36,7 +32,7 @@ from woosh.training.text_encoder.distillation import (
     evaluate,
     start_from_teacher,
 )
-from woosh.training.text_encoder.sentence_embedder import embed, teacher_source
+from woosh.training.text_encoder.sentence_embedder import embed, load_teacher
 from woosh.training.text_encoder.tokenizer import save_tokenizer, train_tokenizer
 
 BETAS = (0.9, 0.98)
@@ -97,9 +93,7 @@ def main(config: Config) -> None:
     run: Run[Student] = Run(config.run, config)
 
     # 2. Data: phrases with the teacher's embeddings, tokenizer
-    name = teacher_source(config.teacher)
-    teacher = AutoModel.from_pretrained(name, dtype=torch.bfloat16).eval()
-    teacher_tokenizer = AutoTokenizer.from_pretrained(name)
+    teacher, teacher_tokenizer = load_teacher(config.teacher)
     with run.accelerator.main_process_first():
         corpus = embedded_corpus(
             teacher,

@@ -210,6 +210,11 @@ def build_phrases(
         FileNotFoundError: a file of the folder or the manifest is missing.
         ValueError: there are more listed phrases than `count`.
     """
+    for name in ("ucs.json", "audioset_ontology.json"):
+        if not (text_folder / name).is_file():
+            raise FileNotFoundError(
+                f"no {name} in {text_folder}: text_folder must hold ucs.json, audioset_ontology.json and labels/"
+            )
     kept_out = tuple(re.sub(r"^(a|an|the) ", "", clean(phrase)) for phrase in excluded)
     captions = caption_phrases(manifest)
     sources = (

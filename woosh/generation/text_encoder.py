@@ -125,6 +125,8 @@ def load_text_conditioner(
         FileNotFoundError: a folder is missing.
     """
     loaded = load_saved(WooshTextEncoder, encoder).eval().requires_grad_(False)
+    if not Path(tokenizer).is_dir():
+        raise FileNotFoundError(f"no tokenizer in {tokenizer}: name its folder")
     nn.Module.to(loaded, device)
     return TextConditioner(loaded, load_tokenizer(tokenizer))
 

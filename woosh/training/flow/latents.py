@@ -230,6 +230,9 @@ class Crops:
         caption_dropout: chance of an empty caption.
         latent_rate: latent frames per second.
         seed: of all draws.
+
+    Raises:
+        ValueError: not as many chances as lengths.
     """
 
     common: Common
@@ -239,6 +242,13 @@ class Crops:
     caption_dropout: float
     latent_rate: float
     seed: int
+
+    def __post_init__(self) -> None:
+        if len(self.lengths) != len(self.chances):
+            raise ValueError(
+                f"lengths has {len(self.lengths)} values and length_chances {len(self.chances)}: give every length "
+                "a chance"
+            )
 
     def start(self, number: int) -> tuple[np.random.Generator, int]:
         """The random numbers of a batch, and its frames, which are drawn first."""

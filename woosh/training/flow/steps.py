@@ -38,6 +38,7 @@ from woosh.training.randomness import batch_generator
 
 OBJECTIVES = ("velocity", "v_prediction")
 OPTIMIZERS = ("muon", "adamw")
+NO_STATES = "the latents hold no hidden states: name text_encoder and tokenizer"
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,16 @@ def training_step(
 def conditions(
     batch: LatentBatch, text: TextConditioner | None, number: int
 ) -> tuple[Tensor, Tensor]:
-    """Hidden states (B, L, W) and mask (B, L): the latents' own, or of captions typed as hurried users type them."""
+    """Hidden states (B, L, W) and mask (B, L): the latents' own, or of captions typed as hurried users type them.
+
+    Raises:
+        ValueError: neither a text encoder nor latents with hidden states.
+    """
     if text is not None:
         sources = [random.Random(f"{number} {place}") for place in range(len(batch.captions))]
         return text([varied(*pair) for pair in zip(batch.captions, sources, strict=True)])
-    assert batch.states is not None and batch.mask is not None  # `text_shape` has looked
+    if batch.states is None or batch.mask is None:
+        raise ValueError(NO_STATES)
     return batch.states, batch.mask
 
 
@@ -168,7 +174,7 @@ def empty_text(
     if text is not None:
         return text([""])
     if common.empty_states is None or common.text_tokens is None:
-        raise ValueError("the latents hold no hidden states: name text_encoder and tokenizer")
+        raise ValueError(NO_STATES)
     states = torch.zeros(1, common.text_tokens, common.empty_states.shape[1])
     mask = torch.zeros(1, common.text_tokens)
     states[0, : len(common.empty_states)] = common.empty_states

