@@ -185,7 +185,7 @@ def test_other_inputs_or_settings_are_refused(manifest: Path, tmp_path: Path) ->
     with pytest.raises(ValueError, match="made with gap_seconds 2.0, not 1.0"):
         prepare(manifest, output, Settings(gap_seconds=1.0))
     write_audio(manifest.parent / "dog.wav", sound(77), RATE)
-    with pytest.raises(ValueError, match="made with inputs"):
+    with pytest.raises(ValueError, match="made of other recordings"):
         prepare(manifest, output, Settings())
     assert contents(output) == before
 

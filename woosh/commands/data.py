@@ -92,7 +92,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Check, prepare, say what came of it."""
     source, output = arguments.source.expanduser(), arguments.output.expanduser()
     if not source.exists():
-        raise FileNotFoundError(f"neither a manifest nor a folder: {source}")
+        raise FileNotFoundError(
+            f"neither a manifest nor a folder: {source}; name a folder of sounds, or a JSONL manifest"
+        )
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} exists and is not a folder")
     check_writable(output if output.exists() else output.parent)
@@ -106,6 +108,10 @@ def run(arguments: argparse.Namespace) -> None:
         files_per_shard=arguments.files_per_shard,
     )
     report = prepare(source, output, settings, arguments.workers, progress_on_terminals)
+    if not report.samples:
+        path, reason = next(iter(report.rejected.items()))
+        files = f"{report.files} file{'s' if report.files > 1 else ''}"
+        raise ValueError(f"no sample could be made of {files}: {path}: {reason}")
     print(report_text(output, report))
     rejected = list(report.rejected.items())
     for path, reason in rejected[:REJECTED_SHOWN]:

@@ -158,10 +158,9 @@ def _check_plan(output: Path, settings: Settings, recordings: Sequence[Recording
     found = json.loads(path.read_text())
     for name in plan.keys() | found.keys():
         if found.get(name) != plan.get(name):
-            raise ValueError(
-                f"{output} was made with {name} {found.get(name)!r}, not {plan.get(name)!r}: name "
-                "another folder, or delete this one"
-            )
+            made = f"with {name} {found.get(name)!r}, not {plan.get(name)!r}"
+            made = "of other recordings" if name == "inputs" else made
+            raise ValueError(f"{output} was made {made}: name another folder, or delete this one")
 
 
 def _run(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[None]:

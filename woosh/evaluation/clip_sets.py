@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from woosh.audio import SUFFIXES, read_audio
 from woosh.checksums import hash_files
+from woosh.data.manifests import read_objects
 from woosh.embeddings.cache import EmbeddingCache, Measured
 from woosh.embeddings.embedders import Embedder
 from woosh.progress import Progress, no_progress
@@ -182,25 +182,17 @@ def read_captions(path: Path) -> dict[str, tuple[str, ...]]:
     if not path.is_file():
         raise FileNotFoundError(f"no captions at {path}")
     captions: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        stem, texts = _caption_row(line, f"{path}, line {number}")
+    for place, row in read_objects(path):
+        stem, texts = _caption_row(row, place)
         if stem in captions:
-            raise ValueError(f"{path}, line {number}: {stem!r} has captions already")
+            raise ValueError(f"{place}: {stem!r} has captions already")
         captions[stem] = texts
     if not captions:
         raise ValueError(f"{path} holds no captions")
     return captions
 
 
-def _caption_row(line: str, place: str) -> tuple[str, tuple[str, ...]]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: not JSON ({error.msg})") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"{place}: a row must be an object")
+def _caption_row(row: Mapping[str, Any], place: str) -> tuple[str, tuple[str, ...]]:
     file = row.get("file")
     if not isinstance(file, str) or not file:
         raise ValueError(f"{place}: `file` must be a path, not {file!r}")

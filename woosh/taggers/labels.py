@@ -39,8 +39,8 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file of class names at {path}")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         if path.suffix == ".csv":
             pairs = [
                 (row["display_name"], row["index"]) for row in csv.DictReader(text.splitlines())
