@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
     for limit in (20, 30):
         below = sum(level < -limit for level in quietest)
         print(
-            f"{below} of {len(quietest)} clips have a tenth more than {limit} dB below the loudest"
+            f"{below} of {len(quietest)} clips have a tenth of their length that is more than {limit} dB quieter than their loudest tenth"
         )
 
 

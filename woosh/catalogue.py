@@ -125,8 +125,10 @@ def _find(name: str, word: str, kind: str) -> Path:
         )
     if not (folder / "model_index.json").is_file():
         released = (folder / "weights.safetensors").is_file()
-        remedy = "a released checkpoint: run `woosh convert` on it first" if released else "not one"
-        raise ValueError(f"{folder} has no model_index.json, so it is no model folder but {remedy}")
+        remedy = "name a folder that `woosh convert` or a recipe's packaging made"
+        if released:
+            remedy = "it is a released checkpoint, so run `woosh convert` on it first"
+        raise ValueError(f"{folder} has no model_index.json: {remedy}")
     return folder
 
 
