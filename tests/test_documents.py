@@ -1,5 +1,6 @@
 """README and docs: their links lead somewhere, their commands are understood, the README's Python runs."""
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ import soundfile
 
 from tests.paths import ROOT
 from woosh.cli import build_parser
+from woosh.training.config import load_config
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,6 +50,24 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_are_understood(page: Path) -> None:
     for command in woosh_commands(page.read_text(encoding="utf-8")):
         build_parser().parse_args(shlex.split(command, comments=True)[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_recipes_on_the_pages_take_their_settings(page: Path) -> None:
+    """Script, file and every `name=value` behind it; what a shell would fill in is left out."""
+    text = page.read_text(encoding="utf-8")
+    for command in re.findall(r"python (training/\w+\.py configs/[^`|#\n]+)", text):
+        if "$" not in command:
+            script, config, *overrides = shlex.split(command)
+            recipe = importlib.import_module(script.removesuffix(".py").replace("/", "."))
+            load_config(recipe.Config, ROOT / config, overrides)
+
+
+def test_the_pages_have_recipes_for_users() -> None:
+    """The test above would pass on pages without recipes."""
+    page = (ROOT / "docs" / "researchers.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"configs/(own_\w+)\.yaml", page))
+    assert named == {path.stem for path in (ROOT / "configs").glob("own_*.yaml")}
 
 
 def test_the_readme_has_commands_of_every_kind() -> None:
