@@ -6,6 +6,8 @@ base-10 logarithms with a floor of 1e-5; the multi-resolution STFT distance take
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -35,13 +37,8 @@ def mel_distance(reference: Tensor, estimate: Tensor, sample_rate: int = 48000) 
     Raises:
         ValueError: If the shapes differ.
     """
-    _check_shapes(reference, estimate)
     filters = mel_filters(sample_rate, 2048, 128).to(reference.device)
-    first, second = (
-        (filters @ magnitudes(audio, 2048, 512)).clamp(min=LOG_FLOOR).log10()
-        for audio in (reference, estimate)
-    )
-    return (first - second).abs().mean(dim=(-2, -1))
+    return _log_distance(reference, estimate, lambda audio: filters @ magnitudes(audio, 2048, 512))
 
 
 def stft_distance(reference: Tensor, estimate: Tensor) -> Tensor:
@@ -57,9 +54,16 @@ def stft_distance(reference: Tensor, estimate: Tensor) -> Tensor:
     Raises:
         ValueError: If the shapes differ.
     """
+    return _log_distance(reference, estimate, lambda audio: magnitudes(audio, 512, 128))
+
+
+def _log_distance(
+    reference: Tensor, estimate: Tensor, spectrum_of: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Mean absolute difference (...) of the log10 of two clips' spectra (..., bins, frames), which are at least 0."""
     _check_shapes(reference, estimate)
     first, second = (
-        magnitudes(audio, 512, 128).clamp(min=LOG_FLOOR).log10() for audio in (reference, estimate)
+        spectrum_of(audio).clamp(min=LOG_FLOOR).log10() for audio in (reference, estimate)
     )
     return (first - second).abs().mean(dim=(-2, -1))
 
