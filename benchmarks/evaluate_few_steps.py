@@ -31,7 +31,7 @@ from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
 from woosh.taggers.classifier import LABELS, OTHER, PROMPTS, SoundClassifier, padded
-from woosh.training.flow.distillation import guided_velocity
+from woosh.training.flow.distillation import teacher_velocity
 
 BATCH = 20
 EXACT_STEPS = 50
@@ -56,14 +56,14 @@ def make_taught(sampler: Sampler, steps: int, guidance: float) -> Make:
         taught = network.prepare(*sampler.embed_text(prompts))
         empty = network.prepare(*sampler.embed_text([""] * len(prompts)))
         scale = torch.full((len(prompts),), guidance)
-        velocity = guided_velocity(network, taught, empty, scale, sampler.settings.guidance_start)
+        velocity = teacher_velocity(network, taught, empty, scale, sampler.settings.guidance_start)
         return euler(velocity, noise, uniform_times(steps))
 
     return make
 
 
 def make_student(
-    sampler: Sampler, student: WooshTransformer, steps: int, guidance: float, renoise: float
+    sampler: Sampler, student: WooshTransformer, steps: int, guidance: float, renoise_scale: float
 ) -> Make:
     """A student's way from noise to latents."""
 
@@ -74,8 +74,8 @@ def make_student(
         def velocity(x: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
             return student(x, time, condition, next_time, scale)
 
-        weights = [renoise * weight for weight in renoise_weights(steps)]
-        return flow_map(velocity, noise, uniform_times(steps), weights, generators)
+        renoise = [renoise_scale * share for share in renoise_weights(steps)]
+        return flow_map(velocity, noise, uniform_times(steps), renoise, generators)
 
     return make
 
@@ -121,7 +121,7 @@ def judge(
         parts.append(embed_sounds(aligner, sounds))
         if classifier is not None:
             length = 1 + round(CLASSIFIED_SECONDS * classifier.sample_rate / classifier.hop_length)
-            spectra = torch.stack([padded(d, length) for d in classifier.log_mel(audio)])
+            spectra = torch.stack([padded(d, length) for d in classifier.mel_decibels(audio)])
             answers = classifier(spectra).logits[:, :OTHER].argmax(dim=-1)
             right += int((answers == classes[start : start + BATCH]).sum())
     recognised = None if classifier is None else right / len(prompts)

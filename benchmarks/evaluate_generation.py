@@ -208,7 +208,7 @@ def collect(
     spectra: list[list[Tensor]] = [[] for _ in LABELS]
     for index, seed, audio in clips:
         save(index, seed, audio)
-        spectra[index].append(model.log_mel(audio[None])[0])
+        spectra[index].append(model.mel_decibels(audio[None])[0])
     return spectra
 
 

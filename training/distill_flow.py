@@ -15,49 +15,57 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from woosh.data.streaming import StreamedBatches
 from woosh.generation.flow import expand_like, interpolate
-from woosh.generation.text_encoder import TextConditioner
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import (
-    Objective,
     Run,
     RunConfig,
+    TrainingStep,
     adamw,
     cosine_schedule,
     prepare_blocks,
 )
+from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
 from woosh.training.config import check_choice
-from woosh.training.flow.discriminator import Judge, LatentDiscriminator, judging_step
+from woosh.training.flow.discriminator import (
+    Judge,
+    JumpEnds,
+    LatentDiscriminator,
+    judging_step,
+)
 from woosh.training.flow.distillation import (
-    OBJECTIVES,
+    JUMP_OBJECTIVES,
     JumpConfig,
+    JumpObjective,
     Jumps,
     draw_jumps,
     fit_embedding,
-    guided_velocity,
     residual,
     residual_loss,
     student_of,
+    teacher_velocity,
 )
 from woosh.training.flow.latents import LatentBatch, LatentBatches, read_common
 from woosh.training.flow.steps import (
     OPTIMIZERS,
     FlowData,
-    conditions,
-    empty_text,
-    flow_optimizers,
+    OptimizerConfig,
+    Prompts,
+    empty_prompt,
+    flow_updates,
     latent_batches,
     load_text,
+    loss_weight,
+    prompts_of,
 )
-from woosh.training.flow.video import SeenBatches, VideoData, seen_batches, without_some
-from woosh.training.listening import ListenConfig, Listener
+from woosh.training.flow.video import SeenBatches, VideoData, hide_pictures, seen_batches
+from woosh.training.listening import ListenConfig, listen_if_due, listener_of
 from woosh.weight_files import load_saved
 
 
@@ -85,63 +93,69 @@ class Config:
     discriminator_learning_rate: float
     discriminator_start: int  # first step at which it learns
     generator_start: int  # first step at which it judges the student
-    optimizer: str  # "muon" for the blocks' matrices and AdamW for the rest, or "adamw" for all
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float
+    optimising: OptimizerConfig
     compile: bool  # each block, anew for every length of crops: slow to start, then faster
     listen: ListenConfig
 
 
-class Prompts(NamedTuple):
-    """What the clips of a batch are conditioned on."""
+@dataclass(frozen=True)
+class JumpBatch:
+    """What a training step of the student sees.
 
-    states: Tensor  # (B, L, W), hidden states of the texts
-    mask: Tensor  # (B, L), of their real tokens
-    video: Tensor | None  # (B, K, V), features for networks that see
+    Attributes:
+        latents: of the clips (B, C, T).
+        prompts: of the clips.
+        jumps: to learn, with their noise (B, C, T).
+        fraction: of each jump, over which a difference stands for the exact derivative, or None.
+    """
+
+    latents: Tensor
+    prompts: Prompts
+    jumps: Jumps
+    fraction: float | None
+
+
+def repeat_empty(empty: Prompts, prompts: Prompts) -> Prompts:
+    """The empty text (1, L, W) for each clip of a batch, and features of nothing where the batch has a video."""
+    count = len(prompts.states)
+    states, mask = (part.expand(count, *part.shape[1:]) for part in (empty.states, empty.mask))
+    unseen = None if prompts.video is None else torch.zeros_like(prompts.video)
+    return Prompts(states, mask, unseen)
 
 
 def training_step(
     student: WooshTransformer,
-    latents: Tensor,
-    prompts: Prompts,
-    jumps: Jumps,
-    weight: Tensor,
-    empty: tuple[Tensor, Tensor],
-    fraction: float | None,
+    batch: JumpBatch,
     teacher: WooshTransformer,
+    empty: Prompts,
+    channel_weight: Tensor,
     config: Config,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Loss of a batch, where the jumps end (B, C, T), and scalars.
 
     Args:
         student: in training.
-        latents: (B, C, T).
-        prompts: of the clips.
-        jumps: to learn.
-        weight: of the channels (C,).
-        empty: hidden states and mask of the empty text, (1, L, W) and (1, L).
-        fraction: of a jump for a difference, or None for the exact derivative.
+        batch: clips, their prompts and the jumps to learn.
         teacher: frozen.
+        empty: the empty text, (1, L, W) and (1, L).
+        channel_weight: (C,) with mean 1.
         config: of the objective.
     """
-    noise, times, guidance = jumps
-    noisy = interpolate(latents, noise, times.time)
-    condition, taught = student.prepare(*prompts), teacher.prepare(*prompts)
-    unseen = None if prompts.video is None else torch.zeros_like(prompts.video)
-    states, mask = (part.expand(len(latents), *part.shape[1:]) for part in empty)
-    nothing = teacher.prepare(states, mask, unseen)
-    velocity = guided_velocity(teacher, taught, nothing, guidance, config.guidance_start)
+    noise, times, guidance = batch.jumps
+    noisy = interpolate(batch.latents, noise, times.time)
+    condition = batch.prompts.prepared_by(student)
+    teacher_condition = batch.prompts.prepared_by(teacher)
+    empty_condition = repeat_empty(empty, batch.prompts).prepared_by(teacher)
+    velocity = teacher_velocity(
+        teacher, teacher_condition, empty_condition, guidance, config.guidance_start
+    )
 
     def mean_velocity(noisy: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
         return student(noisy, time, condition, next_time, guidance)
 
-    value, miss = residual(
-        *(mean_velocity, velocity, noisy, times, config.objective),
-        fraction,
-        config.trajectory_steps,
-    )
-    loss = residual_loss(value, miss, config.residual_limit, weight)
+    objective = JumpObjective(config.objective, batch.fraction, config.trajectory_steps)
+    value, miss = residual(mean_velocity, velocity, noisy, times, objective)
+    loss = residual_loss(value, miss, config.residual_limit, channel_weight)
     reached = noisy - expand_like(times.time - times.next_time, noisy) * value
     scalars = {
         "loss": loss.detach(),
@@ -160,21 +174,6 @@ def batches_of(
     return seen_batches(config.data, config.video, config.run.seed)
 
 
-def prompts_of(
-    batch: LatentBatch,
-    text: TextConditioner | None,
-    config: Config,
-    number: int,
-    device: torch.device,
-) -> Prompts:
-    """What batch `number` is conditioned on, of which some pictures are hidden."""
-    states, mask = conditions(batch, text, number)
-    video = None
-    if batch.video is not None:
-        video = without_some(batch.video, config.video, config.run.seed, number).to(device)
-    return Prompts(states.to(device), mask.to(device), video)
-
-
 def build_judge(run: Run, config: Config, teacher: WooshTransformer) -> Judge:
     """A new discriminator with AdamW and a cosine schedule of its own."""
     count = len(teacher.joint) + len(teacher.fused)
@@ -184,8 +183,8 @@ def build_judge(run: Run, config: Config, teacher: WooshTransformer) -> Judge:
     discriminator = LatentDiscriminator(teacher.config.width, config.discriminator_blocks)
     rate = config.discriminator_learning_rate
     optimizer = adamw(discriminator.parameters(), rate, 0.0, (0.5, 0.99))
-    schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
-    step = Objective(discriminator, judging_step)
+    schedule = cosine_schedule(optimizer, config.optimising.warmup_steps, config.run.steps)
+    step = TrainingStep(discriminator, judging_step)
     prepared = run.updates(step, [optimizer], [schedule])
     return Judge(discriminator, *prepared, config.discriminator_start, config.generator_start)
 
@@ -204,37 +203,36 @@ def build_student(config: Config, teacher: WooshTransformer) -> WooshTransformer
 def main(config: Config) -> None:
     """Distil and save."""
     # 1. Run
-    check_choice("objective", config.objective, OBJECTIVES)
-    check_choice("optimizer", config.optimizer, OPTIMIZERS)
+    check_choice("objective", config.objective, JUMP_OBJECTIVES)
+    check_choice("optimizer", config.optimising.optimizer, OPTIMIZERS)
     run: Run[WooshTransformer] = Run(config.run, config)
 
     # 2. Data
     seed = config.run.seed
     source = batches_of(config)
     common = read_common(Path(config.data.latents))
-    weight = common.channel_weight.to(run.device)
-    weight = weight if config.channel_weights else torch.ones_like(weight)
     text = load_text(config.data, run.device)
-    empty = empty_text(common, text, run.device)
 
     # 3. Models
     teacher = load_saved(WooshTransformer, config.teacher, torch.float32)
     teacher.eval().requires_grad_(False)
     model = build_student(config, teacher)
-    torch.nn.Module.to(teacher, run.device)
+    teacher.to(run.device)
     run.follow(model)
     for network in (model, teacher):
         prepare_blocks((*network.joint, *network.fused), False, config.compile)
 
-    # 4. Optimisers and schedules
-    optimizers = flow_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
-    schedules = [cosine_schedule(o, config.warmup_steps, config.run.steps) for o in optimizers]
-    step = Objective(model, partial(training_step, teacher=teacher, config=config))
-    objective, updates = run.updates(step, optimizers, schedules)
+    # 4. Training steps and optimisers
+    settings = {
+        "teacher": teacher,
+        "empty": empty_prompt(common, text, run.device),
+        "channel_weight": loss_weight(common, config.channel_weights, run.device),
+        "config": config,
+    }
+    step = TrainingStep(model, partial(training_step, **settings))
+    train_step, updates = flow_updates(run, step, config.optimising)
     judge = build_judge(run, config, teacher) if config.adversarial_weight else None
-    listener = None
-    if config.run.evaluate_every and run.is_main:
-        listener = Listener(config.listen, text, seed)
+    listener = listener_of(run, config.listen, text)
     run.start()
 
     # 5. Loop
@@ -242,28 +240,21 @@ def main(config: Config) -> None:
         latents = batch.latents.to(run.device)
         jumps = draw_jumps(latents, config.jumps, seed, number)
         fraction = config.difference if run.step < config.difference_steps else None
-        with run.gathering(objective, *(() if judge is None else (judge.objective,))):
+        with run.gathering(train_step, *(() if judge is None else (judge.train_step,))):
             with run.accelerator.autocast():
-                prompts = prompts_of(batch, text, config, number, run.device)
-                loss, reached, scalars = objective(latents, prompts, jumps, weight, empty, fraction)
+                prompts = hide_pictures(prompts_of(batch, text, number), config.video, seed, number)
+                prompts = to_device(prompts, run.device)
+                loss, reached, scalars = train_step(JumpBatch(latents, prompts, jumps, fraction))
                 if judge is not None:
-                    target = interpolate(latents, jumps.noise, jumps.times.next_time)
-                    condition = teacher.prepare(*prompts)
-                    verdict, found = judge.hear(
-                        teacher, target, reached, jumps.times.next_time, condition, run.step, number
-                    )
+                    time = jumps.times.next_time
+                    real = interpolate(latents, jumps.noise, time)
+                    ends = JumpEnds(real, reached, time, prompts.prepared_by(teacher))
+                    verdict, found = judge.hear(teacher, ends, run.step, number)
                     loss, scalars = loss - config.adversarial_weight * verdict, scalars | found
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
-        if run.due(config.run.evaluate_every):
-            average = run.averaged()
-            if listener is not None:
-                listener.listen(run, average)
-        if run.must_save:
-            run.save()
-            average = run.averaged()
-            if run.is_main:
-                average.save_pretrained(run.output / "transformer")
+        listen_if_due(run, listener)
+        run.save_if_due(lambda average: average.save_pretrained(run.output / "transformer"))
 
 
 if __name__ == "__main__":

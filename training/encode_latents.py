@@ -19,7 +19,6 @@ from typing import NamedTuple
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from woosh.autoencoder import WooshAutoencoder
 from woosh.data.augmentation import load_responses
@@ -31,6 +30,7 @@ from woosh.training import Log
 from woosh.training.command import run_recipe
 from woosh.training.config import check_choice
 from woosh.training.flow.encoding import (
+    Company,
     Variations,
     channel_weight,
     encode_clip,
@@ -44,7 +44,7 @@ from woosh.training.flow.latents import (
     check_output,
     read_clip,
     write_common,
-    write_latents,
+    write_own_shards,
 )
 from woosh.weight_files import load_saved
 
@@ -181,30 +181,21 @@ def main(config: Config) -> None:
     parts = parts_of(config, rate)
     responses = load_responses(Path(config.responses), rate) if config.responses else []
 
-    def shard(part: Part) -> Iterator[LatentClip]:
-        longest = config.longest_seconds
+    def shard(read: Callable[[], Part]) -> Iterator[LatentClip]:
+        part, longest = read(), config.longest_seconds
         recorded = [piece for clip in part.recorded for piece, _ in pieces_of(clip, longest, rate)]
         of_label = {piece.label: [] for piece in recorded if piece.label}
         for piece in recorded:
             of_label.get(piece.label, []).append(piece)
         for piece, continuous in (p for clip in part.clips for p in pieces_of(clip, longest, rate)):
-            companions = of_label.get(piece.label, ())
-            for clip in versions(
-                piece, companions, recorded, responses, config.variations, config.seed, rate
-            ):
+            company = Company(of_label.get(piece.label, ()), recorded, responses)
+            for clip in versions(piece, company, config.variations, config.seed, rate):
                 states = () if text is None else hidden_states(text, clip.captions)
                 yield encoded(autoencoder, clip, continuous, states)
 
     # 3. Shards
-    output.mkdir(parents=True, exist_ok=True)
-    paths = [output / f"latents-{number:06d}.tar" for number in range(len(parts))]
-    own = list(zip(paths, parts, strict=True))[
-        accelerator.process_index :: accelerator.num_processes
-    ]
-    for path, part in tqdm(own, disable=log is None):
-        if not path.is_file():
-            write_latents(path, shard(part()), DTYPES[config.storage])
-    accelerator.wait_for_everyone()
+    shards = [partial(shard, part) for part in parts]
+    paths = write_own_shards(accelerator, output, shards, DTYPES[config.storage])
     if log is None:
         return
 

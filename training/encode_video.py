@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from tqdm.auto import tqdm
 
 from woosh.autoencoder import WooshAutoencoder
 from woosh.data.manifests import check_captions, read_objects
@@ -34,7 +33,7 @@ from woosh.training.flow.latents import (
     check_output,
     read_common,
     write_common,
-    write_latents,
+    write_own_shards,
 )
 from woosh.video import VIDEO_SUFFIXES, open_video
 from woosh.video.muxing import RATE, own_sound
@@ -156,23 +155,16 @@ def main(config: Config) -> None:
 
     # 2. Shards
     clips = clips_of(config, autoencoder, watcher)
-    output.mkdir(parents=True, exist_ok=True)
     parts = [
         clips[k : k + config.clips_per_shard] for k in range(0, len(clips), config.clips_per_shard)
-    ]
-    paths = [output / f"latents-{number:06d}.tar" for number in range(len(parts))]
-    own = list(zip(paths, parts, strict=True))[
-        accelerator.process_index :: accelerator.num_processes
     ]
 
     def made(part: list[Callable[[], LatentClip]]) -> Iterator[LatentClip]:
         for clip in part:
             yield clip()
 
-    for path, part in tqdm(own, disable=log is None):
-        if not path.is_file():
-            write_latents(path, made(part), DTYPES[config.storage])
-    accelerator.wait_for_everyone()
+    shards = [partial(made, part) for part in parts]
+    write_own_shards(accelerator, output, shards, DTYPES[config.storage])
 
     # 3. What belongs to all
     if log is not None:

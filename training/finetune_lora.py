@@ -13,6 +13,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,18 @@ from woosh.data.sources import load_source
 from woosh.generation.lora import LoraFacts, add_lora, save_lora
 from woosh.generation.text_encoder import load_text_conditioner
 from woosh.generation.transformer import WooshTransformer
-from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule, prepare_blocks
+from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule, prepare_blocks
 from woosh.training.command import run_recipe
-from woosh.training.flow.encoding import Variations, encode_clip, pieces_of, versions
+from woosh.training.flow.encoding import Company, Variations, encode_clip, pieces_of, versions
 from woosh.training.flow.latents import Common, Crops, LatentBatches, LatentClip
-from woosh.training.flow.steps import conditions, draw_noise, training_step
-from woosh.training.listening import ListenConfig, Listener
+from woosh.training.flow.steps import (
+    FlowBatch,
+    TimeDistribution,
+    draw_noise,
+    prompts_of,
+    training_step,
+)
+from woosh.training.listening import ListenConfig, listen_if_due, listener_of
 from woosh.weight_files import load_saved
 
 BETAS = (0.9, 0.99)
@@ -56,8 +63,7 @@ class Config:
     short_share: float  # of the crops: a sound of any length, followed by silence
     batch_size: int  # crops of the longest length per process, more of shorter ones
     caption_dropout: float
-    time_logit_mean: float | None  # null draws times uniformly
-    time_logit_std: float
+    times: TimeDistribution
     learning_rate: float
     warmup_steps: int
     weight_decay: float
@@ -75,7 +81,7 @@ def encode(
         captions = tuple(f"{config.trigger} {text}".strip() for text in clip.captions)
         named = dataclasses.replace(clip, captions=captions)
         for piece, continuous in pieces_of(named, config.longest_seconds, rate):
-            for version in versions(piece, (), (), (), config.variations, config.run.seed, rate):
+            for version in versions(piece, Company(), config.variations, config.run.seed, rate):
                 latents = encode_clip(autoencoder, version.audio)
                 name, label, group = version.name, version.label, version.group
                 encoded.append(LatentClip(latents, captions, name, label, group, continuous))
@@ -137,7 +143,7 @@ def main(config: Config) -> None:
     text = load_text_conditioner(parts["text_encoder"], parts["tokenizer"], run.device)
     model = load_saved(WooshTransformer, parts["transformer"], torch.float32)
     autoencoder = load_saved(WooshAutoencoder, parts["autoencoder"], torch.float32)
-    torch.nn.Module.to(autoencoder, run.device).eval()
+    autoencoder.to(run.device).eval()
     add_lora(model, config.rank, config.alpha, config.dropout)
     run.follow(model)
     prepare_blocks((*model.joint, *model.fused), config.activation_checkpointing, compiled=False)
@@ -150,34 +156,25 @@ def main(config: Config) -> None:
     # 4. Optimiser and schedule
     optimizer = adamw(model.parameters(), config.learning_rate, config.weight_decay, BETAS)
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
-    objective, updates = run.updates(Objective(model, training_step), [optimizer], [schedule])
-    listener = None
-    if config.run.evaluate_every and run.is_main:
-        listener = Listener(config.listen, text, config.run.seed)
+    step = TrainingStep(model, partial(training_step, channel_weight=weight))
+    train_step, updates = run.updates(step, [optimizer], [schedule])
+    listener = listener_of(run, config.listen, text)
     run.start()
     facts = LoraFacts(config.rank, config.alpha, config.model, config.trigger)
 
     # 5. Loop
-    objective.train()
+    train_step.train()
     for number, batch in run.batches(source):
         latents = batch.latents.to(run.device)
-        times = (config.time_logit_mean, config.time_logit_std)
-        noise, time = draw_noise(latents, *times, config.run.seed, number)
-        with run.gathering(objective):
+        noise, time = draw_noise(latents, config.times, config.run.seed, number)
+        with run.gathering(train_step):
             with run.accelerator.autocast():
-                states, mask = conditions(batch, text, number)
-                loss, scalars = objective(latents, states, mask, noise, time, weight)
+                prompts = prompts_of(batch, text, number)
+                loss, scalars = train_step(FlowBatch(latents, prompts, noise, time))
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
-        if run.due(config.run.evaluate_every):
-            average = run.averaged()
-            if listener is not None:
-                listener.listen(run, average)
-        if run.must_save:
-            run.save()
-            average = run.averaged()
-            if run.is_main:
-                save_lora(average, run.output / "lora.safetensors", facts)
+        listen_if_due(run, listener)
+        run.save_if_due(lambda average: save_lora(average, run.output / "lora.safetensors", facts))
 
 
 if __name__ == "__main__":

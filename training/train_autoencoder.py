@@ -26,16 +26,21 @@ from woosh.data.clips import Clip, procedural_clips
 from woosh.data.sources import load_source
 from woosh.data.streaming import NumberedBatches
 from woosh.training import (
-    Objective,
     Run,
     RunConfig,
+    TrainingStep,
     Updates,
     adamw,
     cosine_schedule,
     prepare_blocks,
 )
 from woosh.training.autoencoder.crops import CropAugmentation, CropBatches, streamed_crops
-from woosh.training.autoencoder.discriminators import Discriminators, judged, judging_step
+from woosh.training.autoencoder.discriminators import (
+    Discriminators,
+    JudgedSounds,
+    judged,
+    judging_step,
+)
 from woosh.training.autoencoder.losses import (
     complex_loss,
     magnitude_loss,
@@ -43,15 +48,17 @@ from woosh.training.autoencoder.losses import (
     phase_loss,
 )
 from woosh.training.autoencoder.steps import (
-    continued,
+    AutoencoderBatch,
     disturbed,
+    draw_chances,
     draw_disturbance,
+    load_initial,
     report,
-    sampling_weights,
     set_latent_statistics,
-    total,
+    total_loss,
 )
 from woosh.training.command import run_recipe
+from woosh.training.cropping import CropSettings
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class Config:
 
 
 def training_step(
-    model: WooshAutoencoder, audio: Tensor, kept: Tensor, noise: Tensor, config: Config
+    model: WooshAutoencoder, batch: AutoencoderBatch, config: Config
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Losses of a batch of audio by name, and its reconstruction (B, A, S').
 
@@ -126,20 +133,18 @@ def training_step(
 
     Args:
         model: in training.
-        audio: (B, A, S), those that keep all channels first.
-        kept: latent channels (B,) that a crop keeps.
-        noise: standard normal (B, C, T).
+        batch: crops, those that keep all channels first.
         config: of the mel loss.
     """
-    target = model.stft(audio)
+    target = model.stft(batch.audio)
     latents = model.analyse(target)
-    estimate = model.synthesise(disturbed(latents, kept, noise, config.latent_noise))
-    whole = int((kept == latents.shape[1]).sum())
+    estimate = model.synthesise(disturbed(latents, batch.kept, batch.noise, config.latent_noise))
+    whole = int((batch.kept == latents.shape[1]).sum())
     entire = Spectrum(*(part[:whole] for part in estimate))
     true_phase = target[whole:] / target[whole:].abs().clamp_min(1e-9)
     phase = torch.cat([torch.complex(entire.real, entire.imaginary), true_phase])
     waveform = model.istft(estimate.magnitude * phase)
-    audio = audio[..., : waveform.shape[-1]]  # a reconstruction ends at a whole frame
+    audio = batch.audio[..., : waveform.shape[-1]]  # a reconstruction ends at a whole frame
     recorded, made = (sound.flatten(0, 1)[:, None] for sound in (audio, waveform))
     rate = model.config.sample_rate  # type: ignore[attr-defined]
     return {
@@ -162,7 +167,7 @@ def build_model(config: Config, recorded: list[Clip]) -> WooshAutoencoder:
         ValueError: a frozen encoder that nobody trained, or new channels in front of none.
     """
     if config.initial is not None:
-        model = continued(config.initial, config.new_magnitude_channels, recorded)
+        model = load_initial(config.initial, config.new_magnitude_channels, recorded)
     elif config.freeze_encoder or config.new_magnitude_channels:
         name = "freeze_encoder" if config.freeze_encoder else "new_magnitude_channels"
         raise ValueError(f"{name} needs a trained encoder: name its folder as initial")
@@ -178,23 +183,23 @@ def crop_source(config: Config, recorded: list[Clip], procedural: list[Clip], se
     """Batches of crops, from memory or as they are needed."""
     rate, samples = config.sizes.sample_rate, round(config.crop_seconds * config.sizes.sample_rate)
     responses = load_responses(Path(config.responses), rate) if config.responses else ()
-    common = (samples, config.batch_size, config.augmentation, seed, responses)
+    settings = CropSettings(samples, config.batch_size, config.augmentation, seed, responses)
     if config.streamed:
-        return streamed_crops(config.data, rate, config.sizes.audio_channels, *common)
+        return streamed_crops(config.data, rate, config.sizes.audio_channels, settings)
     share, exponent = config.procedural_share if procedural else 0.0, config.length_exponent
-    weights = sampling_weights(recorded, procedural, share, exponent, rate)
-    return CropBatches([*recorded, *procedural], weights, *common)
+    chances = draw_chances(recorded, procedural, share, exponent, rate)
+    return CropBatches([*recorded, *procedural], chances, settings)
 
 
 class Optimised(NamedTuple):
-    """An objective to call, and what applies its losses."""
+    """A training step to call, and what applies its losses."""
 
-    objective: Any
+    train_step: Any
     updates: Updates
 
 
-def optimised(run: Run, step: Objective, learning_rate: float, config: Config) -> Optimised:
-    """An objective with AdamW and a cosine schedule of its own."""
+def optimised(run: Run, step: TrainingStep, learning_rate: float, config: Config) -> Optimised:
+    """A training step with AdamW and a cosine schedule of its own."""
     betas = (config.betas[0], config.betas[1])
     optimizer = adamw(step.parameters(), learning_rate, 0.0, betas)
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
@@ -221,8 +226,8 @@ def main(config: Config) -> None:
     run.follow(model)
     blocks = (*model.encoder.backbone.blocks, *model.decoder.backbone.blocks)
     prepare_blocks(blocks, config.activation_checkpointing, config.compile)
-    step = Objective(model, partial(training_step, config=config))
-    objective, updates = optimised(run, step, config.learning_rate, config)
+    step = TrainingStep(model, partial(training_step, config=config))
+    train_step, updates = optimised(run, step, config.learning_rate, config)
 
     # 4. Discriminators
     discriminators = Discriminators(
@@ -231,30 +236,29 @@ def main(config: Config) -> None:
         config.discriminator_bands,
         config.discriminator_width,
     )
-    prepared, judge = [objective], None
+    train_steps, judge = [train_step], None
     if config.adversarial_weight:
-        step = Objective(discriminators, judging_step)
+        step = TrainingStep(discriminators, judging_step)
         judge = optimised(run, step, config.discriminator_learning_rate, config)
-        prepared.append(judge.objective)
+        train_steps.append(judge.train_step)
     run.start()
 
     # 5. Loop
     for number, crops in run.batches(source, config.workers):
         audio = crops.to(run.device)
-        disturbance = draw_disturbance(
-            model, audio, config.nested_share, config.nested_channels, (config.run.seed, number)
-        )
-        with run.gathering(*prepared):
+        share, kept = config.nested_share, config.nested_channels
+        batch = draw_disturbance(model, audio, share, kept, config.run.seed, number)
+        with run.gathering(*train_steps):
             with run.accelerator.autocast():
-                losses, waveform = objective(audio, *disturbance)
+                losses, waveform = train_step(batch)
                 scalars = {}
                 if judge is not None and run.step >= config.discriminator_start:
                     target = audio[..., : waveform.shape[-1]]
-                    own = judge.objective(target, waveform.detach())
+                    own = judge.train_step(JudgedSounds(target, waveform.detach()))
                     judge.updates.apply(own, number)
                     losses = {**losses, **judged(discriminators, target, waveform)}
                     scalars["discriminators"] = own.detach()
-                loss = total(losses, loss_weights(losses, config), waveform, config.balanced)
+                loss = total_loss(losses, loss_weights(losses, config), waveform, config.balanced)
             scalars |= {"loss": loss.detach(), **{k: v.detach() for k, v in losses.items()}}
             updates.apply(loss, number)
             run.advance(scalars, len(audio), "crops")

@@ -28,14 +28,15 @@ from woosh.embeddings.clap import ClapHead, WooshClap, load_clap, save_clap
 from woosh.evaluation.aligner import evaluate_aligner
 from woosh.generation.text_encoder import load_text_encoder, load_tokenizer
 from woosh.taggers.log_mel import LogMel
-from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
+from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule
 from woosh.training.aligner.caption_pairs import (
-    Augmentation,
+    PairAugmentation,
     PairBatch,
     PairBatches,
     streamed_pairs,
 )
 from woosh.training.aligner.contrastive import (
+    Embedded,
     cached_losses,
     contrastive_loss,
     distillation_loss,
@@ -44,15 +45,17 @@ from woosh.training.aligner.contrastive import (
     similarity,
 )
 from woosh.training.aligner.steps import (
-    Inputs,
+    AlignerBatch,
+    MaskSizes,
     Towers,
+    aligner_batch,
     averaged,
     build_audio_encoder,
     embedding_step,
     estimated_scores,
-    inputs_of,
 )
 from woosh.training.command import run_recipe
+from woosh.training.cropping import CropSettings
 from woosh.training.randomness import batch_generator
 
 BETAS = (0.9, 0.98)
@@ -86,9 +89,8 @@ class Config:
     learned_temperature: bool
     teachers: tuple[str, ...]  # aligners whose estimates are the targets; none: contrast
     crop_seconds: float  # a multiple of the segment's 5 s
-    frequency_mask: int  # widest, in bands
-    time_mask: int  # longest, in frames
-    augmentation: Augmentation
+    masks: MaskSizes
+    augmentation: PairAugmentation
     responses: str | None  # folder of impulse responses
     batch_size: int  # pairs per process, embedded at a time; all of a step meet, over processes
     learning_rate: float
@@ -98,21 +100,16 @@ class Config:
 
 
 def training_loss(
-    audio: Tensor,
-    text: Tensor,
-    temperature: Tensor,
-    groups: Tensor,
-    teacher_scores: Tensor | None,
+    embedded: Embedded, groups: Tensor, teacher_scores: Tensor | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Symmetric loss over the batches of all processes.
 
     Args:
-        audio: unit embeddings (B, D) of this process.
-        text: likewise.
-        temperature: a scalar.
+        embedded: sounds and texts of this process.
         groups: clips with equal numbers (B,) are positives of each other.
         teacher_scores: cosines of all clips with all captions (P B, P B) for P processes, or None.
     """
+    audio, text, temperature = embedded
     scores = similarity(gather_rows(audio), gather_rows(text), temperature)  # (P B, P B)
     positives = same_group(gather_rows(groups)).to(scores.dtype)
     if teacher_scores is None:
@@ -153,16 +150,16 @@ def pair_source(config: Config, sample_rate: int, seed: int) -> Any:
     samples = round(config.crop_seconds * sample_rate)
     responses = load_responses(Path(config.responses), sample_rate) if config.responses else ()
     size = config.batch_size * config.run.accumulation
-    common = (samples, size, config.augmentation, seed, responses)
+    settings = CropSettings(samples, size, config.augmentation, seed, responses)
     if config.streamed:
-        return streamed_pairs(config.data, config.split, sample_rate, *common)
+        return streamed_pairs(config.data, config.split, sample_rate, settings)
     clips = load_source(config.data, config.split, sample_rate)
     recorded = len(clips)
     clips += procedural_clips(config.procedural_clips, config.run.seed, sample_rate=sample_rate)
     share = config.procedural_share if config.procedural_clips else 0.0
-    weights = np.full(len(clips), (1 - share) / recorded)
-    weights[recorded:] = share / max(1, config.procedural_clips)
-    return PairBatches(clips, weights, *common)
+    chances = np.full(len(clips), (1 - share) / recorded)
+    chances[recorded:] = share / max(1, config.procedural_clips)
+    return PairBatches(clips, chances, settings)
 
 
 def held_out_clips(config: Config, sample_rate: int) -> list[Clip]:
@@ -206,26 +203,25 @@ def main(config: Config) -> None:
     # 4. Optimiser and schedule
     optimizer = adamw(towers.parameters(), config.learning_rate, config.weight_decay, BETAS)
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
-    step = Objective(towers, embedding_step)
-    objective, updates = run.updates(step, [optimizer], [schedule])
+    step = TrainingStep(towers, embedding_step)
+    train_step, updates = run.updates(step, [optimizer], [schedule])
     clap.log_mel.to(run.device)
     run.start()
 
-    def embed(*inputs: Any) -> Any:
+    def embed(batch: AlignerBatch) -> Embedded:
         with run.accelerator.autocast():
-            return objective(*inputs)
+            return train_step(batch)
 
     def averaged_clap() -> WooshClap:
         batches = further_batches(config, source, clap.sample_rate)
         return averaged(clap, run.averaged(), batches, config.statistics_batches)
 
     # 5. Loop
-    objective.train()
-    masks = (config.frequency_mask, config.time_mask)
+    train_step.train()
     for number, batch in run.batches(source, config.workers, per_step=1):
         generator = batch_generator(config.run.seed, number, "spectrogram masks")
-        chunks: list[Inputs] = [
-            inputs_of(chunk, clap, masks, generator, run.device)
+        chunks = [
+            aligner_batch(chunk, clap, config.masks, generator, run.device)
             for chunk in batch.chunks(config.run.accumulation)
         ]
         teacher = estimated_scores(teachers, batch, run.device) if teachers else None
@@ -233,7 +229,7 @@ def main(config: Config) -> None:
         loss_of = partial(training_loss, groups=groups, teacher_scores=teacher)
         losses, scalars = cached_losses(embed, chunks, loss_of)
         for loss in losses:
-            with run.gathering(objective):
+            with run.gathering(train_step):
                 updates.apply(loss(), number)
                 run.advance(scalars, config.batch_size, "pairs")
         if run.must_save:

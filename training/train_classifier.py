@@ -31,8 +31,9 @@ from woosh.taggers.classifier import (
     read_labels,
     read_recordings,
 )
+from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
-from woosh.training.taggers.augmentation import Augmentation, augment, fill
+from woosh.training.taggers.augmentation import SpectrumAugmentation, augment, fill
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +62,13 @@ class Config:
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
-    """Clips for all members: decibels (B, bands, T) and class probabilities (B, classes)."""
+class SpectrumBatch:
+    """What a training step sees; all members see the same.
+
+    Attributes:
+        decibels: spectra (B, bands, T).
+        targets: class probabilities (B, classes).
+    """
 
     decibels: Tensor
     targets: Tensor
@@ -70,7 +76,7 @@ class Batch:
 
 def draw_batch(
     by_class: Sequence[Sequence[Tensor]], config: Config, frames: int, generator: torch.Generator
-) -> Batch:
+) -> SpectrumBatch:
     """Draws classes first and then one of the class's spectra, and bends them.
 
     Args:
@@ -90,11 +96,13 @@ def draw_batch(
         row = int(torch.randint(0, len(spectra), (), generator=generator))
         decibels.append(fill(spectra[row], frames, generator))
     targets = functional.one_hot(classes, other + 1).float()
-    return Batch(*augment(torch.stack(decibels), targets, Augmentation(), generator))
+    return SpectrumBatch(
+        *augment(torch.stack(decibels), targets, SpectrumAugmentation(), generator)
+    )
 
 
 def training_step(
-    model: nn.Module, batch: Batch, label_smoothing: float
+    model: nn.Module, batch: SpectrumBatch, label_smoothing: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum of the members' cross-entropies: each learns alone, from its own start and dropout."""
     verdict = model(batch.decibels)
@@ -214,9 +222,7 @@ def main(config: Config) -> None:
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, config)
             batch = draw_batch(by_class, config, frames, generator)
-            batch = Batch(
-                *(part.to(accelerator.device) for part in (batch.decibels, batch.targets))
-            )
+            batch = to_device(batch, accelerator.device)
             loss, logs = training_step(model, batch, config.label_smoothing)
             accelerator.backward(loss)
             optimiser.step()

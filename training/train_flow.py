@@ -19,23 +19,28 @@ import torch
 
 from woosh.generation.text_encoder import TextConditioner
 from woosh.generation.transformer import WooshTransformer
-from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
+from woosh.training import Run, RunConfig, TrainingStep, prepare_blocks
+from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
 from woosh.training.config import check_choice
 from woosh.training.flow.latents import Common, read_common
 from woosh.training.flow.steps import (
+    FLOW_OBJECTIVES,
     NO_STATES,
-    OBJECTIVES,
     OPTIMIZERS,
+    FlowBatch,
     FlowData,
-    conditions,
+    OptimizerConfig,
+    TimeDistribution,
     draw_noise,
-    flow_optimizers,
+    flow_updates,
     latent_batches,
     load_text,
+    loss_weight,
+    prompts_of,
     training_step,
 )
-from woosh.training.listening import ListenConfig, Listener
+from woosh.training.listening import ListenConfig, listen_if_due, listener_of
 from woosh.weight_files import load_saved
 
 
@@ -65,14 +70,10 @@ class Config:
     initial: str | None  # folder of a transformer to go on from; it decides the sizes
     sizes: Sizes
     objective: str  # "velocity", or "v_prediction" after EDM
-    time_logit_mean: float | None  # null draws times uniformly
-    time_logit_std: float
+    times: TimeDistribution
     log_variance: bool  # learn how much the loss at each time counts
     channel_weights: bool  # weigh latent channels by how much of them is heard
-    optimizer: str  # "muon" for the blocks' matrices and AdamW for the rest, or "adamw" for all
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float
+    optimising: OptimizerConfig
     activation_checkpointing: bool  # less memory, a third more time
     compile: bool  # each block, anew for every length of crops: slow to start, then faster
     listen: ListenConfig
@@ -110,15 +111,13 @@ def build_model(config: Config, common: Common, text: TextConditioner | None) ->
 def main(config: Config) -> None:
     """Train and save."""
     # 1. Run
-    check_choice("objective", config.objective, OBJECTIVES)
-    check_choice("optimizer", config.optimizer, OPTIMIZERS)
+    check_choice("objective", config.objective, FLOW_OBJECTIVES)
+    check_choice("optimizer", config.optimising.optimizer, OPTIMIZERS)
     run: Run[WooshTransformer] = Run(config.run, config)
 
     # 2. Data
     source = latent_batches(config.data, config.run.seed)
     common = read_common(Path(config.data.latents))
-    weight = common.channel_weight.to(run.device)
-    weight = weight if config.channel_weights else torch.ones_like(weight)
     text = load_text(config.data, run.device)
 
     # 3. Model
@@ -127,37 +126,26 @@ def main(config: Config) -> None:
     blocks = (*model.joint, *model.fused)
     prepare_blocks(blocks, config.activation_checkpointing, config.compile)
 
-    # 4. Optimisers and schedules
-    optimizers = flow_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
-    schedules = [cosine_schedule(o, config.warmup_steps, config.run.steps) for o in optimizers]
-    loss = partial(training_step, objective=config.objective, log_variance=config.log_variance)
-    step = Objective(model, loss)
-    objective, updates = run.updates(step, optimizers, schedules)
-    listener = None
-    if config.run.evaluate_every and run.is_main:
-        listener = Listener(config.listen, text, config.run.seed)
+    # 4. Training step and optimisers
+    weight = loss_weight(common, config.channel_weights, run.device)
+    settings = {"objective": config.objective, "log_variance": config.log_variance}
+    step = TrainingStep(model, partial(training_step, channel_weight=weight, **settings))
+    train_step, updates = flow_updates(run, step, config.optimising)
+    listener = listener_of(run, config.listen, text)
     run.start()
 
     # 5. Loop
     for number, batch in run.batches(source, config.data.workers):
         latents = batch.latents.to(run.device)
-        times = (config.time_logit_mean, config.time_logit_std)
-        noise, time = draw_noise(latents, *times, config.run.seed, number)
-        with run.gathering(objective):
+        noise, time = draw_noise(latents, config.times, config.run.seed, number)
+        with run.gathering(train_step):
             with run.accelerator.autocast():
-                states, mask = (part.to(run.device) for part in conditions(batch, text, number))
-                loss, scalars = objective(latents, states, mask, noise, time, weight)
+                prompts = to_device(prompts_of(batch, text, number), run.device)
+                loss, scalars = train_step(FlowBatch(latents, prompts, noise, time))
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
-        if run.due(config.run.evaluate_every):
-            average = run.averaged()
-            if listener is not None:
-                listener.listen(run, average)
-        if run.must_save:
-            run.save()
-            average = run.averaged()
-            if run.is_main:
-                average.save_pretrained(run.output / "transformer")
+        listen_if_due(run, listener)
+        run.save_if_due(lambda average: average.save_pretrained(run.output / "transformer"))
 
 
 if __name__ == "__main__":

@@ -22,10 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
-from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
+from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule
+from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
 from woosh.training.text_encoder.distillation import (
     CorpusSizes,
+    PhraseBatch,
     PhraseBatches,
     Student,
     embedded_corpus,
@@ -62,15 +64,15 @@ class Config:
 
 
 def training_step(
-    student: Student, targets: Tensor, *groups: Tensor, similarity_weight: float
+    student: Student, batch: PhraseBatch, similarity_weight: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Compute the distillation loss of targets (B, W) and groups, each its input_ids and attention_mask (G, L).
+    """Compute the distillation loss of a batch, and its parts.
 
     Both projections approach the teacher's embedding in direction, and the hidden states' mean itself
     has the teacher's matrix of cosines between the batch's phrases, since the generator sees
     the hidden states without any projection.
     """
-    outputs = [student(*pair) for pair in zip(groups[::2], groups[1::2], strict=True)]
+    outputs, targets = [student(*group) for group in batch.groups], batch.targets
     mean, projected_mean, projected_first = (torch.cat(part) for part in zip(*outputs, strict=True))
     mean_distance = 1 - F.cosine_similarity(projected_mean, targets).mean()
     first_distance = 1 - F.cosine_similarity(projected_first, targets).mean()
@@ -93,11 +95,10 @@ def main(config: Config) -> None:
     run: Run[Student] = Run(config.run, config)
 
     # 2. Data: phrases with the teacher's embeddings, tokenizer
-    teacher, teacher_tokenizer = load_teacher(config.teacher)
+    teacher = load_teacher(config.teacher)
     with run.accelerator.main_process_first():
         corpus = embedded_corpus(
             teacher,
-            teacher_tokenizer,
             run.output / "teacher.safetensors",
             Path(config.text_folder),
             Path(config.manifest),
@@ -124,7 +125,7 @@ def main(config: Config) -> None:
     # No dropout: so small a student is short of capacity.
     student = Student(encoder, config.width, corpus.train.embeddings.shape[1]).eval()
     tokens = [tokenizer.decode([token]).strip() for token in range(config.vocabulary_size)]
-    token_vectors = embed(teacher, teacher_tokenizer, tokens)
+    token_vectors = embed(teacher, tokens)
     start_from_teacher(student, token_vectors, corpus.train.embeddings)
     run.follow(student)
 
@@ -132,7 +133,7 @@ def main(config: Config) -> None:
     optimizer = adamw(student.parameters(), config.learning_rate, config.weight_decay, BETAS)
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
     step = partial(training_step, similarity_weight=config.similarity_weight)
-    objective, updates = run.updates(Objective(student, step), [optimizer], [schedule])
+    train_step, updates = run.updates(TrainingStep(student, step), [optimizer], [schedule])
     run.start()
 
     # 5. Loop
@@ -140,10 +141,9 @@ def main(config: Config) -> None:
         tokenizer, corpus.train, config.batch_size, config.length_groups, config.run.seed
     )
     for number, batch in run.batches(source):
-        with run.gathering(objective):
+        with run.gathering(train_step):
             with run.accelerator.autocast():
-                groups = [part.to(run.device) for group in batch.groups for part in group]
-                loss, scalars = objective(batch.targets.to(run.device), *groups)
+                loss, scalars = train_step(to_device(batch, run.device))
             updates.apply(loss, number)
             run.advance(scalars, config.batch_size, "phrases")
         if run.due(config.run.evaluate_every):

@@ -14,28 +14,32 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from woosh.generation.transformer import WooshTransformer
-from woosh.training import Objective, Run, RunConfig, cosine_schedule, prepare_blocks
+from woosh.training import Run, RunConfig, TrainingStep, prepare_blocks
+from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
 from woosh.training.config import check_choice
 from woosh.training.flow.latents import read_common
 from woosh.training.flow.steps import (
     OPTIMIZERS,
+    FlowBatch,
     FlowData,
-    conditions,
+    OptimizerConfig,
+    TimeDistribution,
     draw_noise,
-    flow_optimizers,
+    flow_updates,
     load_text,
+    loss_weight,
+    prompts_of,
     training_step,
 )
 from woosh.training.flow.video import (
     VideoData,
+    hide_pictures,
     seen_batches,
     video_channels,
     with_video,
-    without_some,
 )
 from woosh.weight_files import load_saved
 
@@ -48,14 +52,10 @@ class Config:
     data: FlowData  # of the sounds without a picture
     video: VideoData
     initial: str  # folder of a transformer, with a video stream or without
-    time_logit_mean: float | None  # null draws times uniformly
-    time_logit_std: float
+    times: TimeDistribution
     log_variance: bool  # learn how much the loss at each time counts
     channel_weights: bool  # weigh latent channels by how much of them is heard
-    optimizer: str  # "muon" for the blocks' matrices and AdamW for the rest, or "adamw" for all
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float
+    optimising: OptimizerConfig
     activation_checkpointing: bool  # less memory, a third more time
     compile: bool  # each block, anew for every length of crops: slow to start, then faster
 
@@ -73,36 +73,15 @@ def build_model(config: Config, channels: int) -> WooshTransformer:
     return model.train()
 
 
-def seen_step(
-    model: WooshTransformer,
-    latents: Tensor,
-    states: Tensor,
-    mask: Tensor,
-    noise: Tensor,
-    time: Tensor,
-    weight: Tensor,
-    video: Tensor,
-    log_variance: bool,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The flow's loss of a batch under its texts and features; see `woosh.training.flow.steps.training_step`."""
-    return training_step(
-        *(model, latents, states, mask, noise, time, weight),
-        log_variance=log_variance,
-        video=video,
-    )
-
-
 def main(config: Config) -> None:
     """Train and save."""
     # 1. Run
-    check_choice("optimizer", config.optimizer, OPTIMIZERS)
+    check_choice("optimizer", config.optimising.optimizer, OPTIMIZERS)
     run: Run[WooshTransformer] = Run(config.run, config)
 
     # 2. Data
     source = seen_batches(config.data, config.video, config.run.seed)
     videos = Path(str(config.video.videos))
-    weight = read_common(videos).channel_weight.to(run.device)
-    weight = weight if config.channel_weights else torch.ones_like(weight)
     text = load_text(config.data, run.device)
 
     # 3. Model
@@ -110,32 +89,25 @@ def main(config: Config) -> None:
     run.follow(model)
     prepare_blocks((*model.joint, *model.fused), config.activation_checkpointing, config.compile)
 
-    # 4. Optimisers and schedules
-    optimizers = flow_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
-    schedules = [cosine_schedule(o, config.warmup_steps, config.run.steps) for o in optimizers]
-    loss = partial(seen_step, log_variance=config.log_variance)
-    objective, updates = run.updates(Objective(model, loss), optimizers, schedules)
+    # 4. Training step and optimisers
+    weight = loss_weight(read_common(videos), config.channel_weights, run.device)
+    step = partial(training_step, channel_weight=weight, log_variance=config.log_variance)
+    train_step, updates = flow_updates(run, TrainingStep(model, step), config.optimising)
     run.start()
 
     # 5. Loop
     seed = config.run.seed
     for number, batch in run.batches(source, config.data.workers):
-        assert batch.video is not None  # `seen_batch` gives every batch features
         latents = batch.latents.to(run.device)
-        video = without_some(batch.video, config.video, seed, number).to(run.device)
-        times = (config.time_logit_mean, config.time_logit_std)
-        noise, time = draw_noise(latents, *times, seed, number)
-        with run.gathering(objective):
+        noise, time = draw_noise(latents, config.times, seed, number)
+        with run.gathering(train_step):
             with run.accelerator.autocast():
-                states, mask = (part.to(run.device) for part in conditions(batch, text, number))
-                loss, scalars = objective(latents, states, mask, noise, time, weight, video)
+                prompts = hide_pictures(prompts_of(batch, text, number), config.video, seed, number)
+                prompts = to_device(prompts, run.device)
+                loss, scalars = train_step(FlowBatch(latents, prompts, noise, time))
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
-        if run.must_save:
-            run.save()
-            average = run.averaged()
-            if run.is_main:
-                average.save_pretrained(run.output / "transformer")
+        run.save_if_due(lambda average: average.save_pretrained(run.output / "transformer"))
 
 
 if __name__ == "__main__":

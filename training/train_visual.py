@@ -19,7 +19,8 @@ from torch import Tensor
 
 from woosh.metrics.synchrony import alignment
 from woosh.scenes import COURSE_FAMILIES, FAMILIES, FRAME_RATE, SceneClip, generate_scene
-from woosh.training import Objective, Run, RunConfig, adamw, cosine_schedule
+from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule
+from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
 from woosh.training.visual import Record, event_times, watching_loss
 from woosh.video.visual import VisualEncoder
@@ -53,7 +54,12 @@ class Config:
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """Frames (B, F, 3, H, W) of 8 bits and what is true of them."""
+    """What a training step sees.
+
+    Attributes:
+        frames: pictures of clips (B, F, 3, H, W), of 8 bits.
+        record: what is true of them.
+    """
 
     frames: Tensor
     record: Record
@@ -93,11 +99,9 @@ def make_batch(clips: list[SceneClip]) -> SceneBatch:
     return SceneBatch(frames, Record(event, offset, intensity, goes_on, family))
 
 
-def training_step(
-    model: VisualEncoder, frames: Tensor, record: Record
-) -> tuple[Tensor, dict[str, Tensor]]:
+def training_step(model: VisualEncoder, batch: SceneBatch) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of a batch, and its parts."""
-    return watching_loss(model(frames), record)
+    return watching_loss(model(batch.frames), batch.record)
 
 
 @torch.inference_mode()
@@ -130,21 +134,15 @@ def main(config: Config) -> None:
     run.follow(model)
     optimizer = adamw(model.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.98))
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
-    objective, updates = run.updates(Objective(model, training_step), [optimizer], [schedule])
+    train_step, updates = run.updates(TrainingStep(model, training_step), [optimizer], [schedule])
     run.start()
     for number, batch in run.batches(source, config.workers):
-        frames = batch.frames.to(run.device)
-        record = Record(*(part.to(run.device) for part in batch.record))
-        with run.gathering(objective):
+        with run.gathering(train_step):
             with run.accelerator.autocast():
-                loss, scalars = objective(frames, record)
+                loss, scalars = train_step(to_device(batch, run.device))
             updates.apply(loss, number)
-            run.advance(scalars, len(frames), "clips")
-        if run.must_save:
-            run.save()
-            average = run.averaged()
-            if run.is_main:
-                average.save_pretrained(run.output / "visual")
+            run.advance(scalars, len(batch.frames), "clips")
+        run.save_if_due(lambda average: average.save_pretrained(run.output / "visual"))
     if run.is_main:
         scores = evaluate(run.averaged().cpu().eval(), config)
         (run.output / "evaluation.json").write_text(json.dumps(scores, indent=1))

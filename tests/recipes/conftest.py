@@ -30,6 +30,7 @@ from training import (
     train_visual,
 )
 from woosh.training.config import load_config, replace_fields
+from woosh.training.flow.steps import OptimizerConfig, TimeDistribution
 from woosh.training.flow.video import VideoData
 from woosh.video.visual import VisualEncoder
 
@@ -178,14 +179,10 @@ def video_flow_config(
         toy.data,
         VideoData(str(videos_run), sound_share=0.5, frame_dropout=0.1, video_dropout=0.1),
         initial=str(flow_run / "transformer"),
-        time_logit_mean=1.0,
-        time_logit_std=1.2,
+        times=TimeDistribution(1.0, 1.2),
         log_variance=True,
         channel_weights=True,
-        optimizer="muon",
-        learning_rate=1e-3,
-        warmup_steps=1,
-        weight_decay=0.01,
+        optimising=OptimizerConfig("muon", 1e-3, warmup_steps=1, weight_decay=0.01),
         activation_checkpointing=False,
         compile=False,
     )

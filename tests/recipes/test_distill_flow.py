@@ -24,7 +24,8 @@ from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import load_text_conditioner
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import replace_fields
-from woosh.training.flow.distillation import Jumps, Times, student_of
+from woosh.training.flow.distillation import JUMP_OBJECTIVES, Jumps, Times, student_of
+from woosh.training.flow.steps import Prompts
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_settings_that_are_not_possible(
         distill_flow.main(replace_fields(config, discriminator_blocks=(0, 2)))
 
 
-@pytest.mark.parametrize("objective", distill_flow.OBJECTIVES)
+@pytest.mark.parametrize("objective", JUMP_OBJECTIVES)
 def test_distillation_overfits_one_batch(objective: str) -> None:
     torch.manual_seed(0)
     teacher = make_transformer(linear_skip=True).eval().requires_grad_(False)
@@ -139,17 +140,24 @@ def test_distillation_overfits_one_batch(objective: str) -> None:
         value.add_(0.05 * torch.randn_like(value))
     student = student_of(teacher)
     latents, noise = torch.randn(2, 3, 8, 20)[:, :3].unbind(0)
-    prompts = distill_flow.Prompts(torch.randn(3, 12, TEXT_WIDTH), torch.ones(3, 12), None)
+    prompts = Prompts(torch.randn(3, 12, TEXT_WIDTH), torch.ones(3, 12))
     times = Times(torch.tensor([1.0, 0.7, 0.4]), torch.tensor([0.5, 0.2, 0.4]))
     jumps = Jumps(noise, times, torch.tensor([2.0, 3.0, 1.0]))
-    empty = (torch.zeros(1, 12, TEXT_WIDTH), torch.zeros(1, 12))
+    batch = distill_flow.JumpBatch(latents, prompts, jumps, fraction=None)
+    empty = Prompts(torch.zeros(1, 12, TEXT_WIDTH), torch.zeros(1, 12))
     config = distill_config(Path(), Path(), Path(), Path())
     config = replace_fields(config, objective=objective, residual_limit=10.0)
-    step = partial(distill_flow.training_step, teacher=teacher, config=config)
+    step = partial(
+        distill_flow.training_step,
+        teacher=teacher,
+        empty=empty,
+        channel_weight=torch.ones(8),
+        config=config,
+    )
     optimizer = torch.optim.AdamW([p for p in student.parameters() if p.requires_grad], lr=2e-3)
     found = []
     for _ in range(120):
-        loss, reached, scalars = step(student, latents, prompts, jumps, torch.ones(8), empty, None)
+        loss, reached, scalars = step(student, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

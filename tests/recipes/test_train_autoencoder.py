@@ -21,10 +21,11 @@ from tests.toys import (
 from training import train_autoencoder
 from woosh.autoencoder import WooshAutoencoder
 from woosh.training.autoencoder.steps import (
+    AutoencoderBatch,
     disturbed,
     draw_disturbance,
     set_latent_statistics,
-    total,
+    total_loss,
 )
 from woosh.training.config import replace_fields
 
@@ -111,11 +112,11 @@ def test_autoencoder_overfits_one_batch(manifest: Path, tmp_path: Path) -> None:
     ]
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     losses = []
-    kept, noise = torch.full((2,), 8), torch.zeros(2, 8, 21)
+    batch = AutoencoderBatch(audio, torch.full((2,), 8), torch.zeros(2, 8, 21))
     for _ in range(120):
-        parts, waveform = train_autoencoder.training_step(model, audio, kept, noise, config)
+        parts, waveform = train_autoencoder.training_step(model, batch, config)
         weights = train_autoencoder.loss_weights(parts, config)
-        loss = total(parts, weights, waveform, config.balanced)
+        loss = total_loss(parts, weights, waveform, config.balanced)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -136,12 +137,15 @@ def test_disturbed_latents_keep_the_first_channels_and_get_noise() -> None:
 
 def test_disturbance_follows_from_seed_and_number() -> None:
     model, audio = make_autoencoder(), torch.zeros(8, 1, 1920)
-    draws = [draw_disturbance(model, audio, 0.25, (3, 7), (0, number)) for number in (7, 7, 8)]
-    for kept, noise in draws:
+    first, again, other = (
+        draw_disturbance(model, audio, 0.25, (3, 7), 0, number) for number in (7, 7, 8)
+    )
+    for batch in (first, again, other):
+        kept = batch.kept
         assert kept[:6].tolist() == [8] * 6 and min(kept[6:]) >= 3 and max(kept[6:]) < 8
-        assert noise.shape == (8, 8, 5)
-    assert torch.equal(draws[0][1], draws[1][1]) and torch.equal(draws[0][0], draws[1][0])
-    assert not torch.equal(draws[0][1], draws[2][1])
+        assert batch.noise.shape == (8, 8, 5)
+    assert torch.equal(first.noise, again.noise) and torch.equal(first.kept, again.kept)
+    assert not torch.equal(first.noise, other.noise)
 
 
 def scalars(run: Path) -> list[dict[str, float]]:

@@ -10,7 +10,7 @@ from tests.recipes.toy_recipes import Killed, clap_config, killed_after_saving, 
 from training import train_clap
 from woosh.embeddings.clap import load_clap
 from woosh.training.aligner.caption_pairs import PairBatch
-from woosh.training.aligner.steps import Towers, embedding_step, inputs_of
+from woosh.training.aligner.steps import MaskSizes, Towers, aligner_batch, embedding_step
 from woosh.training.config import replace_fields
 
 
@@ -70,11 +70,11 @@ def test_an_aligner_learns_a_batch_by_heart(text_run: Path, manifest: Path, tmp_
     batch = PairBatch(
         tones, torch.full((3,), 160_000), ("sea waves", "rain", "a clock"), torch.arange(3)
     )
-    inputs = inputs_of(batch, clap, (0, 0), torch.Generator(), torch.device("cpu"))
+    inputs = aligner_batch(batch, clap, MaskSizes(0, 0), torch.Generator(), torch.device("cpu"))
     losses = []
     for _ in range(60):
-        embedded = embedding_step(towers, *inputs)
-        loss, scalars = train_clap.training_loss(*embedded, batch.groups, None)
+        embedded = embedding_step(towers, inputs)
+        loss, scalars = train_clap.training_loss(embedded, batch.groups, None)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

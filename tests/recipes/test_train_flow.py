@@ -26,6 +26,7 @@ from training import train_flow
 from woosh.generation.flow import flow_loss
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import replace_fields
+from woosh.training.flow.steps import FlowBatch, Prompts
 
 
 def test_flow_recipe_writes_the_average_and_a_log(flow_run: Path) -> None:
@@ -116,14 +117,12 @@ def test_flow_overfits_one_batch() -> None:
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2, 8, 20, generator=generator)
     noise = torch.randn(2, 8, 20, generator=generator)
-    text, mask = torch.randn(2, 12, TEXT_WIDTH, generator=generator), torch.ones(2, 12)
-    time = torch.tensor([0.3, 0.8])
+    prompts = Prompts(torch.randn(2, 12, TEXT_WIDTH, generator=generator), torch.ones(2, 12))
+    batch = FlowBatch(latents, prompts, noise, torch.tensor([0.3, 0.8]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     errors = []
     for _ in range(80):
-        loss, logs = train_flow.training_step(
-            model, latents, text, mask, noise, time, torch.ones(8)
-        )
+        loss, logs = train_flow.training_step(model, batch, torch.ones(8))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -135,11 +134,10 @@ def test_training_step_starts_at_the_variance_of_the_target() -> None:
     """The network starts with velocity zero, so the first error is the target's power."""
     model = make_transformer()
     latents, noise = torch.randn(2, 8, 20), torch.randn(2, 8, 20)
-    text, mask = torch.randn(2, 12, TEXT_WIDTH), torch.ones(2, 12)
+    prompts = Prompts(torch.randn(2, 12, TEXT_WIDTH), torch.ones(2, 12))
     weight = torch.arange(8) / 3.5
-    _, logs = train_flow.training_step(
-        model, latents, text, mask, noise, torch.tensor([0.3, 0.8]), weight
-    )
+    batch = FlowBatch(latents, prompts, noise, torch.tensor([0.3, 0.8]))
+    _, logs = train_flow.training_step(model, batch, weight)
     power = (noise - latents).square().mean(dim=(0, 2))
     assert torch.allclose(logs["weighted_error"], (weight * power).mean())
     assert torch.allclose(logs["error"], flow_loss(torch.zeros_like(noise), noise - latents))

@@ -45,17 +45,16 @@ def toy_student(vocabulary_size: int) -> text_distillation.Student:
     return text_distillation.Student(encoder, 16, 16).eval()
 
 
-def toy_batch(embeddings: Tensor) -> text_distillation.Batch:
+def toy_batch(embeddings: Tensor) -> text_distillation.PhraseBatch:
     tokenizer = train_tokenizer(PHRASES, 300, 32)
     inputs = tokenizer(list(PHRASES), return_tensors="pt", padding=True)
-    return text_distillation.Batch(((inputs.input_ids, inputs.attention_mask),), embeddings)
+    return text_distillation.PhraseBatch(((inputs.input_ids, inputs.attention_mask),), embeddings)
 
 
 def loss_of(
-    student: text_distillation.Student, batch: text_distillation.Batch
+    student: text_distillation.Student, batch: text_distillation.PhraseBatch
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    groups = [part for group in batch.groups for part in group]
-    return recipe.training_step(student, batch.targets, *groups, similarity_weight=10.0)
+    return recipe.training_step(student, batch, similarity_weight=10.0)
 
 
 def test_a_batch_can_be_learnt_by_heart() -> None:
@@ -85,7 +84,7 @@ def test_length_groups_do_not_change_the_loss() -> None:
     student = toy_student(300)
     batch = toy_batch(torch.randn(len(PHRASES), 16))
     input_ids, mask = batch.groups[0]
-    halves = text_distillation.Batch(
+    halves = text_distillation.PhraseBatch(
         ((input_ids[:3], mask[:3]), (input_ids[3:], mask[3:])), batch.targets
     )
     whole, _ = loss_of(student, batch)

@@ -96,7 +96,7 @@ def test_it_learns_the_clips_that_it_sees(visual_config: recipe.Config) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
     losses = []
     for _ in range(60):
-        loss, _ = recipe.training_step(model, batch.frames, batch.record)
+        loss, _ = recipe.training_step(model, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

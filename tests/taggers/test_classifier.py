@@ -34,7 +34,7 @@ from woosh.taggers.classifier import (
 )
 from woosh.training.config import load_config
 from woosh.training.taggers.augmentation import (
-    Augmentation,
+    SpectrumAugmentation,
     add_noise,
     augment,
     colour,
@@ -89,14 +89,14 @@ def test_every_class_has_a_prompt_and_categories_are_unambiguous() -> None:
 
 def test_verdict_does_not_depend_on_gain(model: SoundClassifier) -> None:
     audio = torch.randn(2, 1, 48_000, generator=generator()) * 0.1
-    loud, quiet = (model(model.log_mel(audio * gain)) for gain in (1.0, 0.01))
+    loud, quiet = (model(model.mel_decibels(audio * gain)) for gain in (1.0, 0.01))
     assert torch.allclose(loud.logits, quiet.logits, atol=1e-4)
     assert loud.logits.shape == (2, OTHER + 1)
     assert torch.allclose(loud.logits.exp().sum(dim=-1), torch.ones(2))
 
 
 def test_log_mel_range_and_silence(model: SoundClassifier) -> None:
-    decibels = model.log_mel(torch.stack([tone(440), torch.zeros(48_000)])[:, None])
+    decibels = model.mel_decibels(torch.stack([tone(440), torch.zeros(48_000)])[:, None])
     assert decibels.shape == (2, 64, 51)
     assert decibels[0].max() == 0 and decibels[0].min() >= FLOOR
     assert (decibels[1] == FLOOR).all()
@@ -129,7 +129,7 @@ def test_every_parameter_gets_a_gradient(model: SoundClassifier) -> None:
 
 
 def test_warp_moves_a_tone_by_the_pitch(model: SoundClassifier) -> None:
-    decibels = model.log_mel(tone(2000, 2.0)[None, None]).expand(64, -1, -1)
+    decibels = model.mel_decibels(tone(2000, 2.0)[None, None]).expand(64, -1, -1)
     middle = decibels.shape[-1] // 2
     before = decibels[0, :, middle].argmax().item()
     after = warp(decibels, 0.12, generator())[:, :, middle].argmax(dim=-1)
@@ -150,7 +150,7 @@ def test_speed_scales_the_time_axis() -> None:
 def test_silence_stays_silent_under_colour_and_reverberation() -> None:
     decibels = spectra()
     decibels[:, :, 50:] = FLOOR
-    assert (colour(decibels, Augmentation(), generator())[:, :, 50:] == FLOOR).all()
+    assert (colour(decibels, SpectrumAugmentation(), generator())[:, :, 50:] == FLOOR).all()
     dry = torch.zeros(4, 64, 50)
     assert reverberate(dry, 1.0, generator()).abs().max() == 0
     dry[:, :, 10] = 1.0
@@ -200,7 +200,7 @@ def test_augmentation_is_seeded_and_in_range() -> None:
     original = spectra()
     source = original.clone()
     first, second, third = (
-        augment(source, targets, Augmentation(), generator(seed)) for seed in (1, 1, 2)
+        augment(source, targets, SpectrumAugmentation(), generator(seed)) for seed in (1, 1, 2)
     )
     assert torch.equal(source, original)
     assert torch.equal(first[0], second[0]) and not torch.equal(first[0], third[0])
@@ -318,7 +318,9 @@ def test_recipe_is_reproducible_and_its_model_loads(data: Path, tmp_path: Path) 
 
 def test_training_step_overfits_one_batch(model: SoundClassifier) -> None:
     recipe = script("training", "train_classifier")
-    batch = recipe.Batch(spectra(8, 64), functional.one_hot(torch.arange(8), OTHER + 1).float())
+    batch = recipe.SpectrumBatch(
+        spectra(8, 64), functional.one_hot(torch.arange(8), OTHER + 1).float()
+    )
     optimiser = torch.optim.AdamW(model.train().parameters(), lr=1e-2)
     losses = []
     for _ in range(80):

@@ -9,7 +9,7 @@ import itertools
 import pytest
 import torch
 
-from woosh.training.flow.steps import draw_noise
+from woosh.training.flow.steps import TimeDistribution, draw_noise
 from woosh.training.flow.video import VideoData, without_some
 from woosh.training.randomness import batch_generator
 
@@ -49,7 +49,7 @@ def test_what_is_hidden_of_a_video_does_not_follow_from_the_noise() -> None:
     hidden, noise = [], []
     for number in range(batches):
         latents = torch.zeros(clips, 1, frames)
-        noise.append(draw_noise(latents, 0.0, 1.0, 0, number)[0].flatten())
+        noise.append(draw_noise(latents, TimeDistribution(0.0, 1.0), 0, number)[0].flatten())
         seen = without_some(torch.ones(clips, frames, 1), data, 0, number)
         hidden.append(1.0 - seen.flatten())
     chance = FIRMLY / (clips * frames * batches) ** 0.5

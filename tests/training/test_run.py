@@ -22,8 +22,8 @@ from tests.paths import ROOT
 from woosh.training import (
     Log,
     MovingAverage,
-    Objective,
-    Progress,
+    StepCount,
+    TrainingStep,
     Updates,
     adamw,
     cosine_schedule,
@@ -33,6 +33,7 @@ from woosh.training import (
     resume_checkpoint,
     save_checkpoint,
 )
+from woosh.training.updates import GradientLimits, Trained
 
 
 def test_schedule_warms_up_and_falls_to_its_fraction() -> None:
@@ -71,36 +72,36 @@ def test_moving_average_is_the_closed_form() -> None:
         MovingAverage(model, 1.0)
 
 
-def filled(value: int) -> tuple[Accelerator, nn.Module, Progress]:
-    accelerator, model, progress = Accelerator(), nn.Linear(2, 2), Progress()
+def filled(value: int) -> tuple[Accelerator, nn.Module, StepCount]:
+    accelerator, model, step_count = Accelerator(), nn.Linear(2, 2), StepCount()
     model = accelerator.prepare(model)
-    accelerator.register_for_checkpointing(progress)
-    fill(model, progress, value)
-    return accelerator, model, progress
+    accelerator.register_for_checkpointing(step_count)
+    fill(model, step_count, value)
+    return accelerator, model, step_count
 
 
-def fill(model: nn.Module, progress: Progress, value: int) -> None:
-    progress.step = value
+def fill(model: nn.Module, step_count: StepCount, value: int) -> None:
+    step_count.step = value
     with torch.no_grad():
         model.weight.fill_(value)
 
 
 def test_checkpoints_rotate_and_the_newest_complete_one_is_resumed(tmp_path: Path) -> None:
-    accelerator, model, progress = filled(0)
+    accelerator, model, step_count = filled(0)
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
         resume_checkpoint(accelerator, tmp_path)
     for step in (5, 9, 10, 100):
-        fill(model, progress, step)
+        fill(model, step_count, step)
         save_checkpoint(accelerator, tmp_path, step, kept=2)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-10", "step-100"]
     (tmp_path / "step-200.partial").mkdir()  # killed while it was written
-    fill(model, progress, 0)
+    fill(model, step_count, 0)
     resume_checkpoint(accelerator, tmp_path)
-    assert progress.step == 100 and (model.weight == 100).all()
-    fill(model, progress, 7)
+    assert step_count.step == 100 and (model.weight == 100).all()
+    fill(model, step_count, 7)
     save_checkpoint(accelerator, tmp_path, 100, kept=2)  # is there, and stays as it is
     resume_checkpoint(accelerator, tmp_path)
-    assert progress.step == 100
+    assert step_count.step == 100
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path: Path) -> None:
@@ -172,25 +173,23 @@ def test_log_starts_anew_or_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
 
 def made(
     output: Path, non_finite: str = "stop", clip_norm: float = 1.0, accumulation: int = 1
-) -> tuple[nn.Module, Updates, Accelerator, Progress]:
+) -> tuple[nn.Module, Updates, Accelerator, StepCount]:
     """A linear layer whose rate halves at every step."""
     torch.manual_seed(0)
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
-    progress, model = Progress(), nn.Linear(3, 2)
+    step_count, model = StepCount(), nn.Linear(3, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     schedule = LambdaLR(optimizer, lambda step: 0.5**step)
     model, optimizer = accelerator.prepare(model, optimizer)
-    accelerator.register_for_checkpointing(progress)
-    parameters = list(model.parameters())
+    accelerator.register_for_checkpointing(step_count)
 
     def save() -> int:
-        save_checkpoint(accelerator, output / "checkpoints", progress.step, 1)
-        return progress.step + 1
+        save_checkpoint(accelerator, output / "checkpoints", step_count.step, 1)
+        return step_count.step + 1
 
-    updates = Updates(
-        accelerator, [optimizer], [schedule], parameters, clip_norm, non_finite, output, save
-    )
-    return model, updates, accelerator, progress
+    trained = Trained(list(model.parameters()), [optimizer], [schedule])
+    updates = Updates(accelerator, trained, GradientLimits(clip_norm, non_finite), output, save)
+    return model, updates, accelerator, step_count
 
 
 def loss_of(model: nn.Module, scale: float) -> torch.Tensor:
@@ -218,9 +217,9 @@ def test_steps_are_those_of_clipping_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf")])
 def test_stop_saves_the_state_before_and_names_the_batch(tmp_path: Path, scale: float) -> None:
-    model, updates, accelerator, progress = made(tmp_path)
+    model, updates, accelerator, step_count = made(tmp_path)
     updates.apply(loss_of(model, 1.0), 7)
-    progress.step = 1
+    step_count.step = 1
     before = [value.clone() for value in model.parameters()]
     with pytest.raises(FloatingPointError, match=r"step 2, batches \[8\]: .*non_finite=skip"):
         updates.apply(loss_of(model, scale), 8)
@@ -229,9 +228,9 @@ def test_stop_saves_the_state_before_and_names_the_batch(tmp_path: Path, scale: 
     with torch.no_grad():
         for value in model.parameters():
             value.zero_()
-    progress.step = 99
+    step_count.step = 99
     resume_checkpoint(accelerator, tmp_path / "checkpoints")
-    assert progress.step == 1
+    assert step_count.step == 1
     for first, second in zip(model.parameters(), before, strict=True):
         assert torch.equal(first, second)
 
@@ -304,21 +303,21 @@ class Doubling(nn.Module):
         return self.blocks[1](self.drop(self.blocks[0](x).tanh()))
 
 
-def test_an_objective_counts_its_operations_and_changes_nothing() -> None:
+def test_a_training_step_counts_its_operations_and_changes_nothing() -> None:
     torch.manual_seed(0)
     model = Doubling()
-    objective = Objective(model, lambda network, x: (network(x).sum(), {}))
+    step = TrainingStep(model, lambda network, x: (network(x).sum(), {}))
     x = torch.randn(5, 8)
     torch.manual_seed(1)
     expected = model(x).sum()
     torch.manual_seed(1)
-    loss, _ = objective(x)
+    loss, _ = step(x)
     assert torch.equal(loss, expected)
     once = 3 * 2 * (2 * 5 * 8 * 8)  # forward and twice backward, two layers, a product and a sum
-    assert objective.operations == once
-    objective(x)
-    objective(torch.randn(10, 8))
-    assert objective.operations == 4 * once
+    assert step.operations == once
+    step(x)
+    step(torch.randn(10, 8))
+    assert step.operations == 4 * once
 
 
 def test_checkpointed_blocks_give_the_same_gradients_and_keep_their_names() -> None:

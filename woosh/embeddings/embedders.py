@@ -187,12 +187,12 @@ def pieces(audio: Tensor, longest: int, shortest: int) -> list[Tensor]:
 
 def _log_mel_embedder() -> Embedder:
     """Mean, deviation and step of 64 mel bands, relative to the clip's loudest point."""
-    from woosh.taggers.classifier import log_mel, statistics
+    from woosh.taggers.classifier import mel_decibels, statistics
 
     sample_rate, hop_length, bands = 48_000, 960, 64
 
     def listen(audio: Tensor) -> Heard:
-        decibels = log_mel(audio[None], sample_rate, hop_length, bands)[0]
+        decibels = mel_decibels(audio[None], sample_rate, hop_length, bands)[0]
         return Heard(statistics(decibels).float(), None)
 
     return Embedder(

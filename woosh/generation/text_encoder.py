@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from torch import Tensor, nn
+from torch import Tensor
 
 from woosh.weight_files import load_saved
 
@@ -124,10 +124,9 @@ def load_text_conditioner(
     Raises:
         FileNotFoundError: a folder is missing.
     """
-    loaded = load_saved(WooshTextEncoder, encoder).eval().requires_grad_(False)
+    loaded = load_saved(WooshTextEncoder, encoder).to(device).eval().requires_grad_(False)
     if not Path(tokenizer).is_dir():
         raise FileNotFoundError(f"no tokenizer in {tokenizer}: name its folder")
-    nn.Module.to(loaded, device)
     return TextConditioner(loaded, load_tokenizer(tokenizer))
 
 

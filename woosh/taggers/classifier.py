@@ -87,7 +87,7 @@ def class_of(label: str | None, category: str, labels: Sequence[str] = LABELS) -
     return None if everyday and category in UNDECIDED_CATEGORIES else len(labels)
 
 
-def log_mel(audio: Tensor, sample_rate: int, hop_length: int, bands: int) -> Tensor:
+def mel_decibels(audio: Tensor, sample_rate: int, hop_length: int, bands: int) -> Tensor:
     """Log-mel spectrum relative to the clip's loudest point, so that gain does not matter.
 
     Args:
@@ -175,9 +175,9 @@ class SoundClassifier(ModelMixin, ConfigMixin):
         self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
         self.labels = tuple(labels)
 
-    def log_mel(self, audio: Tensor) -> Tensor:
+    def mel_decibels(self, audio: Tensor) -> Tensor:
         """Audio (B, 1, S) -> decibels (B, bands, T)."""
-        return log_mel(audio, self.sample_rate, self.hop_length, self.bands)
+        return mel_decibels(audio, self.sample_rate, self.hop_length, self.bands)
 
     def forward(self, decibels: Tensor) -> Verdict:
         """Log-mel spectra (B, bands, T) -> averaged log-probabilities and joined embeddings."""
@@ -195,7 +195,7 @@ class Recording:
     index: int  # of its class; the number of labels for "other"
     split: str
     group: str  # clips of one group are cut from the same recording
-    decibels: Tensor  # (bands, T), from `log_mel`
+    decibels: Tensor  # (bands, T), from `mel_decibels`
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -271,7 +271,7 @@ def read_recordings(
             continue
         audio = torch.from_numpy(read_audio(folder / row["file"], model.sample_rate))
         audio = audio[None, :, : round(seconds * model.sample_rate)]
-        decibels = model.log_mel(audio)[0]
+        decibels = model.mel_decibels(audio)[0]
         group = row.get("group", row["file"])
         recordings.append(Recording(row["file"], index, split, group, decibels))
     return recordings
@@ -290,7 +290,7 @@ def statistics(decibels: Tensor) -> Tensor:
     the frames within 50 dB of the loudest point, so that silence around an event says nothing.
 
     Args:
-        decibels: (bands, T), from `log_mel`.
+        decibels: (bands, T), from `mel_decibels`.
 
     Returns:
         (3 * bands,) in dB.

@@ -3,15 +3,15 @@
 from woosh.training.average import MovingAverage
 from woosh.training.checkpoints import list_checkpoints, resume_checkpoint, save_checkpoint
 from woosh.training.log import Log
-from woosh.training.objective import Objective, prepare_blocks
-from woosh.training.run import Progress, Run, RunConfig
+from woosh.training.modules import TrainingStep, prepare_blocks
+from woosh.training.run import Run, RunConfig, StepCount
 from woosh.training.updates import Updates, adamw, cosine_schedule, muon
 
 __all__ = [
     "Log",
     "MovingAverage",
-    "Objective",
-    "Progress",
+    "TrainingStep",
+    "StepCount",
     "Run",
     "RunConfig",
     "Updates",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from woosh.audio import resample
 from woosh.autoencoder.network import WooshAutoencoder
@@ -53,8 +52,8 @@ class Listener:
                 "evaluate_every is set: name autoencoder, held_out, text_encoder and tokenizer too"
             )
         self.config, self.text, self.seed = config, text, seed
-        self.autoencoder = load_saved(WooshAutoencoder, config.autoencoder).eval()
-        nn.Module.to(self.autoencoder, text.encoder.device)
+        self.autoencoder = load_saved(WooshAutoencoder, config.autoencoder)
+        self.autoencoder.to(text.encoder.device).eval()
         self.aligner = load_clap(config.aligner)
         clips = load_source(config.held_out, config.held_out_split, self.aligner.sample_rate)
         step = max(1, len(clips) // config.held_out_clips)
@@ -83,6 +82,21 @@ class Listener:
             ).audios[0, 0]
             for number, clip in enumerate(self.clips)
         ]
+
+
+def listener_of(run: Run, config: ListenConfig, text: TextConditioner | None) -> Listener | None:
+    """The listener of a run, in its main process and where `evaluate_every` is set; see `Listener`."""
+    if run.config.evaluate_every and run.is_main:
+        return Listener(config, text, run.config.seed)
+    return None
+
+
+def listen_if_due(run: Run[WooshTransformer], listener: Listener | None) -> None:
+    """After a step at which it is time, let the run's listener hear the average. All processes must call it at once."""
+    if run.due(run.config.evaluate_every):
+        average = run.averaged()
+        if listener is not None:
+            listener.listen(run, average)
 
 
 def compare(

@@ -13,34 +13,37 @@ from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
+from woosh.training.batches import shapes_of
+
 BACKWARD = 2  # times the operations of the forward pass, as is usual for the utilisation
 
 
-class Objective(nn.Module):
+class TrainingStep(nn.Module):
     """A recipe's training step as a module's forward, which is what data parallelism wraps.
 
     Args:
-        model: the network; `step(model, *arguments)` may call any of its methods.
-        step: pure function that gives the loss and a dictionary of detached scalars, or other tensors.
+        model: the network; `step(model, batch)` may call any of its methods.
+        step: pure function of a model and a batch, which is a dataclass. It gives the loss and a dictionary of detached
+            scalars, or other tensors.
     """
 
     def __init__(self, model: nn.Module, step: Callable[..., Any]) -> None:
         super().__init__()
         self.model, self.step = model, step
         self.operations = 0  # done since the start, in the forward and the backward pass
-        self._counted: dict[tuple[object, ...], int] = {}
+        self._counted: dict[tuple[torch.Size, ...], int] = {}
 
-    def forward(self, *arguments: Any) -> Any:
+    def forward(self, batch: Any) -> Any:
         """What the step returns."""
-        shapes = tuple(value.shape if isinstance(value, Tensor) else None for value in arguments)
+        shapes = shapes_of(batch)
         if shapes not in self._counted:
-            self._counted[shapes] = self._count(arguments)
+            self._counted[shapes] = self._count(batch)
         self.operations += self._counted[shapes]
-        return self.step(self.model, *arguments)
+        return self.step(self.model, batch)
 
     @torch.no_grad()
-    def _count(self, arguments: tuple[Any, ...]) -> int:
-        """Floating-point operations of a step with these arguments, by a copy: nothing of the run changes."""
+    def _count(self, batch: Any) -> int:
+        """Floating-point operations of a step with this batch, by a copy: nothing of the run changes."""
         if any(isinstance(value, DTensor) for value in self.parameters()):
             return 0  # a copy of one process's shards cannot run
         devices = [value.device for value in self.parameters() if value.is_cuda]
@@ -50,7 +53,7 @@ class Objective(nn.Module):
             torch.compiler.set_stance("force_eager"),
             counter,
         ):
-            self.step(copy.deepcopy(self.model), *arguments)
+            self.step(copy.deepcopy(self.model), batch)
         return (1 + BACKWARD) * counter.get_total_flops()
 
 

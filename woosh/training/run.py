@@ -1,9 +1,9 @@
-"""One training: its processes, progress, average, log and checkpoints; the recipe brings data, model and loss."""
+"""One training: its processes, steps, average, log and checkpoints; the recipe brings data, model and loss."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ from woosh.data.streaming import NumberedBatches
 from woosh.training.average import MovingAverage
 from woosh.training.checkpoints import list_checkpoints, resume_checkpoint, save_checkpoint
 from woosh.training.log import Log, check_trackers
-from woosh.training.objective import Objective
-from woosh.training.updates import Updates
+from woosh.training.modules import TrainingStep
+from woosh.training.updates import GradientLimits, Trained, Updates
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -49,8 +49,8 @@ class RunConfig:
     resume: bool  # go on from the newest checkpoint in the output folder
 
 
-class Progress:
-    """How many steps are done; saved with every checkpoint."""
+class StepCount:
+    """How many steps are done, which is saved with every checkpoint."""
 
     def __init__(self) -> None:
         self.step = 0
@@ -71,7 +71,7 @@ class Run(Generic[Model]):
     """A training from its first step, or from a checkpoint, to its last.
 
     A recipe builds its model after `Run`, which sets the seed; then `follow` and `updates` once, and in the loop
-    `batches`, `gathering`, `Updates.apply`, `advance`, and `due` with `save` or an evaluation.
+    `batches`, `gathering`, `Updates.apply`, `advance`, `due` with an evaluation, and `save_if_due`.
 
     Args:
         config: of the run.
@@ -102,10 +102,10 @@ class Run(Generic[Model]):
             log_with=list(config.trackers) or None,
             project_dir=str(self.output),
         )
-        self.progress = Progress()
+        self.step_count = StepCount()
         self.stopping = False  # in every process, since one of them was asked to
         self._asked = False
-        self._objectives: list[Objective] = []
+        self._steps: list[TrainingStep] = []
         self._updates: list[Updates] = []
         self._sums: dict[str, Tensor] = {}
         self._batches, self._amount, self._operations = 0, 0.0, 0
@@ -120,7 +120,7 @@ class Run(Generic[Model]):
     @property
     def step(self) -> int:
         """Steps done."""
-        return self.progress.step
+        return self.step_count.step
 
     @property
     def is_main(self) -> bool:
@@ -137,31 +137,28 @@ class Run(Generic[Model]):
 
     def updates(
         self,
-        objective: Objective,
+        step: TrainingStep,
         optimizers: Sequence[Optimizer],
         schedules: Sequence[LRScheduler],
     ) -> tuple[Any, Updates]:
-        """Prepare an objective with its optimisers: what to call, and what applies its losses."""
-        prepared, *ready = self.accelerator.prepare(objective, *optimizers)
+        """Prepare a training step with its optimisers: what to call, and what applies its losses."""
+        prepared, *ready = self.accelerator.prepare(step, *optimizers)
         self.accelerator.register_for_checkpointing(*schedules)
         updates = Updates(
             self.accelerator,
-            ready,
-            schedules,
-            prepared.parameters(),
-            self.config.clip_norm,
-            self.config.non_finite,
+            Trained(list(prepared.parameters()), ready, schedules),
+            GradientLimits(self.config.clip_norm, self.config.non_finite),
             self.output,
             self._save_failed,
         )
-        self._objectives.append(objective)
+        self._steps.append(step)
         self._updates.append(updates)
         return prepared, updates
 
     def start(self) -> None:
         """After all `updates`: load the checkpoint if the run is resumed, and open the log."""
         self.average.follow(self.model)
-        self.accelerator.register_for_checkpointing(self.average, self.progress)
+        self.accelerator.register_for_checkpointing(self.average, self.step_count)
         set_seed(self.config.seed, device_specific=True)
         if self.config.resume:
             resume_checkpoint(self.accelerator, self.checkpoints)
@@ -241,7 +238,7 @@ class Run(Generic[Model]):
         if not self.accelerator.sync_gradients:
             return
         self.average.update()
-        self.progress.step += 1
+        self.step_count.step += 1
         asked = torch.tensor(float(self._asked), device=self.device)
         self.stopping = cast(Tensor, self.accelerator.reduce(asked, "sum")).item() > 0
         self._bar.update()
@@ -250,12 +247,12 @@ class Run(Generic[Model]):
 
     def _write(self, unit: str) -> None:
         """A row of means since the last one."""
-        operations = sum(objective.operations for objective in self._objectives)
-        values = {name: float(total) / self._batches for name, total in self._sums.items()}
+        operations = sum(step.operations for step in self._steps)
+        values = {name: float(value) / self._batches for name, value in self._sums.items()}
         for number, updates in enumerate(self._updates):
             values[f"gradient_norm_{number}" if number else "gradient_norm"] = updates.gradient_norm
         values["skipped"] = sum(updates.skipped for updates in self._updates)
-        values["learning_rate"] = float(self._updates[0].schedules[0].get_last_lr()[0])
+        values["learning_rate"] = float(self._updates[0].trained.schedules[0].get_last_lr()[0])
         if self.log is not None:
             done = operations - self._operations
             self.log.write(self.step, values, self._amount, unit, done)
@@ -282,6 +279,18 @@ class Run(Generic[Model]):
     def _save_failed(self) -> int:
         self.save()
         return self.step + 1
+
+    def save_if_due(self, write: Callable[[Model], object]) -> None:
+        """After a step at which it is time, write the whole state, and let the main process write the averaged model.
+
+        All processes must call it at once.
+        """
+        if not self.must_save:
+            return
+        self.save()
+        average = self.averaged()
+        if self.is_main:
+            write(average)
 
     def averaged(self) -> Model:
         """The averaged model, in evaluation mode. All processes must ask at once."""

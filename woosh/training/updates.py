@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,18 +75,43 @@ def muon(
     return [first, adamw(others, learning_rate, weight_decay, (0.9, 0.95))]
 
 
-class Updates:
-    """Applies the gradients of one objective as long as they are finite.
+@dataclass(frozen=True)
+class Trained:
+    """What a loss changes.
 
-    Args:
-        accelerator: of the run.
-        optimizers: prepared by it.
-        schedules: one for each optimiser.
+    Attributes:
         parameters: whose gradients are clipped together.
-        clip_norm: greatest norm of all gradients.
+        optimizers: of these, prepared by the accelerator.
+        schedules: one for each optimiser.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    optimizers: Sequence[Any]
+    schedules: Sequence[LRScheduler]
+
+
+@dataclass(frozen=True)
+class GradientLimits:
+    """Which gradients are applied.
+
+    Attributes:
+        clip_norm: greatest norm of all gradients together; longer ones are shortened to it.
         non_finite: when a loss or a gradient is NaN or infinite, "stop" saves the state and raises,
             "skip" leaves the weights as they are and counts. Half precision with a loss scale (fp16)
             overflows now and then; there only the loss counts.
+    """
+
+    clip_norm: float
+    non_finite: str
+
+
+class Updates:
+    """Applies the gradients of one training step as long as they are finite.
+
+    Args:
+        accelerator: of the run.
+        trained: parameters, optimisers and schedules.
+        limits: of the gradients.
         output: folder for the facts of a failure.
         save: writes the state before a failure; gives the number of the step that failed.
     """
@@ -93,17 +119,13 @@ class Updates:
     def __init__(
         self,
         accelerator: Accelerator,
-        optimizers: Sequence[Any],
-        schedules: Sequence[LRScheduler],
-        parameters: Iterable[nn.Parameter],
-        clip_norm: float,
-        non_finite: str,
+        trained: Trained,
+        limits: GradientLimits,
         output: Path,
         save: Callable[[], int],
     ) -> None:
-        check_choice("non_finite", non_finite, NON_FINITE)
-        self.accelerator, self.optimizers, self.schedules = accelerator, optimizers, schedules
-        self.parameters, self.clip_norm, self.non_finite = list(parameters), clip_norm, non_finite
+        check_choice("non_finite", limits.non_finite, NON_FINITE)
+        self.accelerator, self.trained, self.limits = accelerator, trained, limits
         self.output, self.save = output, save
         self.skipped = 0
         self.gradient_norm = 0.0  # of the last step, before clipping
@@ -126,7 +148,7 @@ class Updates:
         self._batches.append(batch)
         if not self.accelerator.sync_gradients:
             return
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
+        norm = self.accelerator.clip_grad_norm_(self.trained.parameters, self.limits.clip_norm)
         self.gradient_norm = float(norm) if norm is not None else 0.0
         scaled = self.accelerator.scaler is not None
         finite = bool(torch.stack(self._losses).isfinite().all()) and (
@@ -135,18 +157,19 @@ class Updates:
         fault = torch.tensor(float(not finite), device=loss.device)
         # Any process decides for all.
         refused = cast(Tensor, self.accelerator.reduce(fault, "sum")).item() > 0
-        if refused and self.non_finite == "stop":
+        if refused and self.limits.non_finite == "stop":
             self._save_and_raise()
         self.skipped += refused
         self._losses, self._batches = [], []
-        for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
+        pairs = zip(self.trained.optimizers, self.trained.schedules, strict=True)
+        for optimizer, schedule in pairs:
             if not refused:
                 optimizer.step()
             optimizer.zero_grad()
             schedule.step()
 
     def _save_and_raise(self) -> None:
-        for optimizer in self.optimizers:
+        for optimizer in self.trained.optimizers:
             optimizer.zero_grad()
         losses = [float(loss) for loss in self._losses]
         facts = {

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from woosh.data.clips import Clip
 from woosh.training.aligner.caption_pairs import (
-    Augmentation,
+    PairAugmentation,
     PairBatches,
     caption_groups,
     varied_caption,
 )
+from woosh.training.cropping import CropSettings
 
-PLAIN = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-RICH = Augmentation(0.15, 3.0, 0.5, 0.4, 0.5, 0.5, 0.3, 0.5)
+PLAIN = PairAugmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+RICH = PairAugmentation(0.15, 3.0, 0.5, 0.4, 0.5, 0.5, 0.3, 0.5)
 RESPONSES = [np.array([1.0, 0.5, -0.3]), np.array([1.0])]
 
 
@@ -30,8 +31,9 @@ def clip(seconds: float, *captions: str) -> Clip:
 CLIPS = [clip(2.0, "rain", "wet"), clip(0.3, "a dog, barking"), clip(1.0, "wet", "sea")]
 
 
-def batches(augmentation: Augmentation, size: int = 2, seed: int = 0) -> PairBatches:
-    return PairBatches(CLIPS, np.ones(3), 500, size, augmentation, seed, RESPONSES)
+def batches(augmentation: PairAugmentation, size: int = 2, seed: int = 0) -> PairBatches:
+    settings = CropSettings(500, size, augmentation, seed, RESPONSES)
+    return PairBatches(CLIPS, np.ones(3), settings)
 
 
 def test_clips_that_share_a_caption_belong_together_through_others_too() -> None:
@@ -41,7 +43,7 @@ def test_clips_that_share_a_caption_belong_together_through_others_too() -> None
 
 
 @pytest.mark.parametrize("augmentation", [PLAIN, RICH])
-def test_a_batch_follows_from_seed_and_number(augmentation: Augmentation) -> None:
+def test_a_batch_follows_from_seed_and_number(augmentation: PairAugmentation) -> None:
     first, again = (batches(augmentation).batch(4) for _ in range(2))
     other = batches(augmentation, seed=1).batch(4)
     assert torch.equal(first.audio, again.audio) and first.captions == again.captions
@@ -49,7 +51,7 @@ def test_a_batch_follows_from_seed_and_number(augmentation: Augmentation) -> Non
 
 
 @pytest.mark.parametrize("augmentation", [PLAIN, RICH])
-def test_crops_have_their_length_and_silence_behind_it(augmentation: Augmentation) -> None:
+def test_crops_have_their_length_and_silence_behind_it(augmentation: PairAugmentation) -> None:
     for number in range(20):
         batch = batches(augmentation, size=3).batch(number)
         assert batch.audio.shape == (3, 500) and batch.audio.dtype == torch.float32
@@ -89,10 +91,10 @@ def test_joined_sounds_have_both_captions_and_are_like_no_other() -> None:
     joined = dataclasses.replace(PLAIN, joined_share=1.0)
     batch = batches(joined, size=3).batch(0)
     assert len(set(batch.groups.tolist())) == 3
-    known = {caption for clip in CLIPS for caption in clip.captions}
+    captions = {caption for clip in CLIPS for caption in clip.captions}
     for caption in batch.captions:
         parts = re.split(r" (?:and|with|beside) ", caption)
-        assert len(parts) == 2 and set(parts) <= known
+        assert len(parts) == 2 and set(parts) <= captions
     some = dataclasses.replace(PLAIN, joined_share=0.5)
     seen = [group for number in range(40) for group in batches(some).batch(number).groups.tolist()]
     assert 0.3 < np.mean([group < 0 for group in seen]) < 0.7
@@ -103,9 +105,9 @@ def test_polarity_and_responses_are_heard() -> None:
     turned = batches(dataclasses.replace(PLAIN, polarity_share=1.0)).batch(1).audio
     cosine = torch.nn.functional.cosine_similarity(plain, turned, dim=1)
     assert torch.allclose(cosine[0], torch.tensor(-1.0), atol=1e-5)
-    wet = PairBatches(
-        CLIPS, np.ones(3), 500, 2, dataclasses.replace(PLAIN, response_share=1.0), 0, RESPONSES[:1]
-    ).batch(1)
+    echoing = dataclasses.replace(PLAIN, response_share=1.0)
+    settings = CropSettings(500, 2, echoing, 0, RESPONSES[:1])
+    wet = PairBatches(CLIPS, np.ones(3), settings).batch(1)
     assert not torch.allclose(wet.audio, plain, atol=1e-2)
     with pytest.raises(ValueError, match="no impulse responses"):
-        PairBatches(CLIPS, np.ones(3), 500, 2, dataclasses.replace(PLAIN, response_share=0.1), 0)
+        CropSettings(500, 2, dataclasses.replace(PLAIN, response_share=0.1), 0)

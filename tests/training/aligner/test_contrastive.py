@@ -9,6 +9,7 @@ from torch import multiprocessing
 from torch.nn import functional
 
 from woosh.training.aligner.contrastive import (
+    Embedded,
     Temperature,
     cached_losses,
     contrastive_loss,
@@ -111,16 +112,14 @@ class TwoTowers(torch.nn.Module):
         self.drop = torch.nn.Dropout(0.3)
         self.temperature = Temperature(0.2, learned=True)
 
-    def forward(self, audio: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        audio = torch.nn.functional.normalize(self.drop(self.audio(audio)), dim=-1)
-        text = torch.nn.functional.normalize(self.text(text), dim=-1)
-        return audio, text, self.temperature()
+    def forward(self, pair: tuple[torch.Tensor, torch.Tensor]) -> Embedded:
+        audio = torch.nn.functional.normalize(self.drop(self.audio(pair[0])), dim=-1)
+        text = torch.nn.functional.normalize(self.text(pair[1]), dim=-1)
+        return Embedded(audio, text, self.temperature())
 
 
-def scored(
-    audio: torch.Tensor, text: torch.Tensor, temperature: torch.Tensor
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    loss = contrastive_loss(similarity(audio, text, temperature), torch.eye(len(audio)))
+def scored(embedded: Embedded) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    loss = contrastive_loss(similarity(*embedded), torch.eye(len(embedded.audio)))
     return loss, {"loss": loss.detach()}
 
 
@@ -128,7 +127,7 @@ def scored(
 def test_chunks_have_the_gradients_of_the_large_batch(chunks: int) -> None:
     audio, text = torch.randn(8, 6), torch.randn(8, 5)
     whole, parts = TwoTowers().eval(), TwoTowers().eval()
-    expected, _ = scored(*whole(audio, text))
+    expected, _ = scored(whole((audio, text)))
     expected.backward()
     pairs = list(zip(audio.chunk(chunks), text.chunk(chunks), strict=True))
     losses, scalars = cached_losses(parts, pairs, scored)
@@ -143,10 +142,10 @@ def test_chunks_have_the_gradients_of_the_large_batch(chunks: int) -> None:
 def test_chunks_see_the_same_dropout_twice_and_leave_the_random_state_alone() -> None:
     model, seen = TwoTowers().train(), []
 
-    def embed(audio: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        outputs = model(audio, text)
-        seen.append(outputs[0].detach())
-        return outputs
+    def embed(pair: tuple[torch.Tensor, torch.Tensor]) -> Embedded:
+        embedded = model(pair)
+        seen.append(embedded.audio.detach())
+        return embedded
 
     chunks = [(torch.randn(3, 6), torch.randn(3, 5)) for _ in range(2)]
     losses, _ = cached_losses(embed, chunks, scored)

@@ -13,6 +13,7 @@ from woosh.data.augmentation import crop
 from woosh.data.clips import Clip
 from woosh.data.shards import Sample, write_shard
 from woosh.training.autoencoder.crops import CropAugmentation, CropBatches, streamed_crops
+from woosh.training.cropping import CropSettings
 
 PLAIN = CropAugmentation(
     quietest_peak=0.25,
@@ -31,7 +32,8 @@ def noise(seed: int, samples: int = 9000, channels: int | None = None) -> np.nda
 
 def batches(clips: list[Clip], samples: int = 1000, size: int = 4, **changes: float) -> CropBatches:
     augmentation = dataclasses.replace(PLAIN, **changes)
-    return CropBatches(clips, np.ones(len(clips)), samples, size, augmentation, 5, [noise(9, 40)])
+    settings = CropSettings(samples, size, augmentation, 5, [noise(9, 40)])
+    return CropBatches(clips, np.ones(len(clips)), settings)
 
 
 @given(length=st.integers(1, 3000), samples=st.integers(1, 2000), seed=st.integers(0, 10))
@@ -75,16 +77,16 @@ def test_a_batch_follows_from_seed_and_number() -> None:
     assert first.shape == (4, 1, 1000) and first.dtype == torch.float32
     assert torch.equal(first, batches(clips).batch(9))
     assert not torch.equal(first, source.batch(8))
-    other = CropBatches(clips, np.ones(3), 1000, 4, PLAIN, 6)
+    other = CropBatches(clips, np.ones(3), CropSettings(1000, 4, PLAIN, 6))
     assert not torch.equal(first, other.batch(9))
     peaks = torch.cat([source.batch(i).abs().amax(dim=(1, 2)) for i in range(12)])
     assert 0.24 < peaks.min() <= peaks.max() < 1.01
 
 
-def test_weights_decide_who_is_drawn() -> None:
+def test_chances_decide_who_is_drawn() -> None:
     rising = Clip(np.linspace(0.1, 1, 2000, dtype=np.float32), ("a",), "rising")
     flat = Clip(np.full(2000, 1.1, dtype=np.float32), ("a",), "flat")
-    source = CropBatches([rising, flat], np.array([1.0, 0.0]), 500, 40, PLAIN, 0)
+    source = CropBatches([rising, flat], np.array([1.0, 0.0]), CropSettings(500, 40, PLAIN, 0))
     assert all(np.ptp(audio.numpy()) > 0.01 for audio in source.batch(0))
 
 
@@ -110,8 +112,7 @@ def test_every_variation_happens_in_its_share() -> None:
     flat = batches(mixed.clips, 4800, 40)
     assert not torch.allclose(mixed.batch(0), flat.batch(0))
     with pytest.raises(ValueError, match="no impulse responses"):
-        augmentation = dataclasses.replace(PLAIN, response_share=0.1)
-        CropBatches([tone], np.ones(1), 100, 1, augmentation, 0)
+        CropSettings(100, 1, dataclasses.replace(PLAIN, response_share=0.1), 0)
 
 
 def test_stereo_keeps_its_image() -> None:
@@ -136,7 +137,7 @@ def test_a_stream_gives_one_crop_of_each_clip(tmp_path: Path) -> None:
                 for i in range(3)
             ],
         )
-    stream = streamed_crops(str(tmp_path), 48_000, 2, 1000, 3, PLAIN, seed=1)
+    stream = streamed_crops(str(tmp_path), 48_000, 2, CropSettings(1000, 3, PLAIN, seed=1))
     (first, audio), (second, _) = (value for value, _ in zip(stream, range(2), strict=False))
     assert (first, second) == (0, 1) and audio.shape == (3, 2, 1000)
     assert torch.equal(audio, next(iter(stream))[1])

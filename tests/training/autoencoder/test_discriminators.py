@@ -6,6 +6,7 @@ from torch import nn
 
 from woosh.training.autoencoder.discriminators import (
     Discriminators,
+    JudgedSounds,
     Verdict,
     adversarial_loss,
     balanced,
@@ -14,7 +15,7 @@ from woosh.training.autoencoder.discriminators import (
     judged,
     judging_step,
 )
-from woosh.training.objective import frozen
+from woosh.training.modules import frozen
 
 
 def made() -> Discriminators:
@@ -33,7 +34,8 @@ def test_eight_discriminators_in_full_size() -> None:
 
 def test_every_parameter_gets_a_gradient() -> None:
     model = made()
-    judging_step(model, torch.randn(2, 1, 4000), torch.randn(2, 1, 4000)).backward()
+    batch = JudgedSounds(torch.randn(2, 1, 4000), torch.randn(2, 1, 4000))
+    judging_step(model, batch).backward()
     missing = [n for n, v in model.named_parameters() if v.grad is None or not v.grad.any()]
     assert missing == []
 
@@ -75,7 +77,7 @@ def test_they_learn_to_tell_noise_from_tones() -> None:
     noise = 0.5 * torch.randn(2, 1, 2000)
     losses = []
     for _ in range(60):
-        loss = judging_step(model, tones, noise)
+        loss = judging_step(model, JudgedSounds(tones, noise))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -12,20 +12,21 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tests.toys import make_transformer
 from woosh.generation.flow import guide, linear_mean_velocity, linear_velocity
 from woosh.generation.layers import FusedBlock, JointBlock, rotary_frequencies, rotary_table
-from woosh.generation.solvers import euler, uniform_times
+from woosh.generation.solvers import MeanVelocity, euler, uniform_times
 from woosh.training.flow.distillation import (
-    OBJECTIVES,
+    JUMP_OBJECTIVES,
     JumpConfig,
+    JumpObjective,
     Times,
     draw_jumps,
     draw_times,
     exact_derivative,
     fit_embedding,
-    guided_velocity,
     mean_of_flow,
     residual,
     residual_loss,
     student_of,
+    teacher_velocity,
 )
 
 JUMPS = JumpConfig(
@@ -120,23 +121,21 @@ def test_the_true_flow_map_has_no_residual(objective: str) -> None:
     (noisy,) = draws((6, 3, 4))
     time = torch.tensor([1.0, 0.9, 0.7, 0.5, 0.2, 0.6], dtype=torch.float64)
     times = Times(time, torch.tensor([0.0, 0.4, 0.0, 0.3, 0.1, 0.6], dtype=torch.float64))
-    value, miss = residual(
-        linear_mean_velocity, linear_velocity, noisy, times, objective, fraction=None
-    )
+
+    def missed(student: MeanVelocity, fraction: float | None) -> tuple[Tensor, Tensor]:
+        return residual(student, linear_velocity, noisy, times, JumpObjective(objective, fraction))
+
+    value, miss = missed(linear_mean_velocity, None)
     assert torch.equal(value, linear_mean_velocity(noisy, *times))
     assert float(miss.abs().max()) < 1e-12
-    coarse = [
-        residual(linear_mean_velocity, linear_velocity, noisy, times, objective, fraction)[1]
-        for fraction in (1e-1, 1e-2)
-    ]
+    coarse = [missed(linear_mean_velocity, fraction)[1] for fraction in (1e-1, 1e-2)]
     assert float(coarse[0].abs().max()) < 0.1
     assert float(coarse[1].abs().max()) < 0.2 * float(coarse[0].abs().max())
 
     def half(noisy: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
         return 0.5 * linear_mean_velocity(noisy, time, next_time)
 
-    wrong = residual(half, linear_velocity, noisy, times, objective, None)
-    assert float(wrong[1].abs().max()) > 0.1
+    assert float(missed(half, None)[1].abs().max()) > 0.1
 
 
 def test_the_linear_mean_velocity_is_what_its_flow_gives() -> None:
@@ -198,9 +197,8 @@ def test_the_mean_of_a_flow_is_that_of_its_way() -> None:
         for steps in (4, 8)
     ]
     assert errors[1] < 0.3 * errors[0] < 0.01  # of second order
-    value, miss = residual(
-        linear_mean_velocity, linear_velocity, noisy, times, "trajectory", None, 8
-    )
+    objective = JumpObjective("trajectory", trajectory_steps=8)
+    value, miss = residual(linear_mean_velocity, linear_velocity, noisy, times, objective)
     assert torch.equal(value, true) and float(miss.abs().max()) == pytest.approx(errors[1])
 
 
@@ -237,10 +235,10 @@ def test_guidance_acts_up_to_its_start() -> None:
     condition = teacher.prepare(text, torch.ones(2, 12))
     empty = teacher.prepare(torch.zeros_like(text), torch.zeros(2, 12))
     time, guidance = torch.tensor([0.95, 0.5]), torch.tensor([3.0, 3.0])
-    found = guided_velocity(teacher, condition, empty, guidance, 0.9)(latents, time)
-    alone, nothing = (teacher(latents, time, c) for c in (condition, empty))
+    found = teacher_velocity(teacher, condition, empty, guidance, 0.9)(latents, time)
+    alone, unconditional = (teacher(latents, time, c) for c in (condition, empty))
     assert torch.allclose(found[0], alone[0], atol=1e-5)
-    assert torch.allclose(found[1], guide(alone, nothing, 3.0)[1], atol=1e-5)
+    assert torch.allclose(found[1], guide(alone, unconditional, 3.0)[1], atol=1e-5)
     assert not found.requires_grad
 
 
@@ -284,7 +282,7 @@ def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", JUMP_OBJECTIVES)
 def test_a_toy_mixture_in_one_two_and_four_steps(objective: str) -> None:
     torch.manual_seed(0)
     student, generator = ToyStudent(), torch.Generator().manual_seed(0)
@@ -303,10 +301,8 @@ def test_a_toy_mixture_in_one_two_and_four_steps(objective: str) -> None:
         times = draw_times(len(sample), jumps, generator)
         noise = torch.randn(sample.shape, generator=generator)
         noisy = sample + times.time[:, None] * (noise - sample)
-        fraction = 0.1 if number < 500 else None
-        value, miss = residual(
-            student, mixture_velocity, noisy, times, objective, fraction, steps=8
-        )
+        goal = JumpObjective(objective, 0.1 if number < 500 else None, trajectory_steps=8)
+        value, miss = residual(student, mixture_velocity, noisy, times, goal)
         loss = residual_loss(value, miss, 20.0)
         optimizer.zero_grad()
         loss.backward()

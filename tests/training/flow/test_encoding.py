@@ -9,7 +9,7 @@ import torch
 from tests.toys import make_autoencoder
 from woosh.data.clips import Clip
 from woosh.training.flow import encoding as latent_encoding
-from woosh.training.flow.encoding import Variations, versions
+from woosh.training.flow.encoding import Company, Variations, versions
 
 
 def test_a_mix_keeps_length_and_lets_the_first_sound_lead() -> None:
@@ -38,7 +38,8 @@ VARIATIONS = Variations(
 
 def varied(clip: Clip, companions: list[Clip], others: list[Clip], **changes: float) -> Clip:
     variations = dataclasses.replace(VARIATIONS, **changes)  # type: ignore[arg-type]
-    (version,) = versions(clip, companions, others, [np.array([0.0, 1.0])], variations, 1, 48_000)
+    company = Company(companions, others, [np.array([0.0, 1.0])])
+    (version,) = versions(clip, company, variations, 1, 48_000)
     return version
 
 
@@ -66,7 +67,7 @@ def test_other_variations_change_what_they_should() -> None:
     late = varied(clip, [], [], response_share=1.0)  # one sample later, at the same level
     assert np.allclose(late.audio[1:], plain.audio[:-1], atol=1e-3)
     (itself,) = versions(
-        dataclasses.replace(clip, name="procedural/1"), [], [], [], VARIATIONS, 1, 48_000
+        dataclasses.replace(clip, name="procedural/1"), Company(), VARIATIONS, 1, 48_000
     )
     assert itself.audio is noise
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoTokenizer
 
 from tests.toy_teacher import WIDTH, save_toy_teacher
 from woosh.data.phrase_words import PARAPHRASES
 from woosh.training.text_encoder.sentence_embedder import (
+    SentenceEmbedder,
     cached_embeddings,
     correlations,
     embed,
@@ -27,46 +28,39 @@ def teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def teacher(teacher_folder: Path) -> PreTrainedModel:
-    return AutoModel.from_pretrained(teacher_folder).eval()
+def teacher(teacher_folder: Path) -> SentenceEmbedder:
+    return load(teacher_folder)
 
 
-@pytest.fixture(scope="module")
-def tokenizer(teacher_folder: Path) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(teacher_folder)
+def load(folder: Path) -> SentenceEmbedder:
+    model = AutoModel.from_pretrained(folder).eval()
+    return SentenceEmbedder(model, AutoTokenizer.from_pretrained(folder))
 
 
-def test_embeddings_have_unit_length_and_ignore_company(
-    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    together = embed(teacher, tokenizer, PHRASES)
-    alone = torch.cat([embed(teacher, tokenizer, [phrase]) for phrase in PHRASES])
+def test_embeddings_have_unit_length_and_ignore_company(teacher: SentenceEmbedder) -> None:
+    together = embed(teacher, PHRASES)
+    alone = torch.cat([embed(teacher, [phrase]) for phrase in PHRASES])
     torch.testing.assert_close(together, alone)
     torch.testing.assert_close(together.norm(dim=-1), torch.ones(len(PHRASES)))
 
 
 def test_the_file_serves_known_phrases_in_any_order(
-    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    teacher: SentenceEmbedder, tmp_path: Path
 ) -> None:
     path = tmp_path / "teacher.safetensors"
-    first = cached_embeddings(path, teacher, tokenizer, PHRASES)
-    mixed = cached_embeddings(path, teacher, tokenizer, (*PHRASES[::-1], "the dog"))
+    first = cached_embeddings(path, teacher, PHRASES)
+    mixed = cached_embeddings(path, teacher, (*PHRASES[::-1], "the dog"))
     assert torch.equal(mixed[:-1], first.flip(0))
-    torch.testing.assert_close(
-        mixed[-1:], embed(teacher, tokenizer, ["the dog"]), atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(mixed[-1:], embed(teacher, ["the dog"]), atol=1e-3, rtol=0)
 
 
-def test_the_file_of_another_teacher_is_not_used(
-    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
-) -> None:
-    folder = save_toy_teacher(tmp_path)
-    other = AutoModel.from_pretrained(folder).eval()
-    torch.nn.init.normal_(other.get_input_embeddings().weight)
+def test_the_file_of_another_teacher_is_not_used(teacher: SentenceEmbedder, tmp_path: Path) -> None:
+    other = load(save_toy_teacher(tmp_path))
+    torch.nn.init.normal_(other.model.get_input_embeddings().weight)
     path = tmp_path / "teacher.safetensors"
-    first = cached_embeddings(path, teacher, tokenizer, PHRASES)
+    first = cached_embeddings(path, teacher, PHRASES)
     assert first.shape == (len(PHRASES), WIDTH)
-    assert not torch.equal(cached_embeddings(path, other, tokenizer, PHRASES), first)
+    assert not torch.equal(cached_embeddings(path, other, PHRASES), first)
 
 
 def test_mean_state_ignores_padding() -> None:

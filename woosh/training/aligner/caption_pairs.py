@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,23 +13,22 @@ from torch import Tensor
 from woosh.data.augmentation import (
     at_speed,
     coloured,
-    crop,
     mixed_as_equals,
     through_response,
     with_another_under,
 )
 from woosh.data.clips import Clip
-from woosh.data.shards import shard_urls
-from woosh.data.streaming import Item, ShardStream, StreamedBatches, decode_clips
+from woosh.data.streaming import Item, StreamedBatches, decode_clips
+from woosh.training.cropping import CropSettings, happens, streamed_batches
 
 JOINING_WORDS = ("and", "with", "beside")
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """How sounds and captions are varied.
+class PairAugmentation:
+    """How pairs of sounds and captions are varied.
 
-    Args:
+    Attributes:
         speed: greatest change of speed, and of pitch with it, as a share.
         colour_decibels: standard deviation in dB of a smooth random filter.
         mixed_share: of the crops that get another sound under them, which the caption does not tell.
@@ -52,7 +51,14 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Crops (B, S), their true lengths in samples (B,), captions, and numbers (B,) that equal meanings share."""
+    """Sounds with a caption each.
+
+    Attributes:
+        audio: crops (B, S), padded behind.
+        lengths: their true lengths in samples (B,).
+        captions: B texts.
+        groups: numbers (B,) that equal meanings share.
+    """
 
     audio: Tensor
     lengths: Tensor
@@ -90,7 +96,9 @@ def caption_groups(clips: Sequence[Clip]) -> np.ndarray:
     return np.array([top(number) for number in range(len(clips))])
 
 
-def varied_caption(caption: str, augmentation: Augmentation, generator: np.random.Generator) -> str:
+def varied_caption(
+    caption: str, augmentation: PairAugmentation, generator: np.random.Generator
+) -> str:
     """A caption with some words or its punctuation left out; one word at least stays."""
     if generator.random() < augmentation.punctuation_dropout:
         caption = re.sub(r"[^\w\s]", "", caption)
@@ -104,44 +112,28 @@ class PairBatches:
 
     Args:
         clips: sounds in memory, mono.
-        weights: relative chance of each clip to be drawn (N,).
-        samples: length of a crop.
-        batch_size: pairs.
-        augmentation: of sounds and captions.
-        seed: of all draws.
-        responses: impulse responses (R,) at the clips' rate.
+        chances: relative chance of each clip to be drawn (N,).
+        settings: of the pairs.
     """
 
     def __init__(
-        self,
-        clips: Sequence[Clip],
-        weights: np.ndarray,
-        samples: int,
-        batch_size: int,
-        augmentation: Augmentation,
-        seed: int,
-        responses: Sequence[np.ndarray] = (),
+        self, clips: Sequence[Clip], chances: np.ndarray, settings: CropSettings[PairAugmentation]
     ) -> None:
-        if augmentation.response_share and not responses:
-            raise ValueError("response_share is above 0, but there are no impulse responses")
-        self.responses = responses
-        self.clips, self.samples, self.batch_size = clips, samples, batch_size
-        self.augmentation, self.seed = augmentation, seed
-        self.chances = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+        self.clips, self.settings = clips, settings
+        self.chances = np.asarray(chances, dtype=np.float64) / np.sum(chances)
         self.groups = caption_groups(clips)
 
     def batch(self, number: int) -> PairBatch:
         """Draw a batch: different clips as long as there are enough."""
-        generator = np.random.default_rng((self.seed, number))
-        enough = np.count_nonzero(self.chances) >= self.batch_size
-        drawn = generator.choice(
-            len(self.clips), self.batch_size, replace=not enough, p=self.chances
-        )
+        generator = np.random.default_rng((self.settings.seed, number))
+        size, samples = self.settings.batch_size, self.settings.samples
+        enough = np.count_nonzero(self.chances) >= size
+        drawn = generator.choice(len(self.clips), size, replace=not enough, p=self.chances)
         sounds, captions = [], []
         groups = self.groups[drawn].copy()
         for place, row in enumerate(drawn):
             sound, caption = self._vary(row, generator)
-            if self._happens(self.augmentation.joined_share, generator):
+            if happens(self.settings.augmentation.joined_share, generator):
                 other, beside = self._vary(
                     int(generator.choice(len(self.clips), p=self.chances)), generator
                 )
@@ -150,7 +142,7 @@ class PairBatches:
                 groups[place] = -1 - place  # like no other clip of the batch
             sounds.append(self._finish(sound, generator))
             captions.append(caption)
-        audio = np.stack([np.pad(sound, (0, self.samples - len(sound))) for sound in sounds])
+        audio = np.stack([np.pad(sound, (0, samples - len(sound))) for sound in sounds])
         return PairBatch(
             torch.from_numpy(audio.astype(np.float32)),
             torch.tensor([len(sound) for sound in sounds]),
@@ -160,48 +152,32 @@ class PairBatches:
 
     def _vary(self, row: int, generator: np.random.Generator) -> tuple[np.ndarray, str]:
         """A crop of a clip (up to `samples`,), or all of a shorter one, and one of its captions."""
-        settings, clip = self.augmentation, self.clips[row]
-        audio = self._stretch(clip, generator)
-        audio = at_speed(audio, np.exp(generator.uniform(-1, 1) * np.log1p(settings.speed)))
-        audio = coloured(audio[: self.samples], settings.colour_decibels, generator)
+        settings, clip = self.settings, self.clips[row]
+        audio = settings.room_for_speed(clip.audio, generator)
+        audio = at_speed(audio, settings.draw_speed(generator))
+        decibels = settings.augmentation.colour_decibels
+        audio = coloured(audio[: settings.samples], decibels, generator)
         return audio, self._caption(clip, generator)
 
     def _finish(self, audio: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """What does not change the caption, and a peak between 0.05 and 1."""
-        settings = self.augmentation
-        if self._happens(settings.mixed_share, generator):
+        augmentation = self.settings.augmentation
+        if happens(augmentation.mixed_share, generator):
             other = self.clips[int(generator.integers(len(self.clips)))]
             audio = with_another_under(audio, np.resize(other.audio, len(audio)), generator)
-        if self._happens(settings.response_share, generator):
-            audio = through_response(
-                audio, self.responses[int(generator.integers(len(self.responses)))]
-            )
-        if self._happens(settings.polarity_share, generator):
+        if happens(augmentation.response_share, generator):
+            audio = through_response(audio, self.settings.draw_response(generator))
+        if happens(augmentation.polarity_share, generator):
             audio = -audio
         return audio * 0.05 ** generator.random() / max(np.abs(audio).max(), 1e-4)
 
-    def _happens(self, share: float, generator: np.random.Generator) -> bool:
-        return share > 0 and generator.random() < share
-
-    def _stretch(self, clip: Clip, generator: np.random.Generator) -> np.ndarray:
-        """What is cropped before its speed changes, long enough to fill a crop afterwards."""
-        needed = int(np.ceil(self.samples * (1 + self.augmentation.speed))) + 1
-        return crop(clip.audio, needed, generator) if len(clip.audio) > needed else clip.audio
-
     def _caption(self, clip: Clip, generator: np.random.Generator) -> str:
         caption = clip.captions[int(generator.integers(len(clip.captions)))]
-        return varied_caption(caption, self.augmentation, generator)
+        return varied_caption(caption, self.settings.augmentation, generator)
 
 
 def streamed_pairs(
-    source: str,
-    split: str,
-    sample_rate: int,
-    samples: int,
-    batch_size: int,
-    augmentation: Augmentation,
-    seed: int,
-    responses: Sequence[np.ndarray] = (),
+    source: str, split: str, sample_rate: int, settings: CropSettings[PairAugmentation]
 ) -> StreamedBatches[PairBatch]:
     """Batches of the clips of shards, which are read as they are needed; see `PairBatches`.
 
@@ -210,9 +186,7 @@ def streamed_pairs(
 
     def make(items: Sequence[tuple[str, Item]], number: int) -> PairBatch:
         clips = decode_clips(items, sample_rate)
-        weights = np.ones(len(clips))
-        batches = PairBatches(clips, weights, samples, len(clips), augmentation, seed, responses)
-        return batches.batch(number)
+        own = replace(settings, batch_size=len(clips))
+        return PairBatches(clips, np.ones(len(clips)), own).batch(number)
 
-    stream = ShardStream(shard_urls(source), split, seed)
-    return StreamedBatches(stream, lambda _number: batch_size, make)
+    return streamed_batches(source, split, settings, make)

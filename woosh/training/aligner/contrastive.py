@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -61,10 +61,18 @@ def distillation_loss(scores: Tensor, teacher_scores: Tensor) -> Tensor:
     return (losses[0] + losses[1]) / 2
 
 
+class Embedded(NamedTuple):
+    """Unit embeddings (B, D) of a batch's sounds and texts, and the temperature, a scalar."""
+
+    audio: Tensor
+    text: Tensor
+    temperature: Tensor
+
+
 def cached_losses(
-    embed: Callable[..., tuple[Tensor, ...]],
-    chunks: Sequence[tuple[Any, ...]],
-    loss_of: Callable[..., tuple[Tensor, dict[str, Tensor]]],
+    embed: Callable[[Any], Embedded],
+    chunks: Sequence[Any],
+    loss_of: Callable[[Embedded], tuple[Tensor, dict[str, Tensor]]],
 ) -> tuple[list[Callable[[], Tensor]], dict[str, Tensor]]:
     """The loss of a batch that is too large to embed at once, in chunks whose gradients sum up to its gradient.
 
@@ -72,25 +80,25 @@ def cached_losses(
     gradient of each, and each chunk is embedded again to pass its own on. Both times get the same random numbers.
 
     Args:
-        embed: gives (audio (B, D), text (B, D), temperature) of a chunk's inputs.
-        chunks: inputs, one after the other.
-        loss_of: loss and scalars of all audio (N, D), all text (N, D) and the temperature.
+        embed: gives the embeddings of a chunk.
+        chunks: of the batch, one after the other.
+        loss_of: loss and scalars of all embeddings.
 
     Returns:
         For each chunk what gives a scalar whose gradients, averaged over the chunks as gradient accumulation does,
         are the loss's, and the scalars. One chunk alone is embedded once.
     """
     if len(chunks) == 1:
-        loss, scalars = loss_of(*embed(*chunks[0]))
+        loss, scalars = loss_of(embed(chunks[0]))
         return [lambda: loss], scalars
     states, parts = [], []
     with torch.no_grad():
         for chunk in chunks:
             states.append(_random_state())
-            parts.append(embed(*chunk))
+            parts.append(embed(chunk))
     leaves = [torch.cat([part[place] for part in parts]).requires_grad_() for place in (0, 1)]
     leaves.append(parts[0][2].detach().clone().requires_grad_())
-    loss, scalars = loss_of(*leaves)
+    loss, scalars = loss_of(Embedded(*leaves))
     gradients = torch.autograd.grad(loss, leaves)
     sizes = [len(part[0]) for part in parts]
     audio, text = (gradient.split(sizes) for gradient in gradients[:2])
@@ -98,9 +106,9 @@ def cached_losses(
     def again(place: int) -> Tensor:
         with torch.random.fork_rng():
             _set_random_state(states[place])
-            outputs = embed(*chunks[place])
-        passed = (outputs[0] * audio[place]).sum() + (outputs[1] * text[place]).sum()
-        return len(chunks) * passed + outputs[2] * gradients[2]
+            embedded = embed(chunks[place])
+        passed = (embedded.audio * audio[place]).sum() + (embedded.text * text[place]).sum()
+        return len(chunks) * passed + embedded.temperature * gradients[2]
 
     return [partial(again, place) for place in range(len(chunks))], scalars
 

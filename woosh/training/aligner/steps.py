@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from woosh.generation.text_encoder import tokenize
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt_weights import load_passt
 from woosh.training.aligner.caption_pairs import PairBatch
-from woosh.training.aligner.contrastive import Temperature, gather_rows
+from woosh.training.aligner.contrastive import Embedded, Temperature, gather_rows
 
 
 class Towers(nn.Module):
@@ -52,36 +53,16 @@ class Towers(nn.Module):
         return self
 
 
-class Embedded(NamedTuple):
-    """Unit embeddings (B, D) of a batch's sounds and texts, and the temperature, a scalar."""
+@dataclass(frozen=True)
+class AlignerBatch:
+    """What a training step of the aligner sees.
 
-    audio: Tensor
-    text: Tensor
-    temperature: Tensor
-
-
-def embedding_step(
-    model: Towers, log_mel: Tensor, counts: Sequence[int], input_ids: Tensor, mask: Tensor
-) -> Embedded:
-    """Embed sounds and captions.
-
-    Args:
-        model: the towers.
-        log_mel: of all segments, those of the first clip first (N, bands, T).
-        counts: segments of each clip, N in all.
+    Attributes:
+        log_mel: of all segments of B sounds, those of the first one first (N, bands, T).
+        counts: segments of each sound (B), N in all.
         input_ids: of the captions (B, L).
         mask: of their real tokens (B, L).
     """
-    features = features_of(model.audio_encoder, log_mel)  # (N, audio_width)
-    means = torch.stack([part.mean(dim=0) for part in features.split(list(counts))])
-    audio = functional.normalize(model.head.audio(means), dim=-1).float()  # (B, D)
-    states = model.text_encoder(input_ids, mask)
-    text = model.head.embed_states(states, mask).float()  # (B, D)
-    return Embedded(audio, text, model.temperature())
-
-
-class Inputs(NamedTuple):
-    """What `embedding_step` takes beside the model."""
 
     log_mel: Tensor
     counts: tuple[int, ...]
@@ -89,27 +70,47 @@ class Inputs(NamedTuple):
     mask: Tensor
 
 
-def inputs_of(
-    batch: PairBatch,
+def embedding_step(model: Towers, batch: AlignerBatch) -> Embedded:
+    """Embed sounds and captions."""
+    features = features_of(model.audio_encoder, batch.log_mel)  # (N, audio_width)
+    means = torch.stack([part.mean(dim=0) for part in features.split(list(batch.counts))])
+    audio = functional.normalize(model.head.audio(means), dim=-1).float()  # (B, D)
+    states = model.text_encoder(batch.input_ids, batch.mask)
+    text = model.head.embed_states(states, batch.mask).float()  # (B, D)
+    return Embedded(audio, text, model.temperature())
+
+
+@dataclass(frozen=True)
+class MaskSizes:
+    """How much of a spectrogram is hidden in training (SpecAugment, arXiv 1904.08779)."""
+
+    frequency_mask: int  # widest, in bands
+    time_mask: int  # longest, in frames
+
+
+def aligner_batch(
+    pairs: PairBatch,
     clap: WooshClap,
-    masks: tuple[int, int],
+    masks: MaskSizes,
     generator: torch.Generator,
     device: torch.device,
-) -> Inputs:
-    """A batch's inputs.
+) -> AlignerBatch:
+    """What the training step sees of pairs.
 
     Args:
-        batch: sounds and captions.
+        pairs: sounds and captions.
         clap: the aligner.
-        masks: widest of the bands and longest of the frames that are masked.
+        masks: of the spectrograms.
         generator: of the masks, on the CPU.
         device: of the result.
     """
-    audio, counts = cut(batch, clap)
-    log_mel = clap.log_mel.augmented(audio.to(device), generator, *masks)
-    captions = [normalise_text(caption) for caption in batch.captions]
+    audio, counts = cut(pairs, clap)
+    log_mel = clap.log_mel.augmented(
+        audio.to(device), generator, masks.frequency_mask, masks.time_mask
+    )
+    captions = [normalise_text(caption) for caption in pairs.captions]
     ids, mask = tokenize(clap.tokenizer, captions, clap.text_encoder.config.max_tokens)
-    return Inputs(log_mel, counts, ids.to(device), mask.to(device))
+    return AlignerBatch(log_mel, counts, ids.to(device), mask.to(device))
 
 
 def cut(batch: PairBatch, clap: WooshClap) -> tuple[Tensor, tuple[int, ...]]:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from woosh.data.augmentation import at_fine_speed, crop, through_response, with_another_under
 from woosh.data.clips import SILENCE, Clip
-from woosh.data.shards import shard_urls
-from woosh.data.streaming import Item, ShardStream, StreamedBatches, decode_clips
+from woosh.data.streaming import Item, StreamedBatches, decode_clips
+from woosh.training.cropping import CropSettings, happens, streamed_batches
 
 RATE = 48_000  # of which a change of speed is a share: any number gives the same sound
 
@@ -43,36 +43,22 @@ class CropBatches:
 
     Args:
         clips: sounds in memory, all mono or all stereo.
-        weights: relative chance of each clip to be drawn (len(clips),).
-        samples: length of a crop.
-        batch_size: crops.
-        augmentation: of the crops.
-        seed: of the draws.
-        responses: impulse responses (R,).
+        chances: relative chance of each clip to be drawn (len(clips),).
+        settings: of the crops.
     """
 
     def __init__(
-        self,
-        clips: Sequence[Clip],
-        weights: np.ndarray,
-        samples: int,
-        batch_size: int,
-        augmentation: CropAugmentation,
-        seed: int,
-        responses: Sequence[np.ndarray] = (),
+        self, clips: Sequence[Clip], chances: np.ndarray, settings: CropSettings[CropAugmentation]
     ) -> None:
-        if augmentation.response_share and not responses:
-            raise ValueError("response_share is above 0, but there are no impulse responses")
-        self.clips, self.samples, self.batch_size = clips, samples, batch_size
-        self.augmentation, self.seed, self.responses = augmentation, seed, responses
-        self.cumulative = np.cumsum(weights) / np.sum(weights)
+        self.clips, self.settings = clips, settings
+        self.cumulative = np.cumsum(chances) / np.sum(chances)
 
     def batch(self, number: int) -> Tensor:
         """Audio (B, A, samples), peaks between `quietest_peak` and 1 unless a crop is silent."""
-        generator = np.random.default_rng((self.seed, number))
+        generator = np.random.default_rng((self.settings.seed, number))
         crops = [
             self.vary(self.clips[self._draw(generator)].audio, generator)
-            for _ in range(self.batch_size)
+            for _ in range(self.settings.batch_size)
         ]
         return torch.from_numpy(np.stack(crops))
 
@@ -82,50 +68,35 @@ class CropBatches:
 
     def vary(self, audio: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """A varied crop (A, samples) of audio (S,) or (A, S)."""
-        settings = self.augmentation
-
-        def happens(share: float) -> bool:
-            return share > 0 and generator.random() < share
-
+        settings, augmentation = self.settings, self.settings.augmentation
         channels = np.atleast_2d(audio)
-        if happens(settings.speed_share):
-            factor = np.exp(generator.uniform(-1, 1) * np.log1p(settings.speed))
-            longest = int(np.ceil(self.samples * (1 + settings.speed))) + 1
-            if channels.shape[1] > longest:
-                channels = crop(channels, longest, generator)
+        if happens(augmentation.speed_share, generator):
+            factor = settings.draw_speed(generator)
+            channels = settings.room_for_speed(channels, generator)
             channels = np.stack([at_fine_speed(channel, factor, RATE) for channel in channels])
-        channels = crop(channels, self.samples, generator)
-        if happens(settings.mixed_share):
-            other = crop(self.clips[self._draw(generator)].audio, self.samples, generator)
+        channels = crop(channels, settings.samples, generator)
+        if happens(augmentation.mixed_share, generator):
+            other = crop(self.clips[self._draw(generator)].audio, settings.samples, generator)
             channels = with_another_under(channels, np.atleast_2d(other), generator)
-        if happens(settings.response_share):
-            response = self.responses[int(generator.integers(len(self.responses)))]
+        if happens(augmentation.response_share, generator):
+            response = settings.draw_response(generator)
             channels = np.stack([through_response(channel, response) for channel in channels])
         peak = max(np.abs(channels).max(), SILENCE)
-        gain = settings.quietest_peak ** generator.random() / peak
-        if happens(settings.polarity_share):
+        gain = augmentation.quietest_peak ** generator.random() / peak
+        if happens(augmentation.polarity_share, generator):
             gain = -gain
         return (channels * gain).astype(np.float32)
 
 
 def streamed_crops(
-    source: str,
-    sample_rate: int,
-    channels: int,
-    samples: int,
-    batch_size: int,
-    augmentation: CropAugmentation,
-    seed: int,
-    responses: Sequence[np.ndarray] = (),
+    source: str, sample_rate: int, channels: int, settings: CropSettings[CropAugmentation]
 ) -> StreamedBatches[Tensor]:
     """Batches of one crop of each clip of shards, which are read as they are needed; see `CropBatches`."""
 
     def make(items: Sequence[tuple[str, Item]], number: int) -> Tensor:
         clips = decode_clips(items, sample_rate, channels)
-        weights = np.ones(len(clips))
-        batches = CropBatches(clips, weights, samples, len(clips), augmentation, seed, responses)
-        generator = np.random.default_rng((seed, number))
+        batches = CropBatches(clips, np.ones(len(clips)), settings)
+        generator = np.random.default_rng((settings.seed, number))
         return torch.from_numpy(np.stack([batches.vary(clip.audio, generator) for clip in clips]))
 
-    stream = ShardStream(shard_urls(source), "train", seed)
-    return StreamedBatches(stream, lambda _number: batch_size, make)
+    return streamed_batches(source, "train", settings, make)

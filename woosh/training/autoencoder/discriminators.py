@@ -7,6 +7,7 @@ for the periods and of the descript audio codec (arXiv 2306.06546) for the spect
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from woosh.training.objective import frozen
+from woosh.training.modules import frozen
 
 SLOPE = 0.2  # of the leaky rectifiers, below zero
 STRIDED = 3  # convolutions of a band that halve its frequencies
@@ -164,9 +165,22 @@ def _feature_distances(recorded: list[Verdict], made: list[Verdict]) -> Iterator
             yield (first.detach() - second).abs().mean()
 
 
-def judging_step(model: Discriminators, audio: Tensor, waveform: Tensor) -> Tensor:
-    """Loss of the discriminators on recordings and reconstructions (B, A, S)."""
-    return discriminator_loss(model(audio), model(waveform))
+@dataclass(frozen=True)
+class JudgedSounds:
+    """What a training step of the discriminators sees.
+
+    Attributes:
+        recorded: audio (B, A, S).
+        made: its reconstruction (B, A, S), without a graph.
+    """
+
+    recorded: Tensor
+    made: Tensor
+
+
+def judging_step(model: Discriminators, batch: JudgedSounds) -> Tensor:
+    """Loss of the discriminators."""
+    return discriminator_loss(model(batch.recorded), model(batch.made))
 
 
 def judged(model: Discriminators, audio: Tensor, waveform: Tensor) -> dict[str, Tensor]:
@@ -186,9 +200,9 @@ def balanced(losses: dict[str, Tensor], weights: dict[str, float], output: Tenso
         weights: of each.
         output: what they judge, any shape.
     """
-    total = sum(weights[name] for name in losses)
+    weight_sum = sum(weights[name] for name in losses)
     gradient = torch.zeros_like(output)
     for name, loss in losses.items():
         (own,) = torch.autograd.grad(loss, output, retain_graph=True)
-        gradient = gradient + weights[name] / total * own / own.norm().clamp_min(1e-12)
+        gradient = gradient + weights[name] / weight_sum * own / own.norm().clamp_min(1e-12)
     return (output * gradient.detach()).sum()

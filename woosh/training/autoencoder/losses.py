@@ -19,7 +19,7 @@ def _mel_tools(
     return torch.hann_window(window, device=device), filters.to(device)
 
 
-def log_mel(audio: Tensor, sample_rate: int, window: int, bands: int) -> Tensor:
+def log10_mel(audio: Tensor, sample_rate: int, window: int, bands: int) -> Tensor:
     """Audio (B, S) -> log10 mel magnitude (B, bands, frames), hop window / 4, floor 1e-5."""
     hann, filters = _mel_tools(sample_rate, window, bands, audio.device)
     spectrum = torch.stft(audio, window, window // 4, window=hann, return_complex=True)
@@ -46,8 +46,8 @@ def multiscale_mel_loss(
     """
     losses = [
         (
-            log_mel(target[:, 0], sample_rate, window, count)
-            - log_mel(estimate[:, 0], sample_rate, window, count)
+            log10_mel(target[:, 0], sample_rate, window, count)
+            - log10_mel(estimate[:, 0], sample_rate, window, count)
         )
         .abs()
         .mean()
@@ -73,8 +73,8 @@ def phase_loss(target: Tensor, estimate: Spectrum, power: float = 1.0) -> Tensor
     cosine = (target.real * estimate.real + target.imag * estimate.imaginary) / magnitude.clamp_min(
         1e-9
     )
-    total = weight.sum(dim=(1, 2))
-    return ((weight * (1.0 - cosine)).sum(dim=(1, 2)) / total.clamp_min(1e-6)).mean()
+    weight_sum = weight.sum(dim=(1, 2))
+    return ((weight * (1.0 - cosine)).sum(dim=(1, 2)) / weight_sum.clamp_min(1e-6)).mean()
 
 
 def complex_loss(target: Tensor, estimate: Spectrum) -> Tensor:

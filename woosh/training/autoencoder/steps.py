@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ OF_WAVEFORM = ("mel", "adversarial", "features")  # losses that balancing acts o
 HEARD = 4  # clips whose reconstructions are handed to the trackers
 
 
-def total(
+def total_loss(
     losses: dict[str, Tensor], weights: dict[str, float], waveform: Tensor, balance: bool
 ) -> Tensor:
     """The weighted sum of losses by name; those of the waveform balanced if asked for."""
@@ -44,6 +45,21 @@ class Evaluation(NamedTuple):
     sounds: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class AutoencoderBatch:
+    """What a training step of the autoencoder sees.
+
+    Attributes:
+        audio: crops (B, A, S), those that keep all latent channels first.
+        kept: how many latent channels each crop keeps, its first ones (B,).
+        noise: that disturbs the latents, standard normal (B, C, T).
+    """
+
+    audio: Tensor
+    kept: Tensor
+    noise: Tensor
+
+
 def disturbed(latents: Tensor, kept: Tensor, noise: Tensor, scale: float) -> Tensor:
     """Latents (B, C, T) with noise relative to each channel's spread, zero from channel `kept` (B,) on."""
     channels = torch.arange(latents.shape[1], device=latents.device)
@@ -57,25 +73,27 @@ def draw_disturbance(
     audio: Tensor,
     share: float,
     channels: Sequence[int],
-    seed: tuple[int, int],
-) -> tuple[Tensor, Tensor]:
-    """Kept channels (B,), entire crops first, and noise (B, C, T) for audio (B, A, S).
+    seed: int,
+    number: int,
+) -> AutoencoderBatch:
+    """Audio with the disturbance of its latents, which follows from the seed and the batch's number.
 
     Args:
         model: whose latents are disturbed.
-        audio: crops.
+        audio: crops (B, A, S).
         share: of the crops that lose channels.
         channels: least and largest number that such a crop keeps.
-        seed: of the run, and the number of the batch.
+        seed: of the run.
+        number: of the batch.
     """
-    generator = batch_generator(*seed, "disturbance of latents")
-    batch, total = len(audio), len(model.latent_mean)
-    kept = torch.full((batch,), total)
-    cut = round(share * batch)
-    kept[batch - cut :] = torch.randint(channels[0], channels[1] + 1, (cut,), generator=generator)
+    generator = batch_generator(seed, number, "disturbance of latents")
+    crops, all_channels = len(audio), len(model.latent_mean)
+    kept = torch.full((crops,), all_channels)
+    cut = round(share * crops)
+    kept[crops - cut :] = torch.randint(channels[0], channels[1] + 1, (cut,), generator=generator)
     frames = 1 + audio.shape[-1] // model.hop_length
-    noise = torch.randn(batch, total, frames, generator=generator)
-    return kept.to(audio.device), noise.to(audio.device)
+    noise = torch.randn(crops, all_channels, frames, generator=generator)
+    return AutoencoderBatch(audio, kept.to(audio.device), noise.to(audio.device))
 
 
 @torch.no_grad()
@@ -121,7 +139,7 @@ def set_latent_statistics(model: WooshAutoencoder, batches: Iterable[Tensor], co
     model.latent_std.copy_(torch.stack([z.std(dim=(0, 2)) for z in latents]).mean(dim=0))
 
 
-def sampling_weights(
+def draw_chances(
     recorded: Sequence[Clip],
     procedural: Sequence[Clip],
     share: float,
@@ -138,7 +156,7 @@ def sampling_weights(
     return np.concatenate(parts)
 
 
-def continued(
+def load_initial(
     folder: str, new_magnitude_channels: int, recorded: Sequence[Clip]
 ) -> WooshAutoencoder:
     """The autoencoder to start from, with new magnitude channels in front of its own if asked for.

