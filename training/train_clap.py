@@ -250,9 +250,9 @@ def main(config: Config) -> None:
 
 def summary(result: dict[str, Any]) -> dict[str, float]:
     """What the log shows of an evaluation."""
-    known = result["zero_shot_accuracy"]
+    accuracy = result["zero_shot_accuracy"]
     return {
-        **({} if known is None else {"zero_shot_accuracy": known}),
+        **({} if accuracy is None else {"zero_shot_accuracy": accuracy}),
         "text_to_audio_recall_at_10": result["text_to_audio"]["recall_at_10"],
         "audio_to_text_recall_at_10": result["audio_to_text"]["recall_at_10"],
     }

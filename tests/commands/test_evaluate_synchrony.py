@@ -73,9 +73,9 @@ def test_desync_and_cosine(reference: Path, tmp_path: Path) -> None:
     visual = randomise(Synchformer(width=24, depth=1, heads=2, image_size=32), 1)
     desync = DeSync(visual, randomise(Comparison(24, 1, 2, 1, 2), 2)).eval()
     result = evaluate_synchrony(reference, desync=desync)
-    told = [clip["desync_seconds"] for clip in result["clips"]]
-    assert result["metrics"]["desync_seconds"] == pytest.approx(np.mean(told))
-    assert result["metrics"]["onsets"] is None and len(told) == 3
+    found = [clip["desync_seconds"] for clip in result["clips"]]
+    assert result["metrics"]["desync_seconds"] == pytest.approx(np.mean(found))
+    assert result["metrics"]["onsets"] is None and len(found) == 3
 
     names = ("0.mkv", "1.mkv", "2.mkv")
     np.savez(tmp_path / "sounds.npz", **{name: np.array([1.0, 0.0]) for name in names})

@@ -38,10 +38,10 @@ def guided_velocity(name: str) -> tuple[Callable[[Tensor, Tensor], Tensor], dict
     video = io.get("frames")
     condition = model.prepare(io["text"], io["mask"], video)
     no_video = None if video is None else torch.zeros_like(video)
-    nothing = model.prepare(negative["negative_text"], negative["negative_mask"], no_video)
+    unconditional = model.prepare(negative["negative_text"], negative["negative_mask"], no_video)
 
     def velocity(latents: Tensor, time: Tensor) -> Tensor:
-        return guide(model(latents, time, condition), model(latents, time, nothing), 5.5)
+        return guide(model(latents, time, condition), model(latents, time, unconditional), 5.5)
 
     return velocity, io
 

@@ -15,6 +15,7 @@ from woosh.generation.text_encoder import load_text_conditioner
 from woosh.training.config import load_config, replace_fields
 from woosh.training.flow.encoding import pieces_of
 from woosh.training.flow.latents import Crops, LatentBatches, load_latents, read_common
+from woosh.training.flow.steps import FlowBatch, Prompts
 
 
 def test_cached_latents_are_what_the_autoencoder_says(
@@ -114,11 +115,14 @@ def test_the_cache_gives_the_loss_of_encoding_online(
         noise, time = torch.randn(batch.latents.shape), torch.rand(len(batch.latents))
         assert batch.states is not None and batch.mask is not None
         with torch.no_grad():
-            cached, _ = train_flow.training_step(
-                transformer, batch.latents, batch.states, batch.mask, noise, time, torch.ones(4)
-            )
-            fresh, _ = train_flow.training_step(
-                transformer, again.latents, *text(again.captions), noise, time, torch.ones(4)
+            cached, fresh = (
+                train_flow.training_step(
+                    transformer, FlowBatch(latents, prompts, noise, time), torch.ones(4)
+                )[0]
+                for latents, prompts in (
+                    (batch.latents, Prompts(batch.states, batch.mask)),
+                    (again.latents, Prompts(*text(again.captions))),
+                )
             )
         losses[storage] = float(cached), float(fresh)
     assert losses["float32"][0] == pytest.approx(losses["float32"][1], rel=1e-6)

@@ -45,17 +45,19 @@ def evaluate_aligner(clap: WooshClap, clips: Sequence[Clip]) -> dict[str, object
     nearest = []
     if labels:
         nearest = (sounds[labelled] @ embed_texts(clap, labels).T).argmax(dim=1).tolist()
-    known: dict[str, list[bool]] = {label: [] for label in labels}
+    recognised: dict[str, list[bool]] = {label: [] for label in labels}
     for row, index in zip(labelled, nearest, strict=True):
-        known[clips[row].label].append(clips[row].label == labels[index])
+        recognised[clips[row].label].append(clips[row].label == labels[index])
     captions = caption_set([clip.captions for clip in clips])
     scores = cosine_scores(embed_texts(clap, captions.captions), sounds)
     return {
         "clips": len(clips),
         "labelled": len(labelled),
-        "zero_shot_accuracy": sum(map(sum, known.values())) / len(labelled) if labels else None,
+        "zero_shot_accuracy": sum(map(sum, recognised.values())) / len(labelled)
+        if labels
+        else None,
         "zero_shot_accuracy_per_label": {
-            label: sum(right) / len(right) for label, right in known.items()
+            label: sum(right) / len(right) for label, right in recognised.items()
         },
         "text_to_audio": text_to_audio(scores, captions.relevant)._asdict(),
         "audio_to_text": audio_to_text(scores, captions.relevant)._asdict(),

@@ -59,10 +59,10 @@ def evaluate_autoencoder(
     rate = autoencoder.config.sample_rate
     clips = list_clips(audio, reading.progress)
     items = read_clips(clips, rate, reading)
-    shown = reading.progress(items, len(clips.files), "reconstructing")
+    read = reading.progress(items, len(clips.files), "reconstructing")
     measured: list[dict[str, Any]] = []
     unreadable = []
-    for file, item in zip(clips.files, shown, strict=True):
+    for file, item in zip(clips.files, read, strict=True):
         if not isinstance(item, Tensor):
             unreadable.append(f"{file.name} ({item})")
             continue

@@ -49,8 +49,8 @@ def embed_set(
     files: list[ClipFile] = []
     unreadable: dict[str, str] = {}
     items = read_clips(clips, rate, reading, network)
-    shown = reading.progress(items, len(clips.files), f"{embedder.name}, {clips.folder.name}")
-    for file, item in zip(clips.files, shown, strict=True):
+    read = reading.progress(items, len(clips.files), f"{embedder.name}, {clips.folder.name}")
+    for file, item in zip(clips.files, read, strict=True):
         if isinstance(item, str):
             unreadable[file.name] = item
             continue

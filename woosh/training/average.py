@@ -46,8 +46,8 @@ class MovingAverage(Generic[Model]):
         self.live = list(model.parameters())
         self.copy.to(self.live[0].device)
         self.values = [
-            value.detach().clone() if isinstance(value, DTensor) else held
-            for value, held in zip(self.live, self.copy.parameters(), strict=True)
+            value.detach().clone() if isinstance(value, DTensor) else copied
+            for value, copied in zip(self.live, self.copy.parameters(), strict=True)
         ]
 
     @torch.no_grad()
@@ -61,11 +61,11 @@ class MovingAverage(Generic[Model]):
     @torch.no_grad()
     def module(self) -> Model:
         """The averaged model, with the buffers that the model has now. All processes must ask at once."""
-        for held, value in zip(self.copy.parameters(), self.values, strict=True):
+        for copied, value in zip(self.copy.parameters(), self.values, strict=True):
             if isinstance(value, DTensor):
-                held.copy_(whole(value))
-        for held, value in zip(self.copy.buffers(), self.model.buffers(), strict=True):
-            held.copy_(whole(value))
+                copied.copy_(whole(value))
+        for copied, value in zip(self.copy.buffers(), self.model.buffers(), strict=True):
+            copied.copy_(whole(value))
         return cast(Model, self.copy)
 
     def state_dict(self) -> dict[str, Any]:

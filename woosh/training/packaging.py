@@ -6,13 +6,14 @@ import json
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from woosh.catalogue import SHARED, find_model
+from woosh.catalogue import SHARED, describe_model, find_model
 from woosh.data.manifests import Row, check_captions, read_objects
 from woosh.generation.transformer import WooshTransformer
 from woosh.weight_files import load_saved
@@ -63,29 +64,74 @@ def _most_common(counts: Counter[str]) -> str:
     return min(counts, key=lambda text: (-counts[text], len(text), text))
 
 
-def write_sharing(
-    output: Path, transformer: Path, parts_of: str, sampling: Mapping[str, Any]
-) -> int:
-    """Write a model folder anew that has a transformer of its own and all other parts of a built-in model.
+@dataclass(frozen=True)
+class SharingConfig:
+    """Of a model folder that has a transformer of its own and all other parts of a built-in model."""
+
+    output: str
+    records: str  # folder for the configurations and logs of the runs
+    transformer: str  # run folder of its recipe
+    parts_of: str  # the built-in model that the transformer was made from
+    default_steps: int
+    default_guidance_scale: float
+    size_limit: int  # bytes of the folder
+
+    @property
+    def licence(self) -> str:
+        """That of the built-in model, SPDX."""
+        return describe_model(find_model(self.parts_of)).licence
+
+
+def write_sharing(config: SharingConfig, sampling: Mapping[str, Any]) -> int:
+    """Write the folder anew; what is there goes.
 
     Args:
-        output: folder; what is there goes.
-        transformer: folder.
-        parts_of: the built-in model.
-        sampling: what the pipeline's own arguments are, where they differ from that model's.
+        config: of the folder.
+        sampling: further arguments of the pipeline that differ from the built-in model's.
 
     Returns:
         The transformer's parameters.
     """
-    network = load_saved(WooshTransformer, transformer)
+    output = Path(config.output)
+    network = load_saved(WooshTransformer, Path(config.transformer) / "transformer")
     parameters = sum(value.numel() for value in network.parameters())
     if output.exists():
         shutil.rmtree(output)
     half(network).save_pretrained(output / "transformer")
-    index = json.loads((find_model(parts_of) / "model_index.json").read_text(encoding="utf-8"))
-    index |= {SHARED: parts_of, **sampling}
+    index = json.loads(
+        (find_model(config.parts_of) / "model_index.json").read_text(encoding="utf-8")
+    )
+    index |= {
+        SHARED: config.parts_of,
+        "default_steps": config.default_steps,
+        "default_guidance_scale": config.default_guidance_scale,
+        **sampling,
+    }
     (output / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return parameters
+
+
+def model_card(
+    output: str, licence: str, records: str, about: str, trained_on: str, made: str = "they were"
+) -> str:
+    """The card of a model that makes sounds: front matter that tools read, and what its folder is.
+
+    Args:
+        output: the model's folder, whose name is its title.
+        licence: of the weights, SPDX.
+        records: folder of the runs' configurations and logs.
+        about: what the model is, a paragraph.
+        trained_on: whose recordings made it, the end of a sentence.
+        made: "they were" for all weights together, "each part was" where they are of several runs.
+    """
+    return (
+        f"---\nlicense: {licence}\npipeline_tag: text-to-audio\nlibrary_name: diffusers\n---\n\n"
+        f"# {Path(output).name}\n\n"
+        f"{about}\n\n"
+        f"The weights are released under {licence.upper()}; {trained_on}. How {made} made, with seeds and loss curves, "
+        f"stands in the project's {records}; the figures that this model reaches stand in its README with the commands "
+        "that give them.\n"
+    )
 
 
 def copy_records(run: Path, name: str, target: Path) -> None:
