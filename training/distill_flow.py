@@ -220,7 +220,8 @@ def main(config: Config) -> None:
     teacher.to(run.device)
     run.follow(model)
     for network in (model, teacher):
-        prepare_blocks((*network.joint, *network.fused), False, config.compile)
+        blocks = (*network.joint, *network.fused)
+        prepare_blocks(blocks, checkpointed=False, compiled=config.compile)
 
     # 4. Training steps and optimisers
     settings = {

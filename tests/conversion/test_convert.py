@@ -30,7 +30,7 @@ def _inference() -> None:
         yield
 
 
-def guided_velocity(name: str) -> tuple[Callable[[Tensor, Tensor], Tensor], dict[str, Tensor]]:
+def converted_velocity(name: str) -> tuple[Callable[[Tensor, Tensor], Tensor], dict[str, Tensor]]:
     """Velocity with the reference's cfg 4.5, and the stored results."""
     config, tensors, io = load_released(name)
     model = from_released(config, tensors)
@@ -76,12 +76,12 @@ def test_generator_gives_the_reference_velocity(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Woosh-Flow", "Woosh-VFlow-8s"])
 def test_euler_gives_the_reference_sample(name: str) -> None:
-    velocity, io = guided_velocity(name)
+    velocity, io = converted_velocity(name)
     assert_parity(euler(velocity, io["noise"], uniform_times(8)), io["euler8_cfg4.5"])
 
 
 def test_dopri5_gives_the_reference_sample() -> None:
-    velocity, io = guided_velocity("Woosh-Flow")
+    velocity, io = converted_velocity("Woosh-Flow")
     assert_parity(dopri5_shared(velocity, io["noise"]), io["dopri5_cfg4.5"])
 
 

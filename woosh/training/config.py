@@ -69,14 +69,14 @@ def _read_yaml(text: str | bytes, place: str) -> Any:
         raise ValueError(f"{place} is not valid YAML{line}: {problem or error}") from error
 
 
-def check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    """Raise unless a setting is one of those known.
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise unless a setting is one of its choices.
 
     Raises:
         ValueError: it is not.
     """
-    if value not in known:
-        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
 
 
 def replace_fields(config: Config, **changes: Any) -> Config:

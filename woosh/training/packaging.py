@@ -93,14 +93,13 @@ def write_sharing(config: SharingConfig, sampling: Mapping[str, Any]) -> int:
         The transformer's parameters.
     """
     output = Path(config.output)
+    source = find_model(config.parts_of) / "model_index.json"
+    index = json.loads(source.read_text(encoding="utf-8"))
     network = load_saved(WooshTransformer, Path(config.transformer) / "transformer")
     parameters = sum(value.numel() for value in network.parameters())
     if output.exists():
         shutil.rmtree(output)
     half(network).save_pretrained(output / "transformer")
-    index = json.loads(
-        (find_model(config.parts_of) / "model_index.json").read_text(encoding="utf-8")
-    )
     index |= {
         SHARED: config.parts_of,
         "default_steps": config.default_steps,

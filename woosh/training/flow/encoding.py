@@ -73,8 +73,15 @@ def continuous_part(audio: np.ndarray, sample_rate: int) -> np.ndarray | None:
     return heard if goes_on else None
 
 
-def pieces_of(clip: Clip, longest: float, sample_rate: int) -> Iterator[tuple[Clip, bool]]:
-    """Cut a clip into pieces of `longest` seconds at most, the audible ones, and say which are continuous.
+class Piece(NamedTuple):
+    """A part of a recording, and whether its sound goes on by repetition or is an event, after which there is silence."""
+
+    clip: Clip
+    continuous: bool
+
+
+def pieces_of(clip: Clip, longest: float, sample_rate: int) -> Iterator[Piece]:
+    """Cut a clip into pieces of `longest` seconds at most, the audible ones.
 
     What remains of a long recording is left out where it is too short to tell.
     """
@@ -85,7 +92,7 @@ def pieces_of(clip: Clip, longest: float, sample_rate: int) -> Iterator[tuple[Cl
         if np.abs(audio).max() > QUIETEST_PEAK:
             steady = continuous_part(audio, sample_rate)
             audio = audio if steady is None else steady
-            yield dataclasses.replace(clip, audio=audio), steady is not None
+            yield Piece(dataclasses.replace(clip, audio=audio), steady is not None)
 
 
 def mixed(audio: np.ndarray, other: np.ndarray, generator: np.random.Generator) -> np.ndarray:
