@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,22 @@ def load_saved(cls: Any, folder: str | Path, dtype: torch.dtype | None = None) -
         raise ValueError(f"the weights in {folder} are damaged: {error}") from error
 
 
-def check_tensors(model: nn.Module, tensors: Mapping[str, Tensor], title: str) -> None:
+def check_tensors(
+    model: nn.Module, tensors: Mapping[str, Tensor], title: str, ignored: Collection[str] = ()
+) -> None:
     """Compare names and shapes of tensors with those of a network.
+
+    Args:
+        model: the network.
+        tensors: by name.
+        title: what the tensors are, for the error.
+        ignored: names of the network that need not be among them.
 
     Raises:
         ValueError: what is missing, left over or misshapen, by name.
     """
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    problems = [f"{name} is missing" for name in shapes if name not in tensors]
+    problems = [f"{name} is missing" for name in shapes if name not in {*tensors, *ignored}]
     for name, tensor in tensors.items():
         if name not in shapes:
             problems.append(f"{name} is left over")

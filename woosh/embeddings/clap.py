@@ -153,9 +153,8 @@ class WooshClap:
 def features_of(audio_encoder: Passt | MobileNet, log_mel: Tensor) -> Tensor:
     """Log-mel (B, bands, T) -> features (B, F): PaSST's mean of its two tokens, MobileNet's mean map."""
     if isinstance(audio_encoder, Passt):
-        _, features = audio_encoder(log_mel)
-        return features
-    return audio_encoder(log_mel)
+        return audio_encoder(log_mel).features
+    return audio_encoder(log_mel[:, None]).features
 
 
 def segment_counts(lengths: Tensor, size: int, released_mean: bool) -> tuple[Tensor, Tensor]:
