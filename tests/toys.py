@@ -180,7 +180,7 @@ def make_clap() -> WooshClap:
     with torch.no_grad():
         for norm in norms:
             norm.momentum = None  # the mean over all that is heard
-        audio_encoder.train()(noises)
-        features = audio_encoder.eval()(noises)
+        audio_encoder.train()(noises[:, None])
+        features = audio_encoder.eval()(noises[:, None]).features
         head.audio.bias.copy_(-head.audio.weight @ features.mean(dim=0))
     return WooshClap(audio_encoder, head, text_encoder, tokenizer, LogMel())  # type: ignore[arg-type]

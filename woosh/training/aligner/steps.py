@@ -153,7 +153,8 @@ def averaged(
 
     def log_mels() -> Iterator[Tensor]:
         for batch in itertools.islice(batches, count):
-            yield clap.log_mel(cut(batch, clap)[0].to(device))
+            # As a MobileNet takes them: PaSST has no batch normalisation, and nothing is drawn for it.
+            yield clap.log_mel(cut(batch, clap)[0].to(device))[:, None]
 
     update_bn(log_mels(), towers.audio_encoder)
     return WooshClap(
