@@ -171,7 +171,7 @@ def block_shapes(
         raise ValueError(f"input_size must be bands and frames, got {list(input_size)}")
     bands, frames = (-(-size // 2) for size in input_size)  # after the stem
     before, shapes = rounded(STEM_CHANNELS * width), []
-    by_block = dict(zip(STRIDED, strides, strict=True))
+    by_block: dict[int, int] = dict(zip(STRIDED, strides, strict=True))
     for number, size in enumerate(BLOCKS, start=1):
         tail = number >= TAIL
         half_out = 2 if reduced_tail and tail else 1
