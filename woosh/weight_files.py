@@ -78,7 +78,8 @@ def check_tensors(
         ValueError: what is missing, left over or misshapen, by name.
     """
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    problems = [f"{name} is missing" for name in shapes if name not in {*tensors, *ignored}]
+    known = {*tensors, *ignored}
+    problems = [f"{name} is missing" for name in shapes if name not in known]
     for name, tensor in tensors.items():
         if name not in shapes:
             problems.append(f"{name} is left over")
