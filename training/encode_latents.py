@@ -25,9 +25,9 @@ from woosh.data.augmentation import load_responses
 from woosh.data.clips import Clip, procedural_clips
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_sharded, load_shard, load_source
-from woosh.generation.text_encoder import TextConditioner, load_text_conditioner
 from woosh.training import Log
 from woosh.training.command import run_recipe
+from woosh.training.conditioning import TextConditioner, load_text_conditioner
 from woosh.training.config import check_choice
 from woosh.training.flow.encoding import (
     Company,

@@ -24,10 +24,10 @@ from woosh.catalogue import GUIDED_MODEL, describe_model, find_model, part_folde
 from woosh.data.clips import Clip
 from woosh.data.sources import load_source
 from woosh.generation.lora import LoraFacts, add_lora, save_lora
-from woosh.generation.text_encoder import load_text_conditioner
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule, prepare_blocks
 from woosh.training.command import run_recipe
+from woosh.training.conditioning import load_text_conditioner
 from woosh.training.flow.encoding import Company, Variations, encode_clip, pieces_of, versions
 from woosh.training.flow.latents import Common, Crops, LatentBatches, LatentClip
 from woosh.training.flow.steps import (

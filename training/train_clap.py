@@ -26,7 +26,7 @@ from woosh.data.clips import Clip, procedural_clips
 from woosh.data.sources import load_source
 from woosh.embeddings.clap import ClapHead, WooshClap, load_clap, save_clap
 from woosh.evaluation.aligner import evaluate_aligner
-from woosh.generation.text_encoder import load_text_encoder, load_tokenizer
+from woosh.generation.text_encoder import load_tokenizer
 from woosh.taggers.log_mel import LogMel
 from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule
 from woosh.training.aligner.caption_pairs import (
@@ -55,6 +55,7 @@ from woosh.training.aligner.steps import (
     estimated_scores,
 )
 from woosh.training.command import run_recipe
+from woosh.training.conditioning import load_text_encoder
 from woosh.training.cropping import CropSettings
 from woosh.training.randomness import batch_generator
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 
-from woosh.generation.text_encoder import TextConditioner
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import Run, RunConfig, TrainingStep, prepare_blocks
 from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
+from woosh.training.conditioning import TextConditioner
 from woosh.training.config import check_choice
 from woosh.training.flow.latents import Common, read_common
 from woosh.training.flow.steps import (

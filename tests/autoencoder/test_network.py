@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.toys import make_autoencoder
-from woosh.autoencoder.network import WooshAutoencoder, add_magnitude_channels, levels
+from woosh.autoencoder.network import WooshAutoencoder, levels
 from woosh.training.autoencoder.losses import complex_loss, magnitude_loss, phase_loss
+from woosh.training.autoencoder.magnitudes import add_magnitude_channels
 
 
 def test_released_size() -> None:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from tests.paths import ROOT
 from tests.toys import CHANNELS, make_autoencoder, make_pipeline
-from woosh.autoencoder.network import add_magnitude_channels
 from woosh.generation.flow import guide
 from woosh.generation.loading import load_sampler
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.request import Request
 from woosh.generation.sampling import noise_streams
 from woosh.generation.solvers import euler, uniform_times
+from woosh.training.autoencoder.magnitudes import add_magnitude_channels
 
 RATE = 48_000
 

@@ -21,8 +21,8 @@ from tests.toys import TEXT_WIDTH, make_transformer
 from training import distill_flow, train_video_flow
 from woosh.autoencoder import WooshAutoencoder
 from woosh.generation.pipeline import WooshPipeline
-from woosh.generation.text_encoder import load_text_conditioner
 from woosh.generation.transformer import WooshTransformer
+from woosh.training.conditioning import load_text_conditioner
 from woosh.training.config import replace_fields
 from woosh.training.flow.distillation import JUMP_OBJECTIVES, Jumps, Times, student_of
 from woosh.training.flow.steps import Prompts

@@ -11,7 +11,7 @@ from tests.toys import make_transformer, randomise
 from training import encode_latents, train_flow
 from woosh.autoencoder import WooshAutoencoder
 from woosh.data.sources import load_source
-from woosh.generation.text_encoder import load_text_conditioner
+from woosh.training.conditioning import load_text_conditioner
 from woosh.training.config import load_config, replace_fields
 from woosh.training.flow.encoding import pieces_of
 from woosh.training.flow.latents import Crops, LatentBatches, load_latents, read_common

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -16,7 +14,6 @@ from torch.nn import functional
 from woosh.autoencoder.phases import REFINEMENT, retrieve_phases
 
 MAGNITUDE_FLOOR = 1e-7  # keeps powers of silent bins finite
-EMBEDDING = "decoder.backbone.embed.weight"  # (D, C, 7)
 AUDIBLE_MAGNITUDE = 1e-4  # what the magnitude channels take for silence
 
 
@@ -305,39 +302,3 @@ def turn(audio: Tensor) -> Tensor:
 def levels(spectrum: Tensor) -> Tensor:
     """Complex spectrum (B, F, T) -> decades of magnitude above silence, not negative."""
     return torch.log10(spectrum.abs().clamp_min(AUDIBLE_MAGNITUDE) / AUDIBLE_MAGNITUDE)
-
-
-def add_magnitude_channels(
-    autoencoder: WooshAutoencoder, channels: int, clips: Iterable[Tensor]
-) -> WooshAutoencoder:
-    """A new autoencoder with magnitude channels in front of the given one's, which the decoder does not hear yet.
-
-    Args:
-        autoencoder: without magnitude channels.
-        channels: how many, at most bins of the spectrum.
-        clips: audio (A, S) whose levels decide the components, scaled to unit variance over all frames.
-
-    Raises:
-        ValueError: it has magnitude channels already.
-    """
-    config = dict(autoencoder.config)
-    if config["magnitude_channels"]:
-        raise ValueError(f"it has {config['magnitude_channels']} magnitude channels already")
-    names = inspect.signature(WooshAutoencoder.__init__).parameters
-    sizes = {name: value for name, value in config.items() if name in names}
-    sizes["latent_channels"] += channels
-    extended = WooshAutoencoder(**{**sizes, "magnitude_channels": channels})
-    weights = {
-        name: functional.pad(value, (0, 0, channels, 0)) if name == EMBEDDING else value
-        for name, value in autoencoder.state_dict().items()
-    }
-    weights["latent_mean"] = functional.pad(weights["latent_mean"], (channels, 0))
-    weights["latent_std"] = functional.pad(weights["latent_std"], (channels, 0), value=1.0)
-    frames = torch.cat([levels(autoencoder.stft(clip[None]))[0] for clip in clips], dim=1)
-    mean = frames.mean(dim=1)  # (F,)
-    variance, directions = torch.linalg.eigh(torch.cov(frames.double()))  # ascending
-    largest = (directions / variance.clamp_min(1e-9).sqrt()).float().T.flip(0)[:channels]  # (C, F)
-    weights["components.weight"] = largest[..., None]
-    weights["components.bias"] = -largest @ mean
-    extended.load_state_dict(weights)
-    return extended

@@ -14,10 +14,10 @@ from woosh.data.clips import Clip
 from woosh.data.sources import load_source
 from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_clap
 from woosh.generation.pipeline import WooshPipeline
-from woosh.generation.text_encoder import TextConditioner
 from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import kernel_distance
 from woosh.metrics.retrieval import clap_score
+from woosh.training.conditioning import TextConditioner
 from woosh.training.run import Run
 from woosh.weight_files import load_saved
 

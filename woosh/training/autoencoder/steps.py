@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from woosh.autoencoder.network import WooshAutoencoder, add_magnitude_channels
+from woosh.autoencoder.network import WooshAutoencoder
 from woosh.data.clips import Clip
 from woosh.metrics.reconstruction import mel_distance, si_sdr
 from woosh.training.autoencoder.discriminators import balanced
+from woosh.training.autoencoder.magnitudes import add_magnitude_channels
 from woosh.training.log import Log
 from woosh.training.randomness import batch_generator
 from woosh.weight_files import load_saved

@@ -23,10 +23,10 @@ from woosh.generation.flow import (
     target_velocity,
     velocity_from_v,
 )
-from woosh.generation.text_encoder import TextConditioner, load_text_conditioner
 from woosh.generation.transformer import Condition, WooshTransformer
 from woosh.training import Run, TrainingStep, Updates, adamw, cosine_schedule, muon
 from woosh.training.batches import to_device
+from woosh.training.conditioning import TextConditioner, load_text_conditioner
 from woosh.training.flow.latents import (
     Common,
     Crops,
