@@ -4,8 +4,8 @@
 
 Builds released folders of full size from their manifests, with reproducible weights in place of the
 real ones, and then, each in a fresh process, converts them, loads the whole text-to-audio pipeline
-and generates 5 s. Printed is the peak of resident memory above the level after the imports, relative
-to the bytes of the weights; the goal is at most 1.3. Needs up to 16 GB of disk in --work.
+and generates 5 s. It prints the most memory that the work added to what the process held after its
+imports, divided by the size of the weights; the goal is at most 1.3. Needs up to 16 GB of disk in --work.
 
 The manifests are found in `official/full` of the folder that WOOSH_SHARED names, or of `shared`
 beside the checkout.

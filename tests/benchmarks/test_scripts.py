@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.paths import ROOT
 from tests.sounds import first_part, sound
@@ -54,7 +56,9 @@ def test_steady_sounds_of_a_toy_model(tmp_path: Path) -> None:
     model = save_pipeline(tmp_path / "toy")
     out = run("steady_sounds", "--model", model, "--seconds", 0.2, "--seeds", 1)
     assert len(re.findall(r"0.2 s  .*  quietest +-?[\d.]+ dB  last", out)) == 10
-    assert re.search(r"\d+ of 10 clips have a tenth more than 30 dB below", out)
+    assert re.search(
+        r"\d+ of 10 clips have a tenth of their length that is more than 30 dB quieter than", out
+    )
 
 
 @pytest.mark.slow
@@ -149,3 +153,18 @@ def test_students_are_compared_with_their_teacher(labelled: Path, tmp_path: Path
 def save_run(folder: Path, objective: str) -> None:
     randomise(make_transformer(), 2).save_pretrained(folder / "transformer")
     (folder / "config.yaml").write_text(f"objective: {objective}\n")
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_readme(tmp_path: Path) -> None:
+    """Of a toy: the size of the plot, and a page that is wider than nothing and has colours."""
+    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
+        pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
+    pytest.importorskip("gradio", reason="the demo extra is not installed")
+    model, out = save_pipeline(tmp_path / "toy"), tmp_path / "pictures"
+    wanted = ("--prompt", "a dog", "--seconds", 0.3)
+    run("readme_pictures", "--model", model, *wanted, "--out", out)
+    with Image.open(out / "sound.png") as sound, Image.open(out / "page.png") as page:
+        assert sound.size == (1200, 528)
+        assert page.width == 1280 and page.height > 600
+        assert len(page.getcolors(page.width * page.height)) > 50

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_a_script_ends_with_one_line_and_an_exit_code(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, str(ROOT / "training" / "package_student.py"), "none.yaml"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
