@@ -8,12 +8,13 @@ Outputs of the reference for such weights are stored beside the manifest.
 import json
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 FIXTURES = Path(__file__).parent / "fixtures" / "official"
@@ -33,6 +34,16 @@ def load_released(name: str) -> Released:
     folder = FIXTURES / name
     config = yaml.safe_load((folder / "config.yaml").read_text())
     return Released(config, fill(read_manifest(folder)), load_file(folder / "io.safetensors"))
+
+
+def write_released(folder: Path, names: Sequence[str]) -> None:
+    """Write shrunken checkpoints below a folder, each as a released one lies on a disk."""
+    for name in names:
+        config, tensors, _ = load_released(name)
+        place = folder / name
+        place.mkdir(parents=True)
+        (place / "config.yaml").write_text(yaml.safe_dump(config))
+        save_file(tensors, place / "weights.safetensors")
 
 
 def read_manifest(folder: Path) -> dict[str, tuple[int, ...]]:

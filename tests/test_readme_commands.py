@@ -1,25 +1,23 @@
-"""Every command of the README runs, in the order of the page, on inputs of the kinds that it names.
+"""Every command of README.md is executed, in its order, on small stand-ins for what its reader would have."""
 
-A command that this file does not know fails: add what makes it cheap, or say why it cannot run here.
-"""
-
+import contextlib
 import re
+import runpy
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-import yaml
-from safetensors.torch import save_file
 
-from tests.official import load_released
+from tests.official import write_released
 from tests.paths import ROOT
 from tests.sounds import write_sounds
 from tests.toys import make_tokenizer
@@ -27,125 +25,146 @@ from tests.videos import steady_times, write_video
 from woosh import cli
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHORT = ["--seconds", "0.5", "--steps", "1"]
-# The beginning of a command -> what is added to it, so that it costs little.
-ADDED: dict[str, list[str]] = {
-    "woosh generate": SHORT,
-    "woosh dub": ["--steps", "1"],
-    "woosh index": [],
-    "woosh search": [],
-    "woosh tag": [],
-    "woosh convert": ["--tokenizer", "tokenizer"],
-    "woosh data prepare": [],
-    "woosh evaluate generation": [],
-    "python training/finetune_lora.py": [
-        "steps=2",
-        "precision='no'",
-        "batch_size=1",
-        "lengths=[0.25]",
-    ],
-    "python training/encode_latents.py": [],
-    "python training/train_flow.py": ["steps=2", "frames_per_batch=102", "lengths=[51]"]
-    + ["length_chances=[1.0]"],
-    "python demos/": [],
-}
-# They install; .ci/run runs the two that stand behind its marks, which have the same form as the others.
-NOT_HERE = ("pip install",)
 
 
-def commands() -> list[str]:
-    """Of the column "command" of the table "I want to ...", and of the blocks of code."""
-    table = re.search(r"^\| I want to.*?\n\n", README, flags=re.DOTALL | re.MULTILINE)
-    assert table is not None
-    cells = [row.split("|")[2] for row in table[0].strip().splitlines()[2:]]
-    blocks = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-    lines = [line.strip() for block in blocks for line in re.split(r"\n|&&", block)]
-    spans = [span for cell in cells for span in re.findall(r"`([^`]+)`", cell)]
-    return [line for line in (*spans, *lines) if line and line != "pytest"]
+class Known(NamedTuple):
+    """A command that the test can run."""
+
+    start: str  # how it begins
+    appended: str  # what makes it cheap and lets it find the stand-ins
+    written: str  # files that it makes, as a pattern; without one it prints
 
 
-def added_to(command: str) -> list[str]:
-    """What is added to a command.
+# A command that begins like none of these makes the test fail: say here how it is run in a second.
+KNOWN = (
+    Known("woosh generate", "--seconds 0.3 --steps 2", "**/*.[wf][al][va]*"),
+    Known("woosh dub", "--steps 2", "with-sound.mp4"),
+    Known("woosh index", "", "sounds/.woosh-index/*"),
+    Known("woosh search", "", ""),
+    Known("woosh tag", "", ""),
+    Known("woosh convert", "--tokenizer checkpoints/tokenizer", "models/*/model_index.json"),
+    Known("woosh data prepare", "", "shards/*.tar"),
+    Known("woosh evaluate generation", "--cache cache", ""),
+    Known(
+        "python training/finetune_lora.py",
+        "steps=1 save_every=1 batch_size=1 lengths=[0.25] speeds=[1.0] 'precision=\"no\"'",
+        "runs/*lora/lora.safetensors",
+    ),
+    Known("python training/encode_latents.py", "speeds=[1.0] weighed_clips=1", "runs/*latents/*"),
+    Known(
+        "python training/train_flow.py",
+        "steps=1 save_every=1 frames_per_batch=60 lengths=[20,50] length_chances=[0.5,0.5] "
+        "'precision=\"no\"'",
+        "runs/*flow/transformer/*",
+    ),
+    Known("python demos/text_to_audio.py", "", ""),
+)
+# These install the package, which needs the network, or are this test itself. `.ci/run` runs the two blocks with
+# `-c constraints.txt`, and its environment has every extra.
+LEFT_OUT = (
+    "pip install -c constraints.txt .",
+    'pip install -c constraints.txt -e ".[dev]"',
+    'pip install -c constraints.txt -e ".[train]"',
+    'pip install ".[demo]"',
+    "pytest",
+)
 
-    Raises:
-        KeyError: a command that this file does not know.
-    """
-    for beginning, options in ADDED.items():
-        if command.startswith(beginning):
-            return options
-    raise KeyError(f"the README's {command!r} is not known here: say how it runs cheaply")
+
+def shell_commands(text: str) -> list[str]:
+    """Commands of the bash blocks and of the second column of the table "I want to", in the page's order."""
+    wanted = r"```bash\n(?P<block>.*?)```|^\| I want to (?P<table>.*?)\n\n"
+    commands: list[str] = []
+    for part in re.finditer(wanted, text, flags=re.DOTALL | re.MULTILINE):
+        if part["block"]:
+            commands += re.split(r"\n|&&", part["block"])
+        else:
+            cells = [row.split("|")[2] for row in part["table"].splitlines()[2:]]
+            commands += [command for cell in cells for command in re.findall(r"`([^`]+)`", cell)]
+    return [command.strip() for command in commands if command.strip()]
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like a clone, with the files that the README's commands name."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in ("configs", "training", "demos", "woosh"):
+def known(command: str) -> Known | None:
+    """How to run a command, None for one that is left out."""
+    if command in LEFT_OUT:
+        return None
+    fitting = [how for how in KNOWN if command.startswith(f"{how.start} ") or command == how.start]
+    assert len(fitting) == 1, f"README.md has {command!r}: say in KNOWN of {__file__} how to run it"
+    return fitting[0]
+
+
+def lay_out(folder: Path) -> None:
+    """Put into a folder what the commands read: the clone, sounds, a clip, a released checkpoint."""
+    for name in ("training", "configs", "demos", "woosh"):
         (folder / name).symlink_to(ROOT / name)
-    write_sounds(folder / "sounds", range(6), seconds=1.0)
-    write_sounds(folder / "recordings", range(4, 10), seconds=1.0)
-    shutil.copy(next((folder / "sounds").glob("*.wav")), folder / "recording.wav")
-    write_video(folder / "clip.mp4", steady_times(Fraction(24), 1.0))
-    for name in ("Woosh-Flow", "Woosh-AE", "TextConditionerA"):
-        released, checkpoint = load_released(name), folder / "checkpoints" / name
-        checkpoint.mkdir(parents=True)
-        save_file(released.tensors, checkpoint / "weights.safetensors")
-        (checkpoint / "config.yaml").write_text(yaml.safe_dump(released.config))
-    make_tokenizer().save_pretrained(folder / "tokenizer")
-    return folder
+    recordings = write_sounds(folder / "recordings", range(6))
+    write_sounds(folder / "sounds", range(6, 9))
+    shutil.copy(recordings / "clip-0.wav", folder / "recording.wav")
+    write_video(folder / "clip.mp4", steady_times(Fraction(24), 0.5))
+    write_released(folder / "checkpoints", ["Woosh-AE", "TextConditionerA", "Woosh-Flow"])
+    make_tokenizer().save_pretrained(folder / "checkpoints" / "tokenizer")
 
 
-def run_page(words: list[str]) -> None:
-    """Start a page, see that it answers, stop it."""
+def run_python(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a script as `python` does, inside this process, where torch is already there."""
+    script, *arguments = shlex.split(line)
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        assert not end.code, f"{line} ended with {end.code}"
+
+
+def served(line: str) -> str:
+    """Start a page, take what it answers, and stop it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with subprocess.Popen([sys.executable, *words[1:], "--port", str(port)]) as server:
-        try:
-            for _ in range(600):
-                assert server.poll() is None, f"{words} stopped"
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}") as answer:
-                        assert answer.status == 200
-                    return
-                except OSError:
-                    time.sleep(0.2)
-            raise AssertionError(f"{words} did not answer")
-        finally:
-            server.terminate()
+    server = subprocess.Popen([sys.executable, *shlex.split(line), "--port", str(port)])
+    try:
+        for _ in range(600):
+            assert server.poll() is None, f"{line} stopped with exit status {server.returncode}"
+            with (
+                contextlib.suppress(urllib.error.URLError),
+                urllib.request.urlopen(f"http://127.0.0.1:{port}") as page,
+            ):
+                return page.read().decode()
+            time.sleep(0.1)
+        raise AssertionError(f"{line} did not answer within a minute")
+    finally:
+        server.terminate()
+        server.wait()
 
 
-def run_script(words: list[str]) -> None:
-    """Run a recipe."""
-    result = subprocess.run(
-        [sys.executable, *words[1:]], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-
-
-def runner_of(words: list[str]) -> Callable[[list[str]], None]:
-    """How a command is run: `woosh` within this process."""
-    if words[0] == "woosh":
-        return lambda words: pytest.fail(f"{words} failed") if cli.main(words[1:]) else None
-    return run_page if words[1].startswith("demos/") else run_script
+def test_every_command_of_the_readme_is_known_and_no_other() -> None:
+    commands = shell_commands(README)
+    used = [known(command) for command in commands]
+    assert {how.start for how in used if how} == {how.start for how in KNOWN}
+    assert set(LEFT_OUT) <= set(commands)
+    with pytest.raises(AssertionError, match="say in KNOWN"):
+        known("woosh sing a song")
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    # Tests run side by side: threads of a script's own would wait for each other.
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for command in commands():
-        if command.startswith(NOT_HERE):
+def test_every_command_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_out(tmp_path)
+    for command in shell_commands(README):
+        how = known(command)
+        if how is None:
             continue
-        words = [*shlex.split(command), *added_to(command)]
-        runner_of(words)(words)
-    written = {path.name for path in place.iterdir()}
-    assert {"rain.flac", "takes", "with-sound.mp4", "models", "shards", "runs"} <= written
-
-
-def test_an_unknown_command_is_not_passed_over() -> None:
-    assert len(commands()) >= 12
-    with pytest.raises(KeyError, match="is not known here"):
-        added_to("woosh sing")
+        files = set(tmp_path.glob(how.written)) if how.written else set()
+        capfd.readouterr()
+        program, _, line = f"{command} {how.appended}".partition(" ")
+        if program == "woosh":
+            assert cli.main(shlex.split(line)) == 0, f"{command}: {capfd.readouterr().err}"
+        elif line.startswith("demos/"):
+            assert "Woosh" in served(line)
+            continue
+        else:
+            run_python(line, monkeypatch)
+        if how.written:
+            assert set(tmp_path.glob(how.written)) - files, f"{command} wrote no {how.written}"
+        else:
+            assert capfd.readouterr().out, f"{command} printed nothing"
