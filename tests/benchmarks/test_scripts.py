@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from tests.paths import ROOT
 from tests.sounds import first_part, sound
 from tests.toys import make_clap, make_transformer, randomise, save_pipeline, save_seeing_pipeline
 from woosh.audio import write_audio
 from woosh.embeddings.clap import save_clap
+from woosh.evaluation.recognition_prompts import PROMPTS
+from woosh.taggers.mobilenet import MobileNet
 
 
 def run(script: str, *arguments: object) -> str:
@@ -168,3 +171,37 @@ def test_the_pictures_of_the_readme(tmp_path: Path) -> None:
         assert sound.size == (1200, 528)
         assert page.width == 1280 and page.height > 600
         assert len(page.getcolors(page.width * page.height)) > 50
+
+
+@pytest.mark.slow
+def test_recognition_of_every_stage(tmp_path: Path) -> None:
+    """By a toy listener: what it hears means nothing, the table has every stage and counts every sound."""
+    labels = sorted({label for prompt in PROMPTS for label in prompt.labels})
+    save_file(MobileNet(0.1, classes=len(labels)).state_dict(), tmp_path / "ear.safetensors")
+    (tmp_path / "labels.txt").write_text("\n".join(labels))
+    write_audio(tmp_path / "a.wav", sound(0, 0.5))
+    row = {"file": "a.wav", "captions": ["a dog"], "catid": "ANMLDog", "split": "validation"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(row))
+    (tmp_path / "takes").mkdir()
+    write_audio(tmp_path / "takes" / "b.wav", sound(1, 0.5), metadata={"prompt": "a cat purring"})
+    model, out = save_pipeline(tmp_path / "toy"), tmp_path / "counts.json"
+    chosen = (
+        "--listener",
+        f"tagger:{tmp_path / 'ear.safetensors'}",
+        "--model",
+        model,
+        "--json",
+        out,
+    )
+    of_recordings = ("--manifest", tmp_path / "manifest.jsonl", "--folders", tmp_path / "takes")
+    said = run("evaluate_recognition", *chosen, *of_recordings, "--seeds", 1, "--seconds", 0.1)
+    counts = json.loads(out.read_text())
+    assert list(counts)[:4] == ["recordings", "autoencoder", "its generated channels", "generated"]
+    sounds = {
+        stage: sum(c["sounds"] for c in prompts.values()) for stage, prompts in counts.items()
+    }
+    assert list(sounds.values()) == [1, 1, 1, len(PROMPTS), 1]
+    assert all(
+        0 <= c["first"] <= c["among_five"] <= c["sounds"] for c in counts["generated"].values()
+    )
+    assert re.search(rf"\| generated \| {len(PROMPTS)} \| {len(PROMPTS)} \| [01]\.\d+ \| ", said)

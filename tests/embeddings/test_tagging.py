@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.sounds import write_sounds
-from tests.toys import make_clap
+from tests.toys import make_clap, randomise
 from woosh.embeddings.clap import load_clap, save_clap
 from woosh.embeddings.embedders import read_to_embed
 from woosh.embeddings.tagging import load_tagger
+from woosh.taggers.log_mel import LogMel
+from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt import Passt
 
 LABELS = ("dog barking", "rain", "sea waves", "a clock ticking")
@@ -46,6 +49,27 @@ def test_labels_of_ones_own(aligner: Path, tmp_path: Path) -> None:
         "laser",
         "zap",
     }
+
+
+def test_a_mobilenet_gives_the_probabilities_of_its_head(tmp_path: Path) -> None:
+    write_sounds(tmp_path / "sounds", range(1), seconds=12.0)
+    network = randomise(MobileNet(0.1, classes=3), 1)
+    save_file(network.state_dict(), tmp_path / "ear.safetensors")
+    (tmp_path / "labels.txt").write_text("one\ntwo\nthree")
+    tagger = load_tagger(f"tagger:{tmp_path / 'ear.safetensors'}", None)
+    path = tmp_path / "sounds" / "clip-0.wav"
+    audio = read_to_embed(path, tagger.embedder)
+    with torch.inference_mode():
+        pieces = [network(LogMel()(part[None])[:, None]) for part in audio.split(320_000)]
+    mean = torch.cat([piece.logits for piece in pieces]).sigmoid().mean(dim=0)
+    best = mean.argsort(descending=True).tolist()
+    tags = tagger.tag(path, 3)
+    assert [tag.label for tag in tags] == [tagger.labels[index] for index in best]
+    assert [tag.score for tag in tags] == pytest.approx(mean[best].tolist(), abs=1e-5)
+    features = torch.cat([piece.features for piece in pieces]).mean(dim=0)
+    torch.testing.assert_close(tagger.embedder.embed(audio), features)
+    with pytest.raises(ValueError, match="a tagger needs its weights"):
+        load_tagger("tagger:", None)
 
 
 def test_passt_gives_the_probabilities_of_its_head(tmp_path: Path) -> None:

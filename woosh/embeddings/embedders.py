@@ -5,6 +5,7 @@
 | `woosh-tiny-clap`, or an aligner's folder | text-audio aligner of `woosh.embeddings.clap` |
 | `laion-clap`, `laion-clap:NAME\\|FOLDER` | LAION-CLAP through transformers |
 | `passt:VARIANT:FILE`, `passt:FOLDER` | PaSST, which also gives tags |
+| `tagger:FILE` | a MobileNet of published weights, which also gives tags |
 | `log-mel` | statistics of the log-mel spectrum, without any training |
 | `FILE.npz` | embeddings that were computed elsewhere, such as OpenL3's |
 """
@@ -30,7 +31,9 @@ DEFAULT_LAION_CLAP = "laion/clap-htsat-unfused"
 LAION_SECONDS = 10
 SHORTEST_SECONDS = 0.15  # a piece of this length or less is left out, as in AudioCraft
 HEARD_SECONDS = 60.0  # of a file, from its beginning, when it is searched for or tagged
+TAGGER_SECONDS = 10  # of a piece for a MobileNet, whose training clips were as long
 PASST = "passt:"
+TAGGER = "tagger:"
 
 
 class Heard(NamedTuple):
@@ -116,6 +119,8 @@ def load_embedder(name: str, device: torch.device | str = "cpu") -> Embedder:
         return _log_mel_embedder()
     if name.startswith(PASST):
         return _passt_embedder(name, device)
+    if name.startswith(TAGGER):
+        return _tagger_embedder(name, device)
     if kind == "laion-clap":
         return _laion_embedder(rest or DEFAULT_LAION_CLAP, device)
     if name.endswith(".npz"):
@@ -252,6 +257,51 @@ def _passt_embedder(name: str, device: torch.device | str) -> Embedder:
         protocol=f"mean over pieces of {seconds} s, not padded; a rest of 0.15 s or less left out",
         listen=listen,
         tags=model.config.classes,
+    )
+
+
+def tagger_weights_of(name: str) -> Path:
+    """The file of weights of `tagger:FILE`.
+
+    Raises:
+        ValueError: no file is named.
+    """
+    place = name.removeprefix(TAGGER)
+    if not place:
+        raise ValueError(
+            "a tagger needs its weights: tagger:FILE, such as tagger:mn04_as_mAP_432.pt"
+        )
+    return Path(place).expanduser()
+
+
+def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
+    from woosh.taggers.log_mel import LogMel
+    from woosh.taggers.published import load_published
+
+    path = tagger_weights_of(name)
+    model, front = load_published(path), LogMel()
+    model.to(device)
+    longest, shortest = (
+        TAGGER_SECONDS * front.sample_rate,
+        round(SHORTEST_SECONDS * front.sample_rate),
+    )
+
+    @torch.inference_mode()
+    def listen(audio: Tensor) -> Heard:
+        parts = pieces(audio.to(device), longest, shortest)
+        outputs = [model(front(piece[None])[:, None]) for piece in parts]
+        features = torch.cat([output.features for output in outputs])  # (P, D)
+        logits = torch.cat([output.logits for output in outputs])  # (P, C)
+        return Heard(features.mean(dim=0).float().cpu(), logits.float().cpu())
+
+    return Embedder(
+        name=f"tagger-{path.stem}",
+        sample_rate=front.sample_rate,
+        width=model.feature_width,  # type: ignore[arg-type]
+        weights=hash_files([path]),
+        protocol=f"mean over pieces of {TAGGER_SECONDS} s, not padded; a rest of 0.15 s or less left out",
+        listen=listen,
+        tags=model.config.classes,  # type: ignore[union-attr]
     )
 
 

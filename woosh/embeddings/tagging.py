@@ -14,10 +14,12 @@ from torch.nn import functional
 from woosh.catalogue import find_aligner
 from woosh.embeddings.embedders import (
     PASST,
+    TAGGER,
     Embedder,
     load_embedder,
     passt_weights_of,
     read_to_embed,
+    tagger_weights_of,
 )
 from woosh.metrics.tags import sigmoid_tags
 from woosh.taggers.labels import find_labels, read_labels
@@ -59,8 +61,15 @@ class Tagger:
         ]
 
 
+def _weights_of(name: str) -> Path:
+    """The file or folder that an embedder's name names."""
+    if name.startswith(PASST):
+        return passt_weights_of(name)[1]
+    return tagger_weights_of(name) if name.startswith(TAGGER) else find_aligner(name)
+
+
 def load_tagger(name: str, labels: Path | None, device: torch.device | str = "cpu") -> Tagger:
-    """A tagger from an embedder's name: PaSST by its head, anything that knows texts zero-shot.
+    """A tagger from an embedder's name: PaSST or a MobileNet by its head, anything that knows texts zero-shot.
 
     Args:
         name: for `woosh.embeddings.load_embedder`.
@@ -72,8 +81,7 @@ def load_tagger(name: str, labels: Path | None, device: torch.device | str = "cp
         ValueError: labels that do not fit the head, or an embedder that knows neither labels nor texts.
     """
     if labels is None:
-        folder = passt_weights_of(name)[1] if name.startswith(PASST) else find_aligner(name)
-        labels = find_labels(folder)
+        labels = find_labels(_weights_of(name))
     words = read_labels(labels)
     embedder = load_embedder(name, device)
     if embedder.tags:

@@ -1,0 +1,147 @@
+"""How often a listener recognises what was asked for: of recordings, through the autoencoder, and generated.
+
+    python benchmarks/evaluate_recognition.py --listener tagger:FILE [--model NAME|DIR] [--seeds N] [--seconds S]
+        [--manifest FILE] [--split NAME] [--folders DIR ...] [--json FILE]
+
+The prompts and the labels that count stand in `woosh/evaluation/recognition_prompts.py`. The listener is a tagger of
+AudioSet's labels that training never used, with its list of labels beside it. Without --manifest only generated sounds are
+judged; with it also the recordings of the same prompts, as they are, through the model's autoencoder, and through those of
+its channels that the generator makes. Each folder is one more stage: its sounds are of the prompt that they carry, as
+`woosh generate` writes it.
+
+Printed are, for each stage, the shares of sounds in which the listener has a right label among its first five, and first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from woosh.audio import SUFFIXES, read_audio, read_metadata
+from woosh.autoencoder import WooshAutoencoder
+from woosh.catalogue import DEFAULT_MODEL, find_model
+from woosh.embeddings.tagging import load_tagger
+from woosh.evaluation.recognition import (
+    Recognition,
+    check_labels,
+    recognise,
+    recordings_of,
+    total,
+)
+from woosh.evaluation.recognition_prompts import PROMPTS, RecognitionPrompt
+from woosh.generation.loading import load_sampler
+from woosh.generation.request import Request
+from woosh.generation.sampling import Sampler
+
+LONGEST = 10.0  # seconds of a recording that are heard
+SHORTEST = 0.1  # seconds; a shorter recording is filled up with silence
+Sound = tuple[RecognitionPrompt, Callable[[], Tensor]]
+
+
+def generated(sampler: Sampler, seeds: int, seconds: float) -> Iterator[Sound]:
+    """Every prompt with every seed."""
+
+    def make(prompt: str, seed: int) -> Tensor:
+        return sampler(Request(prompt, seconds=seconds, seed=seed))[0].cpu()
+
+    for prompt in PROMPTS:
+        for seed in range(seeds):
+            yield prompt, partial(make, prompt.prompt, seed)
+
+
+def read(path: Path, sample_rate: int) -> Tensor:
+    """The beginning of a recording, (1, S)."""
+    audio = torch.from_numpy(read_audio(path, sample_rate, longest_seconds=LONGEST))
+    missing = max(0, round(SHORTEST * sample_rate) - audio.shape[1])
+    return torch.nn.functional.pad(audio, (0, missing))
+
+
+@torch.no_grad()
+def through(autoencoder: WooshAutoencoder, part: bool, path: Path, sample_rate: int) -> Tensor:
+    """A recording's reconstruction (1, S), from all channels or from those that a generator makes."""
+    audio = read(path, sample_rate)[None]
+    latents = autoencoder.encode_generated(audio) if part else autoencoder.encode(audio)
+    decoded = autoencoder.decode(latents)[0]
+    return decoded / max(1.0, float(decoded.abs().max()))
+
+
+def in_folder(folder: Path, sample_rate: int) -> Iterator[Sound]:
+    """The sounds of a folder that carry one of the prompts."""
+    known = {prompt.prompt: prompt for prompt in PROMPTS}
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+        prompt = known.get(str((read_metadata(path) or {}).get("prompt")))
+        if prompt is not None:
+            yield prompt, partial(read, path, sample_rate)
+
+
+def stages_of(options: argparse.Namespace, sampler: Sampler) -> dict[str, list[Sound]]:
+    """What is judged, by name."""
+    rate, autoencoder = sampler.sample_rate, sampler.autoencoder
+    stages: dict[str, list[Sound]] = {}
+    if options.manifest is not None:
+        found = recordings_of(options.manifest, options.split)
+        ways: dict[str, Callable[[Path], Tensor]] = {
+            "recordings": partial(read, sample_rate=rate),
+            "autoencoder": partial(through, autoencoder, False, sample_rate=rate),
+            "its generated channels": partial(through, autoencoder, True, sample_rate=rate),
+        }
+        for name, way in ways.items():
+            stages[name] = [(sound.prompt, partial(way, sound.path)) for sound in found]
+    stages["generated"] = list(generated(sampler, options.seeds, options.seconds))
+    return stages | {str(folder): list(in_folder(folder, rate)) for folder in options.folders}
+
+
+def show(stages: dict[str, dict[str, Recognition]]) -> None:
+    """Print a table of the stages, and one of the prompts."""
+    print("| stage | prompts | sounds | heard in five | first |\n|---|---|---|---|---|")
+    for name, counts in stages.items():
+        if not counts:
+            print(f"| {name} | 0 | 0 | - | - |")
+            continue
+        whole = total(counts)
+        shares = f"{whole.among_five / whole.sounds:.3f} | {whole.first / whole.sounds:.3f}"
+        print(f"| {name} | {len(counts)} | {whole.sounds} | {shares} |")
+    print(f"\n| prompt | {' | '.join(stages)} |\n|---|{'---|' * len(stages)}")
+    for prompt in PROMPTS:
+        of_stages = [counts.get(prompt.prompt) for counts in stages.values()]
+        cells = [f"{c.among_five}, {c.first} of {c.sounds}" if c else "-" for c in of_stages]
+        print(f"| {prompt.prompt} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Judge every stage."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--listener", required=True, metavar="NAME", help="such as tagger:mn04_as_mAP_432.pt")
+    add("--model", default=DEFAULT_MODEL, metavar="NAME|DIR")
+    add("--seeds", type=int, default=5)
+    add("--seconds", type=float, default=4.0)
+    add("--manifest", type=Path, help="recordings of the same prompts")
+    add("--split", default="validation")
+    add("--folders", type=Path, nargs="*", default=[], help="sounds with their prompts in them")
+    add("--json", type=Path, help="write the counts here as well")
+    options = parser.parse_args()
+    listener = load_tagger(options.listener, None)
+    check_labels(listener.labels)
+    sampler = load_sampler(find_model(options.model))
+    counted = {
+        name: recognise(listener, tqdm(sounds, desc=name, leave=False), sampler.sample_rate)
+        for name, sounds in stages_of(options, sampler).items()
+    }
+    show(counted)
+    if options.json is not None:
+        plain = {n: {p: c._asdict() for p, c in counts.items()} for n, counts in counted.items()}
+        options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""How often a listener hears what was asked for: among its first five labels, and first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from woosh.audio import resample
+from woosh.embeddings.tagging import Tagger
+from woosh.evaluation.recognition_prompts import PROMPTS, RecognitionPrompt
+
+AMONG = 5
+
+
+class Recognition(NamedTuple):
+    """Of one prompt's sounds, how many a listener heard."""
+
+    sounds: int
+    among_five: int
+    first: int
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording of what a prompt asks for."""
+
+    prompt: RecognitionPrompt
+    path: Path
+
+
+def recordings_of(manifest: Path, split: str) -> list[Recording]:
+    """Recordings of a split whose category is a prompt's, and one of whose captions contains the prompt's word.
+
+    Args:
+        manifest: JSON lines with `file`, `captions`, `catid` and `split`.
+        split: that no listener and no generator heard.
+    """
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    return [
+        Recording(prompt, manifest.parent / row["file"])
+        for prompt in PROMPTS
+        for row in rows
+        if row.get("split") == split
+        and row.get("catid") == prompt.category
+        and any(prompt.word in caption.lower() for caption in row["captions"])
+    ]
+
+
+def check_labels(labels: Sequence[str], prompts: Iterable[RecognitionPrompt] = PROMPTS) -> None:
+    """Check that a listener knows the labels that count.
+
+    Raises:
+        ValueError: it does not: its labels are not AudioSet's.
+    """
+    unknown = sorted({label for prompt in prompts for label in prompt.labels} - set(labels))
+    if unknown:
+        raise ValueError(
+            f"the listener does not know {', '.join(unknown[:5])}: take one of AudioSet"
+        )
+
+
+def hear(listener: Tagger, audio: Tensor, sample_rate: int) -> list[str]:
+    """The five labels that fit best to audio (1, S), the best first."""
+    rate = listener.embedder.sample_rate
+    heard = torch.from_numpy(resample(audio.numpy(), sample_rate, rate))[0]
+    best = listener.scores(heard).topk(AMONG).indices
+    return [listener.labels[index] for index in best.tolist()]
+
+
+def recognise(
+    listener: Tagger,
+    sounds: Iterable[tuple[RecognitionPrompt, Callable[[], Tensor]]],
+    sample_rate: int,
+) -> dict[str, Recognition]:
+    """Count, for every prompt, the sounds in which a listener hears it.
+
+    Args:
+        listener: that knows AudioSet's labels.
+        sounds: of each, the prompt, and a function that makes or reads audio (1, S).
+        sample_rate: of the audio, in Hz.
+    """
+    counts: dict[str, Recognition] = {}
+    for prompt, make in sounds:
+        labels = hear(listener, make(), sample_rate)
+        sofar = counts.get(prompt.prompt, Recognition(0, 0, 0))
+        counts[prompt.prompt] = Recognition(
+            sofar.sounds + 1,
+            sofar.among_five + bool(set(labels) & set(prompt.labels)),
+            sofar.first + (labels[0] in prompt.labels),
+        )
+    return counts
+
+
+def total(counts: dict[str, Recognition]) -> Recognition:
+    """Of all prompts together."""
+    return Recognition(*(sum(column) for column in zip(*counts.values(), strict=True)))
