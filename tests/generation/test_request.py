@@ -96,6 +96,9 @@ def test_a_file_keeps_what_it_was_made_from() -> None:
     record = Request("a dog", seed=3).record("toy")
     assert record == {"prompt": "a dog", "seed": 3, "model": "toy", "version": __version__}
     assert Request("a", negative_prompt="b", seed=0).record("toy")["negative_prompt"] == "b"
+    for several in (Request("a"), Request(["a", "b"], seed=0)):
+        with pytest.raises(ValueError, match="one sound and its seed"):
+            several.record("toy")
 
 
 @pytest.mark.parametrize(

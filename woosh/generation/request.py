@@ -202,10 +202,20 @@ class Request:
         return round(self.seconds * sample_rate)
 
     def record(self, model: str) -> dict[str, str | int | float]:
-        """What a file keeps of the one sound of this request: what it was made from, and by which model."""
-        negative = {} if self.negative_prompt is None else {"negative_prompt": self.negative_prompt}
-        asked = {"prompt": self.prompt, **negative, "seed": self.seed}
-        return {**asked, "model": model, "version": __version__}  # type: ignore[dict-item]
+        """What a file keeps of the one sound of this request: what it was made from, and by which model.
+
+        Raises:
+            ValueError: several sounds, or none that a seed makes again.
+        """
+        if self.count != 1 or self.seed is None:
+            raise ValueError(
+                f"a file keeps one sound and its seed, not {self.count} sounds from seed {self.seed}"
+            )
+        negative = (
+            {} if self.negative_prompt is None else {"negative_prompt": self.negative_prompts[0]}
+        )
+        asked = {"prompt": self.prompts[0], **negative, "seed": self.seed}
+        return {**asked, "model": model, "version": __version__}
 
 
 def clean_text(text: str, name: str) -> str:
