@@ -41,11 +41,11 @@ from woosh.training.flow.latents import (
     DTYPES,
     Common,
     LatentClip,
-    check_output,
     read_clip,
     write_common,
     write_own_shards,
 )
+from woosh.training.outputs import check_output
 from woosh.weight_files import load_saved
 
 

@@ -30,11 +30,11 @@ from woosh.training.flow.encoding import encode_clip
 from woosh.training.flow.latents import (
     DTYPES,
     LatentClip,
-    check_output,
     read_common,
     write_common,
     write_own_shards,
 )
+from woosh.training.outputs import check_output
 from woosh.video import VIDEO_SUFFIXES, open_video
 from woosh.video.muxing import RATE, own_sound
 from woosh.video.watching import Watcher, load_watcher, watch_video

@@ -18,6 +18,7 @@ GUIDED_MODEL = "woosh-tiny"  # takes negative prompts and any solver, which few-
 DEFAULT_VIDEO_MODEL = "woosh-tiny-video"
 LONGEST_SECONDS = 600.0  # of one call, in windows where a model's own length is shorter
 DEFAULT_ALIGNER = "woosh-tiny-clap"
+DEFAULT_TAGGER = "woosh-tiny-tagger"
 PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
 VISUAL = "visual"  # folder of the network that watches, beside the parts of a model that sees
 SHARED = "_parts_of"  # in model_index.json; diffusers passes over names that begin like this
@@ -52,6 +53,18 @@ class AlignerInfo:
     licence: str  # of the weights
 
 
+@dataclass(frozen=True)
+class TaggerInfo:
+    """What is known of a tagger's folder without loading it."""
+
+    name: str
+    folder: Path
+    labels: int
+    parameters: int
+    size: int  # bytes of its own files
+    licence: str  # of the weights
+
+
 def window_frames(max_frames: int, sees: bool) -> int:
     """Latent frames that a transformer makes in one piece: twice `max_frames`, or these alone if it hears of a video.
 
@@ -73,6 +86,11 @@ def built_in_models() -> list[ModelInfo]:
 def built_in_aligners() -> list[AlignerInfo]:
     """Describe the aligners that came with the package, sorted by name."""
     return [describe_aligner(folder) for folder in _built_in_folders("WooshClap")]
+
+
+def built_in_taggers() -> list[TaggerInfo]:
+    """Describe the taggers that came with the package, sorted by name."""
+    return [describe_tagger(folder) for folder in _built_in_folders("AudioTagger")]
 
 
 def _built_in_folders(kind: str) -> list[Path]:
@@ -105,6 +123,28 @@ def find_aligner(name: str) -> Path:
     kind = _kind(folder)
     if kind != "WooshClap":
         raise ValueError(f"{folder} holds a {kind}, not a WooshClap: name an aligner")
+    return folder
+
+
+def is_tagger(name: str) -> bool:
+    """Whether a name is a built-in tagger's, or a path that of a tagger's folder."""
+    folder = BUILT_IN / name if is_built_in(name) else Path(name).expanduser()
+    return (folder / "model_index.json").is_file() and _kind(folder) == "AudioTagger"
+
+
+def find_tagger(name: str) -> Path:
+    """Return the folder of a built-in tagger's name or of a path, or the file of published weights.
+
+    Raises:
+        FileNotFoundError: neither a built-in name nor a folder or file.
+        ValueError: a folder that holds no tagger.
+    """
+    if Path(name).expanduser().is_file():
+        return Path(name).expanduser()
+    folder = _find(name, "tagger", "AudioTagger")
+    kind = _kind(folder)
+    if kind != "AudioTagger":
+        raise ValueError(f"{folder} holds a {kind}, not an AudioTagger: name a tagger")
     return folder
 
 
@@ -206,6 +246,26 @@ def describe_aligner(folder: Path) -> AlignerInfo:
         folder=folder,
         text_encoder_of=shared,
         parameters=sum(_count_values(path) for part in parts for path in _weights(folder / part)),
+        size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        licence=_licence(folder),
+    )
+
+
+def describe_tagger(folder: Path) -> TaggerInfo:
+    """Read what a tagger's folder says of itself.
+
+    Raises:
+        FileNotFoundError: one of its parts is missing.
+        ValueError: a file in it is damaged.
+    """
+    labels = folder / "labels.txt"
+    if not labels.is_file():
+        raise FileNotFoundError(f"{labels} is missing")
+    return TaggerInfo(
+        name=folder.resolve().name,
+        folder=folder,
+        labels=len(labels.read_text(encoding="utf-8").splitlines()),
+        parameters=sum(_count_values(path) for path in _weights(folder / "network")),
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
     )

@@ -14,6 +14,9 @@ from tests.recipes.toy_recipes import (
     autoencoder_config,
     clap_config,
     flow_config,
+    tagger_config,
+    teach_config,
+    toy_tagger,
 )
 from tests.toys import (
     make_text_encoder,
@@ -23,12 +26,15 @@ from tests.videos import steady_times, write_video
 from training import (
     encode_latents,
     encode_video,
+    teach,
     train_autoencoder,
     train_clap,
     train_flow,
+    train_tagger,
     train_video_flow,
     train_visual,
 )
+from woosh.taggers import save_tagger
 from woosh.training.config import load_config, replace_fields
 from woosh.training.flow.steps import OptimizerConfig, TimeDistribution
 from woosh.training.flow.video import VideoData
@@ -196,3 +202,25 @@ def visual_config(tmp_path_factory: pytest.TempPathFactory) -> train_visual.Conf
         *('precision="no"', f"output={tmp_path_factory.mktemp('visual') / 'run'}"),
     )
     return load_config(train_visual.Config, CONFIGS / "visual_tiny.yaml", overrides)
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tagger of three labels whose answers differ from sound to sound."""
+    folder = tmp_path_factory.mktemp("teachers") / "ear"
+    save_tagger(toy_tagger(1, ("bell", "dog bark", "rain")), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def taught_run(manifest: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "taught"
+    teach.main(teach_config(manifest, teacher, output))
+    return output
+
+
+@pytest.fixture(scope="session")
+def tagger_run(taught_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "tagger"
+    train_tagger.main(tagger_config(taught_run, output))
+    return output

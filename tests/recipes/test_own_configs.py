@@ -18,6 +18,7 @@ from woosh.autoencoder import WooshAutoencoder
 from woosh.embeddings.clap import load_clap
 from woosh.generation.lora import read_lora
 from woosh.generation.transformer import WooshTransformer
+from woosh.taggers import load_tagger
 from woosh.taggers.classifier import SoundClassifier
 from woosh.training.command import run_recipe
 from woosh.training.flow.latents import load_latents
@@ -29,6 +30,7 @@ RECIPES = {
     "own_flow": "train_flow",
     "own_lora": "finetune_lora",
     "own_classifier": "train_classifier",
+    "tagger_own": "train_tagger",
     "own_clap": "train_clap",
     "own_videos": "encode_video",
     "own_video_flow": "train_video_flow",
@@ -78,7 +80,7 @@ def steps_of(output: Path) -> list[int]:
 
 
 def test_every_configuration_is_run_here_and_needs_no_data_of_ours() -> None:
-    paths = sorted(CONFIGS.glob("own_*.yaml"))
+    paths = sorted({*CONFIGS.glob("own_*.yaml"), *CONFIGS.glob("*_own.yaml")})
     assert {path.stem for path in paths} == set(RECIPES)
     for path in paths:
         values = yaml.safe_load(path.read_text())
@@ -173,6 +175,16 @@ def test_the_classifier_is_measured_where_a_manifest_says_on_what(
     assert result["clips"] == 2 and 0 <= result["forced_accuracy"] <= 1
     assert result["other_rejected"] is None
     assert set(result["forced_accuracy_per_class"]) == {"door", "sword"}
+
+
+def test_the_tagger_takes_its_labels_from_the_folders(sounds: Path, tmp_path: Path) -> None:
+    small = (*SHORT, "initial=null", "width=0.1", "batch_size=2", "statistics_batches=1")
+    options = (*small, "held_out_share=0.5", "crop_seconds=0.5")
+    run("tagger_own", f"data={sounds}", f"output={tmp_path / 'run'}", *options)
+    assert steps_of(tmp_path / "run") == [1, 2]
+    assert load_tagger(tmp_path / "run" / "tagger").labels == ("door", "sword")
+    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert result["sounds"] == 2 and 0 <= result["right_first"] <= 1
 
 
 SMALL_CLAP = (*SHORT, "mobilenet_width=0.1", "batch_size=2", "statistics_batches=1")

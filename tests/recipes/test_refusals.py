@@ -28,11 +28,14 @@ CONFIG_OF = {
     "package_aligner": "package_tiny_clap",
     "package_model": "package_tiny",
     "package_student": "package_tiny_fast",
+    "package_tagger": "package_tiny_tagger",
     "package_video": "package_tiny_video",
+    "teach": "teach_tiny",
     "train_autoencoder": "own_autoencoder",
     "train_clap": "own_clap",
     "train_classifier": "own_classifier",
     "train_flow": "own_flow",
+    "train_tagger": "tagger_own",
     "train_text_encoder": "text_encoder_tiny",
     "train_video_flow": "own_video_flow",
     "train_visual": "visual_tiny",
@@ -184,7 +187,7 @@ SOUNDS = {  # value of `data`: what the line says
     "gone-{00..01}.tar": "no shard gone-00.tar",
     "sounds/door/1.wav": "is no shard (*.tar): make some with `woosh data prepare`",
 }
-HEARING = ("encode_latents", "finetune_lora", "train_autoencoder", "train_clap")
+HEARING = ("encode_latents", "finetune_lora", "train_autoencoder", "train_clap", "train_tagger")
 
 
 @pytest.mark.parametrize("data", SOUNDS)
@@ -269,6 +272,11 @@ PARTS = {
         "no sentence embedder 'none': install its package",
     ),
     "phrases": ("train_text_encoder", ["teacher=teacher", "text_folder=none"], "no ucs.json in none"),
+    "teacher's file": ("teach", ["teachers=['tagger:none.pt']"], "unknown tagger 'none.pt'"),
+    "no teacher": ("teach", ["teachers=[]"], "teachers is empty: name a tagger"),
+    "tagger to start from": ("train_tagger", ["initial=none"], "unknown tagger 'none': neither built in"),
+    "sounds without labels": ("train_tagger", ["data=sounds/door"], "have no labels: sort them"),
+    "packaged tagger": ("package_tagger", ["manifest=none.jsonl"], "no manifest at none.jsonl"),
     "packaged aligner": ("package_aligner", ["manifest=none.jsonl"], "no manifest at none.jsonl"),
     "packaged model": ("package_model", ["manifest=none.jsonl"], "no manifest at none.jsonl"),
     "packaged transformer": ("package_video", ["transformer=none", "visual=watcher"], "no WooshTransformer in none"),

@@ -23,6 +23,8 @@ from tests.recipes.toy_recipes import (
     flow_config,
     lora_config,
     same,
+    tagger_config,
+    teach_config,
     text_encoder_config,
     weights,
 )
@@ -206,3 +208,21 @@ def test_clips_with_pictures_are_encoded_by_all_processes(
         torch.testing.assert_close(ours.latents, theirs.latents, rtol=1e-2, atol=1e-2)
         assert ours.video is not None and theirs.video is not None
         torch.testing.assert_close(ours.video, theirs.video, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.slow
+def test_the_tagger(taught_run: Path, tmp_path: Path) -> None:
+    runs = killed_and_resumed("train_tagger", tagger_config(taught_run, tmp_path), tmp_path)
+    assert same(*(weights(run / "tagger" / "network") for run in runs))
+
+
+@pytest.mark.slow
+def test_teachers_share_the_shards(
+    taught_run: Path, manifest: Path, teacher: Path, tmp_path: Path
+) -> None:
+    """Two processes write what one writes."""
+    launch("teach", teach_config(manifest, teacher, tmp_path / "taught"))
+    shards = sorted(path.name for path in taught_run.glob("*.tar"))
+    assert shards == sorted(path.name for path in (tmp_path / "taught").glob("*.tar"))
+    for name in shards:
+        assert (tmp_path / "taught" / name).read_bytes() == (taught_run / name).read_bytes()

@@ -15,11 +15,15 @@ from tests.toys import save_pipeline
 from training import (
     distill_flow,
     finetune_lora,
+    teach,
     train_autoencoder,
     train_clap,
     train_flow,
+    train_tagger,
     train_text_encoder,
 )
+from woosh.taggers import AudioTagger
+from woosh.taggers.mobilenet import MobileNet
 from woosh.training import run
 from woosh.training.config import load_config, replace_fields
 
@@ -138,6 +142,53 @@ def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
         log_every=2,
         statistics_batches=2,
         save_every=2,
+    )
+
+
+def toy_tagger(seed: int, labels: tuple[str, ...]) -> AudioTagger:
+    """A random MobileNet, its norms used to noise: without that, all sounds give it the same logits."""
+    torch.manual_seed(seed)
+    network = MobileNet(0.1, classes=len(labels))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean of all that it has seen
+    with torch.no_grad():
+        network.train()(torch.randn(8, 1, 128, 60))
+    return AudioTagger(network, labels).eval()
+
+
+def teach_config(manifest: Path, tagger: Path, output: Path) -> teach.Config:
+    config = load_config(teach.Config, CONFIGS / "teach_tiny.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        data=(str(manifest),),
+        procedural_clips=2,
+        teachers=(f"tagger:{tagger}",),
+        sounds=10,
+        seconds=(0.2, 0.4),
+        response_share=0.0,
+        responses=None,
+        sounds_per_shard=4,
+    )
+
+
+def tagger_config(taught: Path, output: Path) -> train_tagger.Config:
+    config = load_config(train_tagger.Config, CONFIGS / "tagger_tiny.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        data=str(taught),
+        validation_data=str(taught),
+        width=0.1,
+        batch_size=3,
+        steps=4,
+        warmup_steps=2,
+        log_every=2,
+        save_every=2,
+        evaluate_every=4,
+        epoch_steps=2,
+        statistics_batches=2,
     )
 
 

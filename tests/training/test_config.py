@@ -34,6 +34,7 @@ RECIPES = {
     "own_clap": "train_clap",
     "own_videos": "encode_video",
     "own_video_flow": "train_video_flow",
+    "package_tiny_tagger": "package_tagger",
     "package_tiny_clap": "package_aligner",
     "package_tiny_fast": "package_student",
     "package_tiny_video": "package_video",
@@ -43,6 +44,8 @@ RECIPES = {
     "video_flow": "train_video_flow",
     "package": "package_model",
     "classifier": "train_classifier",
+    "teach": "teach",
+    "tagger": "train_tagger",
 }
 FILES = sorted((ROOT / "configs").glob("*.yaml"))
 

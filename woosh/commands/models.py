@@ -35,3 +35,8 @@ def run(_arguments: argparse.Namespace) -> None:
             f"{aligner.name}  {aligner.parameters / 1e6:.1f} M parameters  {aligner.size / 1e6:.1f} MB"
             f"{shared}  {aligner.licence}  {aligner.folder}"
         )
+    for tagger in catalogue.built_in_taggers():
+        print(
+            f"{tagger.name}  {tagger.parameters / 1e6:.1f} M parameters  {tagger.size / 1e6:.1f} MB  "
+            f"{tagger.labels} labels  {tagger.licence}  {tagger.folder}"
+        )

@@ -65,8 +65,13 @@ class ShardStream:
     def _own(self, urls: Sequence[str]) -> Iterator[tuple[str, Item]]:
         for url in urls:
             for item in read_items(url):
-                if json.loads(item.get("json", b"{}")).get("split", "train") == self.split:
+                if split_of(item) == self.split:
                     yield url, item
+
+
+def split_of(item: Item) -> str:
+    """The split that an undecoded sample belongs to: "train" unless it says another."""
+    return json.loads(item.get("json", b"{}")).get("split", "train")
 
 
 Value = TypeVar("Value")

@@ -5,7 +5,7 @@
 | `woosh-tiny-clap`, or an aligner's folder | text-audio aligner of `woosh.embeddings.clap` |
 | `laion-clap`, `laion-clap:NAME\\|FOLDER` | LAION-CLAP through transformers |
 | `passt:VARIANT:FILE`, `passt:FOLDER` | PaSST, which also gives tags |
-| `tagger:FILE` | a MobileNet of published weights, which also gives tags |
+| `woosh-tiny-tagger`, `tagger:NAME\\|FOLDER\\|FILE` | a MobileNet, built in, trained here or of published weights, which also gives tags |
 | `log-mel` | statistics of the log-mel spectrum, without any training |
 | `FILE.npz` | embeddings that were computed elsewhere, such as OpenL3's |
 """
@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from woosh.audio import read_audio
+from woosh.catalogue import DEFAULT_TAGGER, find_tagger, is_tagger
 from woosh.checksums import hash_files
 
 DEFAULT_LAION_CLAP = "laion/clap-htsat-unfused"
@@ -119,7 +120,7 @@ def load_embedder(name: str, device: torch.device | str = "cpu") -> Embedder:
         return _log_mel_embedder()
     if name.startswith(PASST):
         return _passt_embedder(name, device)
-    if name.startswith(TAGGER):
+    if name.startswith(TAGGER) or is_tagger(name):
         return _tagger_embedder(name, device)
     if kind == "laion-clap":
         return _laion_embedder(rest or DEFAULT_LAION_CLAP, device)
@@ -261,26 +262,32 @@ def _passt_embedder(name: str, device: torch.device | str) -> Embedder:
 
 
 def tagger_weights_of(name: str) -> Path:
-    """The file of weights of `tagger:FILE`.
+    """The folder or file of `tagger:NAME|FOLDER|FILE`, or of a tagger's plain name.
 
     Raises:
-        ValueError: no file is named.
+        ValueError: none is named, or a folder holds no tagger.
+        FileNotFoundError: nothing there.
     """
     place = name.removeprefix(TAGGER)
     if not place:
         raise ValueError(
-            "a tagger needs its weights: tagger:FILE, such as tagger:mn04_as_mAP_432.pt"
+            f"a tagger needs its weights: tagger:{DEFAULT_TAGGER}, or tagger:FILE, such as tagger:mn04_as_mAP_432.pt"
         )
-    return Path(place).expanduser()
+    return find_tagger(place)
 
 
 def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
+    from woosh.taggers import load_tagger
     from woosh.taggers.log_mel import LogMel
     from woosh.taggers.published import load_published
 
     path = tagger_weights_of(name)
-    model, front = load_published(path), LogMel()
-    model.to(device)
+    if path.is_dir():
+        tagger = load_tagger(path)
+        model, front = tagger.network, tagger.log_mel
+    else:
+        model, front = load_published(path), LogMel()
+    model.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
     longest, shortest = (
         TAGGER_SECONDS * front.sample_rate,
         round(SHORTEST_SECONDS * front.sample_rate),
@@ -298,7 +305,7 @@ def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
         name=f"tagger-{path.stem}",
         sample_rate=front.sample_rate,
         width=model.feature_width,  # type: ignore[arg-type]
-        weights=hash_files([path]),
+        weights=hash_files(_weight_files(path)),
         protocol=f"mean over pieces of {TAGGER_SECONDS} s, not padded; a rest of 0.15 s or less left out",
         listen=listen,
         tags=model.config.classes,  # type: ignore[union-attr]

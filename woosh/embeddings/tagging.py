@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from woosh.catalogue import find_aligner
+from woosh.catalogue import find_aligner, is_tagger
 from woosh.embeddings.embedders import (
     PASST,
     TAGGER,
@@ -65,7 +65,9 @@ def _weights_of(name: str) -> Path:
     """The file or folder that an embedder's name names."""
     if name.startswith(PASST):
         return passt_weights_of(name)[1]
-    return tagger_weights_of(name) if name.startswith(TAGGER) else find_aligner(name)
+    if name.startswith(TAGGER) or is_tagger(name):
+        return tagger_weights_of(name)
+    return find_aligner(name)
 
 
 def load_tagger(name: str, labels: Path | None, device: torch.device | str = "cpu") -> Tagger:

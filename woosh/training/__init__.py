@@ -5,7 +5,7 @@ from woosh.training.checkpoints import list_checkpoints, resume_checkpoint, save
 from woosh.training.log import Log
 from woosh.training.modules import TrainingStep, prepare_blocks
 from woosh.training.run import Run, RunConfig, StepCount
-from woosh.training.updates import Updates, adamw, cosine_schedule, muon
+from woosh.training.updates import Updates, WarmupAndDecay, adamw, cosine_schedule, muon
 
 __all__ = [
     "Log",
@@ -15,6 +15,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "Updates",
+    "WarmupAndDecay",
     "adamw",
     "cosine_schedule",
     "list_checkpoints",

@@ -34,6 +34,35 @@ def cosine_schedule(
     return LambdaLR(optimizer, fraction)
 
 
+@dataclass(frozen=True)
+class WarmupAndDecay:
+    """Rise, plateau and fall of the learning rate, as the published taggers were trained; in steps.
+
+    Attributes:
+        warmup_steps: of the rise.
+        decay_start: first step of the fall.
+        decay_steps: of the fall.
+        final_fraction: of the learning rate, from the end of the fall on.
+    """
+
+    warmup_steps: int
+    decay_start: int
+    decay_steps: int
+    final_fraction: float
+
+    def fraction(self, step: int) -> float:
+        """exp(-5 (1 - s / warmup)^2) with s from 1/2 on, then 1, then a straight line down (arXiv 2110.05069)."""
+        rise = 1.0
+        if step < self.warmup_steps:
+            rise = math.exp(-5 * (1 - max(step, 0.5) / self.warmup_steps) ** 2)
+        progress = min(1.0, max(0.0, (step - self.decay_start) / max(1, self.decay_steps)))
+        return rise * (1 - (1 - self.final_fraction) * progress)
+
+    def schedule(self, optimizer: Optimizer) -> LambdaLR:
+        """The schedule of an optimiser."""
+        return LambdaLR(optimizer, self.fraction)
+
+
 def adamw(
     parameters: Iterable[nn.Parameter],
     learning_rate: float,

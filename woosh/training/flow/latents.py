@@ -20,7 +20,6 @@ from tqdm.auto import tqdm
 
 from woosh.data.shards import read_items, shard_urls, write_items
 from woosh.data.streaming import Item, ShardStream, StreamedBatches
-from woosh.training.config import plain_values
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}  # of stored latents
 FACTS = ("captions", "name", "label", "group", "continuous")  # of a clip, as JSON
@@ -83,19 +82,6 @@ class LatentBatch:
     states: Tensor | None
     mask: Tensor | None
     video: Tensor | None = None
-
-
-def check_output(output: Path, config: Any) -> None:
-    """Raise if the folder holds latents that were made otherwise.
-
-    Raises:
-        FileExistsError: its config.yaml differs from this configuration.
-    """
-    import yaml
-
-    path = output / "config.yaml"
-    if path.is_file() and yaml.safe_load(path.read_text()) != plain_values(config):
-        raise FileExistsError(f"{output} holds latents of other settings: name another output")
 
 
 def write_latents(path: Path, clips: Iterable[LatentClip], dtype: torch.dtype) -> None:

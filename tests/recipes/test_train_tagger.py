@@ -1,0 +1,144 @@
+"""The tagger's recipe at toy size: from teachers or labels, whole or streamed, resumed exactly."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tests.recipes.toy_recipes import (
+    Killed,
+    killed_after_saving,
+    same,
+    tagger_config,
+    teach_config,
+    weights,
+)
+from tests.sounds import RATE, sound
+from training import teach, train_tagger
+from woosh.taggers import load_tagger
+from woosh.taggers.mobilenet import MobileNet
+from woosh.training.config import replace_fields
+from woosh.training.taggers.distillation import DistillationSettings, Mixture, Targets
+
+
+def rows_of(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_recipe_writes_a_tagger_its_log_and_its_evaluation(tagger_run: Path) -> None:
+    tagger = load_tagger(tagger_run / "tagger")
+    assert tagger.labels == ("bell", "dog bark", "rain")
+    losses = [row["loss"] for row in rows_of(tagger_run) if "loss" in row]
+    assert len(losses) == 2 and np.isfinite(losses).all()
+    assert [row["step"] for row in rows_of(tagger_run) if "same_first" in row] == [4]
+    result = json.loads((tagger_run / "evaluation.json").read_text())
+    assert result["sounds"] == 10 and 0 <= result["same_first"] <= 1
+
+
+@pytest.mark.parametrize("network", ["mobilenet", "dynamic-mobilenet"])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    network: str, taught_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace_fields(tagger_config(taught_run, tmp_path / "run"), network=network)
+    train_tagger.main(replace_fields(config, output=str(tmp_path / "whole")))
+    with monkeypatch.context() as patch:
+        killed_after_saving(patch)
+        with pytest.raises(Killed):
+            train_tagger.main(config)
+    train_tagger.main(replace_fields(config, resume=True))
+    first, second = (weights(tmp_path / run / "tagger" / "network") for run in ("run", "whole"))
+    assert same(first, second)
+    whole = json.loads((tmp_path / "whole" / "evaluation.json").read_text())
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text()) == whole
+
+
+def test_shards_are_streamed_where_all_sounds_are_equally_long(
+    taught_run: Path, manifest: Path, teacher: Path, tmp_path: Path
+) -> None:
+    taught = replace_fields(teach_config(manifest, teacher, tmp_path / "taught"), seconds=(0.4,))
+    teach.main(taught)
+    config = replace_fields(tagger_config(tmp_path / "taught", tmp_path / "run"), streamed=True)
+    train_tagger.main(config)
+    assert (tmp_path / "run" / "tagger" / "labels.txt").read_text() == "bell\ndog bark\nrain\n"
+    with pytest.raises(ValueError, match="of one length"):
+        train_tagger.main(
+            replace_fields(config, data=str(taught_run), output=str(tmp_path / "mixed"))
+        )
+
+
+def test_a_batch_is_learned_by_heart() -> None:
+    torch.manual_seed(0)
+    network = MobileNet(0.1, classes=3).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    mel = torch.randn(3, 1, 128, 40)
+    mixture = Mixture(torch.ones(3), torch.arange(3))
+    batch = train_tagger.TaggerBatch(mel, Targets(torch.eye(3), 8 * torch.eye(3) - 4), mixture)
+    losses = []
+    for _ in range(60):
+        loss, _ = train_tagger.training_step(
+            network, batch, DistillationSettings("multi-label", 0.5, 1.0)
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    # The teacher is never surer than its own entropy.
+    assert losses[-1] < 0.2 * losses[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Sounds in a sub-folder for each label."""
+    for label in ("door", "sword"):
+        (tmp_path / "sounds" / label).mkdir(parents=True)
+        for take in range(5):
+            audio = sound(len(label) * 10 + take, seconds=0.5)
+            soundfile.write(tmp_path / "sounds" / label / f"{take}.wav", audio.T, RATE)
+    return tmp_path / "sounds"
+
+
+def test_a_trained_tagger_gets_a_head_for_other_labels(
+    folder: Path, tagger_run: Path, tmp_path: Path
+) -> None:
+    config = replace_fields(
+        tagger_config(folder, tmp_path / "run"),
+        initial=str(tagger_run / "tagger"),
+        validation_data=None,
+        held_out_share=0.2,
+        task="multi-class",
+        label_share=1.0,
+        crop_seconds=0.3,
+        sampling_offset=0.0,
+        learning_rate=1e-9,
+    )
+    train_tagger.main(config)
+    tuned, before = load_tagger(tmp_path / "run" / "tagger"), load_tagger(tagger_run / "tagger")
+    assert tuned.labels == ("door", "sword")
+    for name, value in before.network.named_parameters():
+        if not name.startswith("classifier.5"):
+            torch.testing.assert_close(tuned.network.get_parameter(name), value, atol=1e-6, rtol=0)
+    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert result["sounds"] == 2 and "right_first" in result and "same_first" not in result
+
+
+def test_refusals(taught_run: Path, folder: Path, tmp_path: Path) -> None:
+    config = tagger_config(taught_run, tmp_path / "run")
+    for number, (change, message) in enumerate(
+        (
+            ({"network": "transformer"}, "network is 'transformer'; it must be one of"),
+            ({"initial": str(tmp_path / "none")}, "unknown tagger"),
+            ({"task": "tags"}, "task is 'tags'"),
+            ({"label_share": 0.5}, "a sound has no label|not in the list"),
+            ({"labels": ("rain",)}, "logits are of 3 labels, the list has 1"),
+            ({"crop_seconds": 0.1}, "the teacher heard whole sounds"),
+            ({"held_out_share": 1.0}, "held_out_share is 1.0"),
+            ({"streamed": True, "held_out_share": 0.5}, "cannot be held out"),
+            ({"data": str(folder)}, "of a batch are|teach nothing|no label"),
+            ({"split": "test"}, "no sound of the split 'test'"),
+        )
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            train_tagger.main(replace_fields(config, **change, output=str(tmp_path / str(number))))

@@ -1,0 +1,76 @@
+"""Put a trained tagger into a model folder: half precision, labels, model card, attribution, logs.
+
+    python training/package_tagger.py configs/package_tiny_tagger.yaml [name=value ...]
+
+Output folder: model_index.json, network/, labels.txt, README.md (the model card), ATTRIBUTION.md. Configuration, loss
+curve and evaluation go to the folder of records.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from woosh.data.manifests import read_manifest
+from woosh.taggers import AudioTagger, load_tagger, save_tagger
+from woosh.training.command import run_recipe
+from woosh.training.packaging import attribution, copy_records, half, size_of
+from woosh.training.taggers.teaching import SUMMARY
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one packaging; see `configs/package_tiny_tagger.yaml`."""
+
+    output: str
+    records: str  # folder for the configuration, log and evaluation of the runs
+    manifest: str  # of the recordings that it learned from, for attribution
+    split: str
+    run: str  # of train_tagger.py
+    taught: str  # the shards of teach.py that it learned from
+    licence: str  # of the weights, SPDX
+    teacher_licence: str  # SPDX
+    size_limit: int  # bytes
+
+
+def model_card(config: Config, parameters: int, labels: int) -> str:
+    """Front matter that tools read, what the folder is, and who taught it."""
+    summary = json.loads((Path(config.taught) / SUMMARY).read_text(encoding="utf-8"))
+    teachers = ", ".join(
+        f"{teacher['name']} ({config.teacher_licence}, sha256 {teacher['weights'][:16]})"
+        for teacher in summary["teachers"]
+    )
+    return (
+        f"---\nlicense: {config.licence}\npipeline_tag: audio-classification\n---\n\n"
+        f"# {Path(config.output).name}\n\n"
+        f"Names what is heard by {labels} labels: {parameters:,} parameters. It started from random weights and "
+        f"learned from the answers of {teachers}, whose own weights are not in it.\n\n"
+        f"The weights are released under {config.licence.upper()}; ATTRIBUTION.md names the authors of the "
+        "recordings that they were trained on. How they were made, with seeds and loss curves, stands in the "
+        f"project's {config.records}; the figures that the tagger reaches stand in docs/taggers.md with the "
+        "commands that give them.\n"
+    )
+
+
+def main(config: Config) -> None:
+    """Write the folder anew."""
+    output = Path(config.output)
+    rows = read_manifest(Path(config.manifest), config.split)
+    tagger = load_tagger(Path(config.run) / "tagger")
+    parameters = sum(value.numel() for value in tagger.network.parameters())
+    if output.exists():
+        shutil.rmtree(output)
+    save_tagger(AudioTagger(half(tagger.network), tagger.labels, tagger.front_end), output)
+    card = model_card(config, parameters, len(tagger.labels))
+    (output / "README.md").write_text(card, encoding="utf-8")
+    (output / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
+    size = size_of(output, config.size_limit)
+    copy_records(Path(config.run), "tagger", Path(config.records))
+    print(f"{output}: {size:,} bytes, {parameters:,} parameters, {len(tagger.labels)} labels")
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(main, Config, __doc__))

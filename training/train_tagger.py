@@ -1,0 +1,232 @@
+"""Train a tagger: from labels, from what teachers said of the sounds, or from both.
+
+    accelerate launch training/train_tagger.py configs/tagger_tiny.yaml [name=value ...]
+    accelerate launch training/train_tagger.py configs/tagger_own.yaml
+
+Teachers hear the sounds beforehand (training/teach.py). A tagger may start from another one's weights, and then gets
+a head for its own labels. Output folder: tagger/ (the moving average), evaluation.json, log.jsonl, config.yaml,
+checkpoints/.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from woosh.taggers.dynamic_mobilenet import DynamicMobileNet, kernel_temperature
+from woosh.taggers.mobilenet import MobileNet
+from woosh.taggers.tagger import AudioTagger, FrontEnd, save_tagger
+from woosh.training import Run, RunConfig, TrainingStep, WarmupAndDecay, adamw
+from woosh.training.command import run_recipe
+from woosh.training.randomness import batch_generator
+from woosh.training.taggers.distillation import (
+    DistillationSettings,
+    Mixture,
+    Targets,
+    distillation_loss,
+)
+from woosh.training.taggers.evaluation import evaluate_tagger
+from woosh.training.taggers.examples import (
+    ExampleBatch,
+    ExampleBatches,
+    ExampleSettings,
+    ExampleVariation,
+    held_out,
+    labels_of,
+    load_examples,
+    sampling_weights,
+    streamed_examples,
+)
+from woosh.training.taggers.networks import NetworkConfig, build_network, measure_statistics
+from woosh.training.taggers.teaching import TaughtSound
+
+BETAS = (0.9, 0.999)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training; see `configs/tagger_tiny.yaml`."""
+
+    run: RunConfig
+    data: str  # taught shards, a folder with a sub-folder for each label, a manifest, or hf:NAME
+    streamed: bool  # read shards as they are needed, every sound once in a pass, instead of all into memory
+    workers: int  # processes that prepare batches
+    split: str
+    validation_data: str | None  # null: the sounds of `data` that are held out
+    validation_split: str
+    held_out_share: float  # of each label's sounds of `data`, for validation
+    labels: tuple[str, ...]  # an empty list takes the teachers', or all that the sounds have
+    architecture: NetworkConfig
+    front_end: FrontEnd
+    loss: DistillationSettings
+    crop_seconds: float | None  # null takes whole sounds, as a teacher heard them
+    variation: ExampleVariation
+    frequency_mask: int  # widest, in bands
+    time_mask: int  # longest, in frames
+    sampling_offset: float | None  # 1 / (offset + sounds of a label); null draws all sounds alike
+    batch_size: int  # sounds per process
+    learning_rate: float
+    weight_decay: float
+    schedule: WarmupAndDecay
+    epoch_steps: int  # steps after which the kernels of a dynamic network cool down by 1
+    statistics_batches: int  # from which the average's batch normalisation is measured
+
+
+@dataclass(frozen=True)
+class TaggerBatch:
+    """What a training step sees.
+
+    Attributes:
+        log_mel: of sounds that are mixed already (B, 1, bands, T).
+        targets: of each sound alone.
+        mixture: of the sounds.
+    """
+
+    log_mel: Tensor
+    targets: Targets
+    mixture: Mixture
+
+
+def training_step(
+    network: torch.nn.Module, batch: TaggerBatch, settings: DistillationSettings
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of a batch, and its terms."""
+    logits = network(batch.log_mel).logits.float()  # (B, C)
+    terms = distillation_loss(logits, batch.targets, batch.mixture, settings)
+    return terms["loss"], {name: value.detach() for name, value in terms.items()}
+
+
+def tagger_batch(
+    batch: ExampleBatch, tagger: AudioTagger, config: Config, generator: torch.Generator
+) -> TaggerBatch:
+    """What the training step sees of sounds, on the tagger's device."""
+    device = next(tagger.network.parameters()).device
+
+    def moved(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values.to(device)
+
+    mel = tagger.log_mel.augmented(
+        batch.audio.to(device), generator, config.frequency_mask, config.time_mask
+    )
+    targets = Targets(moved(batch.targets.labels), moved(batch.targets.teacher))
+    mixture = Mixture(batch.mixture.share.to(device), batch.mixture.partner.to(device))
+    return TaggerBatch(mixture.of(mel)[:, None], targets, mixture)
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """What is trained on; none where it is streamed. What is evaluated on, and the labels."""
+
+    training: list[TaughtSound]
+    validation: list[TaughtSound]
+    labels: tuple[str, ...]
+
+
+def read_sounds(config: Config, sample_rate: int) -> Sounds:
+    """Read what fits into memory.
+
+    Raises:
+        ValueError: streamed sounds without a list of labels, or of which some are to be held out.
+    """
+    found = [] if config.streamed else load_examples(config.data, config.split, sample_rate)
+    if config.streamed and config.held_out_share:
+        raise ValueError("held_out_share is above 0: streamed sounds cannot be held out")
+    found, validation = held_out(found, config.held_out_share)
+    if config.validation_data is not None:
+        validation = load_examples(config.validation_data, config.validation_split, sample_rate)
+    return Sounds(found, validation, config.labels or labels_of(config.data, found))
+
+
+def batch_source(config: Config, sounds: Sounds, sample_rate: int, seed: int) -> Any:
+    """Batches of sounds, from memory or as they are needed."""
+    labelled = config.loss.label_share > 0
+    samples = round(config.crop_seconds * sample_rate) if config.crop_seconds else None
+    settings = ExampleSettings(
+        sounds.labels, sample_rate, labelled, samples, config.batch_size, config.variation, seed
+    )
+    if config.streamed:
+        return streamed_examples(config.data, config.split, settings)
+    chances = np.ones(len(sounds.training))
+    if config.sampling_offset is not None:
+        chances = sampling_weights(sounds.training, config.sampling_offset)
+    return ExampleBatches(sounds.training, chances, settings)
+
+
+def further_batches(config: Config, sounds: Sounds, sample_rate: int) -> Iterable[ExampleBatch]:
+    """Batches that the training does not see, not mixed."""
+    plain = replace(config, variation=replace(config.variation, mixup=0.0))
+    source = batch_source(plain, sounds, sample_rate, config.run.seed + 1)
+    batches = (
+        (batch for _, batch in source)
+        if config.streamed
+        else (source.batch(number) for number in range(config.statistics_batches))
+    )
+    return itertools.islice(batches, config.statistics_batches)
+
+
+def main(config: Config) -> None:
+    """Train, save and evaluate."""
+    # 1. Run
+    run: Run[MobileNet | DynamicMobileNet] = Run(config.run, config)
+
+    # 2. Data
+    rate = config.front_end.log_mel().sample_rate
+    sounds = read_sounds(config, rate)
+    source = batch_source(config, sounds, rate, config.run.seed)
+
+    # 3. Model
+    network = build_network(config.architecture, sounds.labels)
+    tagger = AudioTagger(network, sounds.labels, config.front_end)
+    run.follow(network)
+
+    # 4. Optimiser and schedule
+    optimizer = adamw(network.parameters(), config.learning_rate, config.weight_decay, BETAS)
+    schedule = config.schedule.schedule(optimizer)
+    step = TrainingStep(network, partial(training_step, settings=config.loss))
+    train_step, updates = run.updates(step, [optimizer], [schedule])
+    run.start()
+
+    def averaged_tagger() -> AudioTagger:
+        average = run.averaged()
+        batches = further_batches(config, sounds, rate)
+        measure_statistics(average, (batch.audio for batch in batches), tagger.log_mel)
+        return AudioTagger(average, sounds.labels, config.front_end)
+
+    # 5. Loop
+    train_step.train()
+    for number, batch in run.batches(source, config.workers):
+        if isinstance(network, DynamicMobileNet):
+            network.set_temperature(kernel_temperature(run.step // config.epoch_steps))
+        generator = batch_generator(config.run.seed, number, "spectrogram masks")
+        with run.gathering(train_step), run.accelerator.autocast():
+            loss, scalars = train_step(tagger_batch(batch, tagger, config, generator))
+            updates.apply(loss, number)
+            run.advance(scalars, config.batch_size, "sounds")
+        if run.must_save:
+            run.save()
+        due = run.due(config.run.evaluate_every)
+        if run.must_save or due:
+            average = averaged_tagger()
+            if run.is_main and run.must_save:
+                save_tagger(average, run.output / "tagger")
+            if run.log is not None and due and sounds.validation:
+                run.log.write(run.step, evaluate_tagger(average, sounds.validation, config.loss))
+
+    # 6. Evaluate
+    if run.is_main and not run.stopping and sounds.validation:
+        result = evaluate_tagger(averaged_tagger(), sounds.validation, config.loss)
+        (run.output / "evaluation.json").write_text(json.dumps(result, indent=1))
+        print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(run_recipe(main, Config, __doc__))

@@ -1,0 +1,140 @@
+"""What a tagger learns from: labels, a teacher's logits, or both, and mixtures of two sounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from woosh.training.config import check_choice
+
+TASKS = ("multi-label", "multi-class")  # each label by itself, or one of all
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is true of a batch of sounds, and what a teacher says of it; one of both at least.
+
+    Attributes:
+        labels: probabilities (B, C), 0 or 1 where a sound is not mixed.
+        teacher: logits (B, C).
+    """
+
+    labels: Tensor | None
+    teacher: Tensor | None
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """How labels and teacher are weighed.
+
+    Attributes:
+        task: one of `TASKS`.
+        label_share: lambda, of the labels' term; the rest is the teacher's. It counts where both are there.
+        temperature: T, by which the teacher's logits are divided; for "multi-class" the student's too.
+    """
+
+    task: str
+    label_share: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        check_choice("task", self.task, TASKS)
+        if not 0 <= self.label_share <= 1 or self.temperature <= 0:
+            raise ValueError(
+                f"label_share is {self.label_share} and temperature {self.temperature}: "
+                "from 0 to 1, and above 0"
+            )
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Two sounds of a batch in one (mixup, arXiv 1710.09412): share of the first, the rest of the partner.
+
+    Attributes:
+        share: (B,), from 0.5 to 1.
+        partner: rows of the second sounds (B,).
+    """
+
+    share: Tensor
+    partner: Tensor
+
+    def of(self, values: Tensor) -> Tensor:
+        """Rows (B, ...) mixed with their partners' rows."""
+        share = self.share.reshape(-1, *[1] * (values.ndim - 1)).to(values)
+        return share * values + (1 - share) * values[self.partner]
+
+
+def draw_mixture(count: int, alpha: float, generator: np.random.Generator) -> Mixture:
+    """Shares from Beta(alpha, alpha), the larger one first, and a permutation; alpha 0 mixes nothing."""
+    partner = torch.from_numpy(generator.permutation(count))
+    if alpha == 0:
+        return Mixture(torch.ones(count), partner)
+    share = torch.from_numpy(generator.beta(alpha, alpha, count)).float()
+    return Mixture(torch.maximum(share, 1 - share), partner)
+
+
+def distillation_loss(
+    logits: Tensor, targets: Targets, mixture: Mixture, settings: DistillationSettings
+) -> dict[str, Tensor]:
+    """Loss of a batch, with the terms that it consists of.
+
+    For "multi-label" (arXiv 2211.04772)
+
+        L = lambda BCE(z, y) + (1 - lambda) BCE(z, sigmoid(t / T)),
+
+    for "multi-class" (arXiv 2503.11363)
+
+        L = lambda CE(z, y) + (1 - lambda) T^2 mean over sounds and classes of KL(softmax(t / T) || softmax(z / T)),
+
+    in both with the targets of the two sounds of a mixture in the mixture's shares.
+
+    Args:
+        logits: z of the student (B, C).
+        targets: labels y and teacher's logits t.
+        mixture: of the sounds of the batch.
+        settings: task, lambda and T.
+
+    Returns:
+        "loss", and of "label" and "teacher" those that count.
+
+    Raises:
+        ValueError: targets of neither kind.
+    """
+    terms: dict[str, Tensor] = {}
+    if targets.labels is not None and (settings.label_share > 0 or targets.teacher is None):
+        terms["label"] = label_loss(logits, mixture.of(targets.labels.float()), settings.task)
+    if targets.teacher is not None and (settings.label_share < 1 or targets.labels is None):
+        terms["teacher"] = teacher_loss(logits, targets.teacher.float(), mixture, settings)
+    if not terms:
+        raise ValueError("sounds with neither labels nor a teacher's logits teach nothing")
+    if len(terms) == 1:
+        return {"loss": next(iter(terms.values())), **terms}
+    share = settings.label_share
+    return {"loss": share * terms["label"] + (1 - share) * terms["teacher"], **terms}
+
+
+def label_loss(logits: Tensor, labels: Tensor, task: str) -> Tensor:
+    """Cross-entropy with labels (B, C): of each label by itself, or of the distribution over all."""
+    if task == "multi-label":
+        return functional.binary_cross_entropy_with_logits(logits, labels)
+    return functional.cross_entropy(logits, labels)
+
+
+def teacher_loss(
+    logits: Tensor, teacher: Tensor, mixture: Mixture, settings: DistillationSettings
+) -> Tensor:
+    """The teacher's term of `distillation_loss`, for the student's and the teacher's logits (B, C)."""
+    temperature = settings.temperature
+    if settings.task == "multi-label":
+        wanted = mixture.of(torch.sigmoid(teacher / temperature))
+        return functional.binary_cross_entropy_with_logits(logits, wanted)
+    own = functional.log_softmax(logits / temperature, dim=1)
+    wanted = functional.log_softmax(teacher / temperature, dim=1)  # (B, C)
+    of_first = functional.kl_div(own, wanted, reduction="none", log_target=True)
+    of_second = functional.kl_div(own, wanted[mixture.partner], reduction="none", log_target=True)
+    share = mixture.share[:, None].to(logits)
+    return temperature**2 * (share * of_first + (1 - share) * of_second).mean()

@@ -1,0 +1,283 @@
+"""Batches of sounds with labels, a teacher's logits, or both, for training a tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from woosh.data.augmentation import crop
+from woosh.data.shards import read_items, shard_urls
+from woosh.data.sources import is_folder_of_sounds, is_sharded, load_source
+from woosh.data.streaming import Item, ShardStream, StreamedBatches, split_of
+from woosh.training.taggers.distillation import Mixture, Targets, draw_mixture
+from woosh.training.taggers.teaching import (
+    SUMMARY,
+    TaughtSound,
+    read_taught,
+    taught_labels,
+    whole_numbers,
+)
+
+
+@dataclass(frozen=True)
+class ExampleVariation:
+    """How a training sound is varied, which leaves what it is and what a teacher says of it.
+
+    Attributes:
+        mixup: alpha of the mixture's shares, see `draw_mixture`; 0 mixes nothing.
+        roll_seconds: a sound begins up to so much later or earlier, its end goes to the front.
+        gain_decibels: greatest gain, and greatest loss.
+    """
+
+    mixup: float
+    roll_seconds: float
+    gain_decibels: float
+
+
+@dataclass(frozen=True)
+class ExampleBatch:
+    """What a training step is made from.
+
+    Attributes:
+        audio: (B, S) in about [-1, 1].
+        targets: of each sound alone.
+        mixture: which sounds are to be mixed.
+    """
+
+    audio: Tensor
+    targets: Targets
+    mixture: Mixture
+
+
+@dataclass(frozen=True)
+class ExampleSettings:
+    """How sounds become a batch.
+
+    Attributes:
+        labels: C names.
+        sample_rate: of the audio, in Hz.
+        labelled: whether the sounds' labels count.
+        samples: of a stretch that is cut from each sound; None takes whole ones, of one length in a batch.
+        batch_size: sounds.
+        variation: of each.
+        seed: of all draws.
+    """
+
+    labels: tuple[str, ...]
+    sample_rate: int
+    labelled: bool
+    samples: int | None
+    batch_size: int
+    variation: ExampleVariation
+    seed: int
+
+
+def load_examples(source: str, split: str, sample_rate: int) -> list[TaughtSound]:
+    """All sounds of one split of a source, with labels and a teacher's logits where it has them.
+
+    Args:
+        source: see `woosh.data.sources.load_source`. The sounds of a folder have the sub-folder that they are in as
+            their label.
+        split: others are left out.
+        sample_rate: of the result, in Hz.
+
+    Raises:
+        FileNotFoundError: there is no such source.
+        ValueError: it is faulty, or has no sound of this split.
+    """
+    if is_sharded(source):
+        found = [
+            read_taught(item, url, sample_rate)
+            for url in shard_urls(source)
+            for item in read_items(url)
+            if split_of(item) == split
+        ]
+        if not found:
+            raise ValueError(f"{source} has no sound of the split {split!r}")
+        return found
+    by_folder = is_folder_of_sounds(source)
+    examples = []
+    for clip in load_source(source, split, sample_rate):
+        parents = PurePosixPath(clip.name).parts[:-1]
+        label = parents[0] if by_folder and parents else clip.label
+        examples.append(TaughtSound(whole_numbers(clip.audio), (label,) if label else (), None))
+    return examples
+
+
+def labels_of(source: str, examples: Sequence[TaughtSound]) -> tuple[str, ...]:
+    """The labels of a source: those of its teachers, or all that its sounds have, in alphabetical order.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if (Path(source) / SUMMARY).is_file():
+        return taught_labels(Path(source))
+    names = sorted({label for example in examples for label in example.labels})
+    if not names:
+        raise ValueError(
+            f"the sounds of {source} have no labels: sort them into a sub-folder for each label, or give the rows of "
+            'a manifest the field "label"'
+        )
+    return tuple(names)
+
+
+def held_out(
+    examples: Sequence[TaughtSound], share: float
+) -> tuple[list[TaughtSound], list[TaughtSound]]:
+    """Of each label's sounds, evenly spread, a share for validation; first those that are left for training.
+
+    Raises:
+        ValueError: a share outside 0 to below 1.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"held_out_share is {share}; it must be from 0 to below 1")
+    training, validation = [], []
+    counts: dict[tuple[str, ...], int] = {}
+    for example in examples:
+        place = counts.get(example.labels, 0)
+        counts[example.labels] = place + 1
+        kept = int((place + 1) * share) == int(place * share)
+        (training if kept else validation).append(example)
+    return training, validation
+
+
+def sampling_weights(examples: Sequence[TaughtSound], offset: float) -> np.ndarray:
+    """How often each sound is drawn (N,): the sum over its labels of 1 / (offset + sounds of that label).
+
+    Published for AudioSet with an offset of 100 (arXiv 2110.05069); 0 draws all labels equally often. Sounds without
+    a label get the smallest of the weights.
+    """
+    counts: dict[str, int] = {}
+    for example in examples:
+        for label in example.labels:
+            counts[label] = counts.get(label, 0) + 1
+    weights = np.array([sum(1 / (offset + counts[n]) for n in e.labels) for e in examples])
+    return np.where(weights > 0, weights, weights[weights > 0].min(initial=1.0))
+
+
+def label_matrix(examples: Sequence[TaughtSound], labels: Sequence[str]) -> Tensor:
+    """Which labels each sound has (N, C), 0 or 1.
+
+    Raises:
+        ValueError: a sound without a label, or with one that is not in the list.
+    """
+    index = {label: place for place, label in enumerate(labels)}
+    matrix = torch.zeros(len(examples), len(labels))
+    for row, example in enumerate(examples):
+        if not example.labels:
+            raise ValueError(
+                "a sound has no label: give it one, or set label_share to 0 where a teacher heard it"
+            )
+        for label in example.labels:
+            if label not in index:
+                raise ValueError(
+                    f"a sound has the label {label!r}, which is not in the list: add it, leave the list empty to "
+                    "take all, or set label_share to 0 where a teacher heard it"
+                )
+            matrix[row, index[label]] = 1
+    return matrix
+
+
+class ExampleBatches:
+    """Batch number i follows from (seed, i) alone.
+
+    All sounds of a batch are equally long: where they are taken whole, a length is drawn first, in proportion to the
+    number of sounds that have it.
+
+    Args:
+        examples: to draw from.
+        chances: relative chance of each (N,).
+        settings: of the batches.
+
+    Raises:
+        ValueError: whole sounds, of which a stretch is to be cut, have a teacher's logits.
+    """
+
+    def __init__(
+        self, examples: Sequence[TaughtSound], chances: np.ndarray, settings: ExampleSettings
+    ) -> None:
+        if settings.samples is not None and any(e.teacher is not None for e in examples):
+            raise ValueError(
+                "the teacher heard whole sounds, and its logits are not those of a stretch: set crop_seconds to null"
+            )
+        self.examples, self.settings = examples, settings
+        lengths = [0 if settings.samples else len(example.audio) for example in examples]
+        by_length = {n: np.flatnonzero(np.equal(lengths, n)) for n in sorted(set(lengths))}
+        self.groups = list(by_length.values())
+        self.shares = np.array([len(group) for group in self.groups]) / len(examples)
+        self.chances = [chances[group] / chances[group].sum() for group in self.groups]
+
+    def batch(self, number: int) -> ExampleBatch:
+        """Draw a batch: different sounds as long as there are enough."""
+        generator = np.random.default_rng((self.settings.seed, number))
+        place = int(generator.choice(len(self.groups), p=self.shares))
+        group, size = self.groups[place], self.settings.batch_size
+        rows = generator.choice(group, size, replace=len(group) < size, p=self.chances[place])
+        return batch_of([self.examples[row] for row in rows], self.settings, generator)
+
+
+def batch_of(
+    examples: Sequence[TaughtSound], settings: ExampleSettings, generator: np.random.Generator
+) -> ExampleBatch:
+    """A batch of sounds, varied.
+
+    Raises:
+        ValueError: sounds of different lengths that are to be taken whole, or logits of another number of labels.
+    """
+    lengths = {len(example.audio) for example in examples}
+    if settings.samples is None and len(lengths) > 1:
+        seconds = sorted(length / settings.sample_rate for length in lengths)
+        raise ValueError(
+            f"the sounds of a batch are {seconds} s long: set crop_seconds, or teach sounds of one length"
+        )
+    variation, rate = settings.variation, settings.sample_rate
+    sounds = []
+    for example in examples:
+        audio = example.audio.astype(np.float32) / 32_768
+        audio = audio if settings.samples is None else crop(audio, settings.samples, generator)
+        limit = round(variation.roll_seconds * rate)
+        audio = np.roll(audio, int(generator.integers(-limit, limit + 1)))
+        gain = generator.uniform(-1, 1) * variation.gain_decibels
+        sounds.append(audio * 10 ** (gain / 20))
+    teacher = teacher_logits(examples, settings.labels)
+    labels = label_matrix(examples, settings.labels) if settings.labelled else None
+    return ExampleBatch(
+        torch.from_numpy(np.stack(sounds).astype(np.float32)),
+        Targets(labels, teacher),
+        draw_mixture(len(examples), variation.mixup, generator),
+    )
+
+
+def teacher_logits(examples: Sequence[TaughtSound], labels: Sequence[str]) -> Tensor | None:
+    """A teacher's logits (N, C); None where no teacher heard all of the sounds.
+
+    Raises:
+        ValueError: they are of another number of labels.
+    """
+    rows = [example.teacher for example in examples if example.teacher is not None]
+    if len(rows) < len(examples):
+        return None
+    teacher = torch.from_numpy(np.stack(rows))
+    if teacher.shape[1] != len(labels):
+        raise ValueError(
+            f"the teacher's logits are of {teacher.shape[1]} labels, the list has {len(labels)}"
+        )
+    return teacher
+
+
+def streamed_examples(
+    source: str, split: str, settings: ExampleSettings
+) -> StreamedBatches[ExampleBatch]:
+    """Batches of the sounds of shards, which are read as they are needed, every one once in a pass."""
+
+    def make(items: Sequence[tuple[str, Item]], number: int) -> ExampleBatch:
+        examples = [read_taught(item, url, settings.sample_rate) for url, item in items]
+        return batch_of(examples, settings, np.random.default_rng((settings.seed, number)))
+
+    stream = ShardStream(shard_urls(source), split, settings.seed)
+    return StreamedBatches(stream, lambda _number: settings.batch_size, make)
