@@ -16,12 +16,14 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from woosh.data.augmentation import load_responses
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet, kernel_temperature
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.tagger import AudioTagger, FrontEnd, save_tagger
@@ -32,6 +34,7 @@ from woosh.training.taggers.distillation import (
     DistillationSettings,
     Mixture,
     Targets,
+    constant_logits,
     distillation_loss,
 )
 from woosh.training.taggers.evaluation import evaluate_tagger
@@ -70,6 +73,7 @@ class Config:
     loss: DistillationSettings
     crop_seconds: float | None  # null takes whole sounds, as a teacher heard them
     variation: ExampleVariation
+    responses: str | None  # folder of impulse responses
     frequency_mask: int  # widest, in bands
     time_mask: int  # longest, in frames
     sampling_offset: float | None  # 1 / (offset + sounds of a label); null draws all sounds alike
@@ -151,7 +155,14 @@ def batch_source(config: Config, sounds: Sounds, sample_rate: int, seed: int) ->
     labelled = config.loss.label_share > 0
     samples = round(config.crop_seconds * sample_rate) if config.crop_seconds else None
     settings = ExampleSettings(
-        sounds.labels, sample_rate, labelled, samples, config.batch_size, config.variation, seed
+        sounds.labels,
+        sample_rate,
+        labelled,
+        samples,
+        config.batch_size,
+        config.variation,
+        seed,
+        load_responses(Path(config.responses), sample_rate) if config.responses else (),
     )
     if config.streamed:
         return streamed_examples(config.data, config.split, settings)
@@ -184,7 +195,9 @@ def main(config: Config) -> None:
     source = batch_source(config, sounds, rate, config.run.seed)
 
     # 3. Model
-    network = build_network(config.architecture, sounds.labels)
+    known = (batch.targets for batch in further_batches(config, sounds, rate))
+    head = constant_logits(known, config.loss)
+    network = build_network(config.architecture, sounds.labels, head)
     tagger = AudioTagger(network, sounds.labels, config.front_end)
     run.follow(network)
 

@@ -128,8 +128,17 @@ def find_aligner(name: str) -> Path:
 
 def is_tagger(name: str) -> bool:
     """Whether a name is a built-in tagger's, or a path that of a tagger's folder."""
+    return _is_of(name, "AudioTagger")
+
+
+def is_aligner(name: str) -> bool:
+    """Whether a name is a built-in aligner's, or a path that of an aligner's folder."""
+    return _is_of(name, "WooshClap")
+
+
+def _is_of(name: str, kind: str) -> bool:
     folder = BUILT_IN / name if is_built_in(name) else Path(name).expanduser()
-    return (folder / "model_index.json").is_file() and _kind(folder) == "AudioTagger"
+    return (folder / "model_index.json").is_file() and _kind(folder) == kind
 
 
 def find_tagger(name: str) -> Path:

@@ -18,6 +18,7 @@ from tests.recipes.toy_recipes import (
 )
 from tests.sounds import RATE, sound
 from training import teach, train_tagger
+from woosh.embeddings.clap import load_clap
 from woosh.taggers import load_tagger
 from woosh.taggers.mobilenet import MobileNet
 from woosh.training.config import replace_fields
@@ -122,6 +123,17 @@ def test_a_trained_tagger_gets_a_head_for_other_labels(
             torch.testing.assert_close(tuned.network.get_parameter(name), value, atol=1e-6, rtol=0)
     result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert result["sounds"] == 2 and "right_first" in result and "same_first" not in result
+
+
+def test_an_aligner_s_tower_is_a_start(taught_run: Path, clap_run: Path, tmp_path: Path) -> None:
+    config = replace_fields(
+        tagger_config(taught_run, tmp_path / "run"), initial=str(clap_run / "clap")
+    )
+    train_tagger.main(replace_fields(config, learning_rate=1e-9))
+    tower = load_clap(clap_run / "clap").audio_encoder
+    tuned = load_tagger(tmp_path / "run" / "tagger").network
+    for name, value in tower.named_parameters():
+        torch.testing.assert_close(tuned.get_parameter(name), value, atol=1e-6, rtol=0)
 
 
 def test_refusals(taught_run: Path, folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,3 +139,18 @@ def teacher_loss(
     of_second = functional.kl_div(own, wanted[mixture.partner], reduction="none", log_target=True)
     share = mixture.share[:, None].to(logits)
     return temperature**2 * (share * of_first + (1 - share) * of_second).mean()
+
+
+def constant_logits(targets: Iterable[Targets], settings: DistillationSettings) -> Tensor:
+    """The logits (C,) of a tagger that says of every sound how common each label is in all of the targets."""
+    several = settings.task == "multi-label"
+    shares = []
+    for target in targets:
+        if target.labels is not None:
+            shares.append(target.labels.float().mean(dim=0))
+        elif target.teacher is not None:
+            logits = target.teacher.float() / settings.temperature
+            wanted = logits.sigmoid() if several else logits.softmax(dim=1)
+            shares.append(wanted.mean(dim=0))
+    share = torch.stack(shares).mean(dim=0).clamp(1e-6, 1 - 1e-6)
+    return share.logit() if several else share.log()

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from woosh.data.augmentation import crop
+from woosh.data.augmentation import crop, through_response
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_folder_of_sounds, is_sharded, load_source
 from woosh.data.streaming import Item, ShardStream, StreamedBatches, split_of
+from woosh.training.cropping import happens
 from woosh.training.taggers.distillation import Mixture, Targets, draw_mixture
 from woosh.training.taggers.teaching import (
     SUMMARY,
@@ -32,11 +33,13 @@ class ExampleVariation:
         mixup: alpha of the mixture's shares, see `draw_mixture`; 0 mixes nothing.
         roll_seconds: a sound begins up to so much later or earlier, its end goes to the front.
         gain_decibels: greatest gain, and greatest loss.
+        response_share: of the sounds that go through an impulse response, as if another device had recorded them.
     """
 
     mixup: float
     roll_seconds: float
     gain_decibels: float
+    response_share: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ class ExampleSettings:
         batch_size: sounds.
         variation: of each.
         seed: of all draws.
+        responses: impulse responses (R,) at the sample rate.
+
+    Raises:
+        ValueError: sounds are to go through responses, and there are none.
     """
 
     labels: tuple[str, ...]
@@ -75,6 +82,11 @@ class ExampleSettings:
     batch_size: int
     variation: ExampleVariation
     seed: int
+    responses: Sequence[np.ndarray] = ()
+
+    def __post_init__(self) -> None:
+        if self.variation.response_share and not self.responses:
+            raise ValueError("response_share is above 0, but there are no impulse responses")
 
 
 def load_examples(source: str, split: str, sample_rate: int) -> list[TaughtSound]:
@@ -240,6 +252,9 @@ def batch_of(
     for example in examples:
         audio = example.audio.astype(np.float32) / 32_768
         audio = audio if settings.samples is None else crop(audio, settings.samples, generator)
+        if happens(variation.response_share, generator):
+            response = settings.responses[int(generator.integers(len(settings.responses)))]
+            audio = through_response(audio, response)
         limit = round(variation.roll_seconds * rate)
         audio = np.roll(audio, int(generator.integers(-limit, limit + 1)))
         gain = generator.uniform(-1, 1) * variation.gain_decibels

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from woosh.catalogue import is_aligner
+from woosh.embeddings.clap import load_clap
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mobilenet import MobileNet
@@ -25,7 +27,8 @@ class NetworkConfig:
     Attributes:
         network: one of `NETWORKS`.
         width: multiple of its channels.
-        initial: folder of a tagger or file of published weights to start from, whose network and width count; or None.
+        initial: what to start from, whose network and width count: a tagger's name or folder, a file of published
+            weights, or an aligner whose audio tower is a MobileNet; or None.
     """
 
     network: str
@@ -33,26 +36,56 @@ class NetworkConfig:
     initial: str | None
 
 
-def build_network(config: NetworkConfig, labels: tuple[str, ...]) -> MobileNet | DynamicMobileNet:
-    """A fresh network for so many labels, or another tagger's, with a fresh last layer if its labels are others.
+def build_network(
+    config: NetworkConfig, labels: tuple[str, ...], head: Tensor
+) -> MobileNet | DynamicMobileNet:
+    """A fresh network for so many labels, or another one's, with a fresh last layer if its labels are others.
+
+    A fresh last layer says at first how common each label is, whatever it hears (arXiv 1708.02002, section 3.3): from
+    logits around 0, hundreds of labels that are mostly absent would drive the whole network to say no, and destroy
+    what it has learned elsewhere.
+
+    Args:
+        config: of the network.
+        labels: C names.
+        head: logits (C,) for a fresh last layer to start from.
 
     Raises:
         FileNotFoundError: nothing to start from.
-        ValueError: an unknown network, or weights that cannot be read.
+        ValueError: an unknown network, or weights that cannot be read or of another kind.
     """
     check_choice("network", config.network, tuple(NETWORKS))
     if config.initial is None:
-        return NETWORKS[config.network](width=config.width, classes=len(labels))
-    known = load_tagger(config.initial)
-    network, own = known.network, known.labels
-    if own == labels:
-        return network.train()
+        network = NETWORKS[config.network](width=config.width, classes=len(labels))
+    elif is_aligner(config.initial):
+        tower = load_clap(config.initial).audio_encoder
+        if not isinstance(tower, MobileNet):
+            raise ValueError(
+                f"the aligner {config.initial} hears by a {type(tower).__name__}: name one that hears by a MobileNet"
+            )
+        network = _with_classes(tower, len(labels))
+    else:
+        known = load_tagger(config.initial)
+        if known.labels == labels:
+            return known.network.train()
+        network = _with_classes(known.network, len(labels))
+    last = network.classifier[-1] if isinstance(network.classifier, nn.Sequential) else None
+    if isinstance(last, nn.Linear):
+        with torch.no_grad():
+            last.bias.copy_(head)
+    return network.train()
+
+
+def _with_classes(
+    network: MobileNet | DynamicMobileNet, classes: int
+) -> MobileNet | DynamicMobileNet:
+    """A network of the same settings and weights for so many classes; what has another shape then starts fresh."""
     settings = {name: value for name, value in network.config.items() if not name.startswith("_")}
-    fresh = type(network)(**{**settings, "classes": len(labels)})
+    fresh = type(network)(**{**settings, "classes": classes})
     tensors, shapes = network.state_dict(), fresh.state_dict()
     kept = {name: t for name, t in tensors.items() if t.shape == shapes[name].shape}
     fresh.load_state_dict({**shapes, **kept})
-    return fresh.train()
+    return fresh
 
 
 @torch.no_grad()
