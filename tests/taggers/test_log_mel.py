@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from scipy.signal.windows import hann
 from torch import Tensor, nn
 
-from woosh.taggers.log_mel import LogMel, draw_spans, kaldi_mel_filters
+from woosh.taggers.log_mel import LogMel, draw_spans, kaldi_mel, kaldi_mel_filters
 
 SILENCE = -1.402585
 
@@ -28,16 +28,16 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def independent_log_mel(audio: np.ndarray, hop_length: int) -> np.ndarray:
+def independent_log_mel(audio: np.ndarray, hop_length: int, count: int = 128) -> np.ndarray:
     """The same by definition in float64: frame by frame, band by band."""
     emphasised = audio[1:] - 0.97 * audio[:-1]
     padded = np.pad(emphasised, 512, mode="reflect")
     window = np.pad(hann(800, sym=True), 112)
     starts = range(0, len(emphasised) + 1, hop_length)
     power = np.array([np.abs(np.fft.rfft(window * padded[s : s + 1024])) ** 2 for s in starts])
-    edges = np.linspace(0, 1127 * np.log(1 + 15_000 / 700), 130)
+    edges = np.linspace(0, 1127 * np.log(1 + 15_000 / 700), count + 2)
     mel = 1127 * np.log(1 + 31.25 * np.arange(512) / 700)
-    bands = [power[:, :512] @ np.interp(mel, edges[b : b + 3], [0, 1, 0]) for b in range(128)]
+    bands = [power[:, :512] @ np.interp(mel, edges[b : b + 3], [0, 1, 0]) for b in range(count)]
     return (np.log(np.array(bands) + 1e-5) + 4.5) / 5
 
 
@@ -80,11 +80,15 @@ def test_tones_have_the_published_figures(
         assert float(log_mel[40, 500]) == pytest.approx(-0.245130, abs=1e-4)
 
 
-@pytest.mark.parametrize("hop_length", [320, 160, 100])
-def test_it_equals_an_independent_computation(hop_length: int) -> None:
+@pytest.mark.parametrize(
+    ("hop_length", "bands"),
+    [(320, 128), (100, 128), (160, 128), (480, 128), (640, 128), (800, 128)]
+    + [(320, 40), (320, 64), (320, 256)],
+)
+def test_it_equals_an_independent_computation(hop_length: int, bands: int) -> None:
     audio = torch.randn(2, 4000, generator=generator()) * 0.1
-    expected = [independent_log_mel(clip.double().numpy(), hop_length) for clip in audio]
-    ours = LogMel(hop_length=hop_length)(audio)
+    expected = [independent_log_mel(clip.double().numpy(), hop_length, bands) for clip in audio]
+    ours = LogMel(hop_length=hop_length, bands=bands)(audio)
     np.testing.assert_allclose(ours.numpy(), np.array(expected), atol=1e-4)
 
 
@@ -106,6 +110,41 @@ def test_lengths_that_the_networks_are_made_for() -> None:
     assert LogMel().frames(320_000) == 1000
     assert LogMel().frames(5120) == 16  # 160 ms, one patch
     assert LogMel(hop_length=100).frames(320_000) == 3200
+    for milliseconds, frames in ((5, 2000), (15, 667), (20, 500), (25, 400)):
+        assert LogMel(hop_length=32 * milliseconds).frames(320_000) == frames
+
+
+def test_the_defaults_are_spelled_out() -> None:
+    audio = torch.randn(2, 4000, generator=generator())
+    plain = LogMel(sample_rate=32_000, n_fft=1024, window_length=800, hop_length=320, bands=128)
+    assert plain(audio).equal(LogMel()(audio))
+
+
+@pytest.mark.parametrize(
+    ("hop_length", "ours", "usual"), [(160, 2, 1), (480, 2, 3), (640, 1, 2), (800, 2, 5)]
+)
+def test_other_hops_see_the_same_frames_at_the_times_that_they_share(
+    hop_length: int, ours: int, usual: int
+) -> None:
+    audio = torch.randn(1, 32_000, generator=generator()) * 0.1
+    found = LogMel(hop_length=hop_length)(audio)[..., ::ours]
+    torch.testing.assert_close(found, LogMel()(audio)[..., ::usual], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("bands", "empty"), [(40, 0), (64, 0), (128, 0), (256, 13)])
+def test_other_numbers_of_bands_share_every_bin_out_in_full(bands: int, empty: int) -> None:
+    """Neighbouring triangles cross at one half, so their sum is 1 from the first peak to the last."""
+    filters = kaldi_mel_filters(32_000, 1024, bands, 0.0, 15_000.0).double()
+    assert filters.shape == (bands, 513)
+    peaks = torch.arange(1, bands + 1) * kaldi_mel(torch.tensor(15_000.0)) / (bands + 1)
+    mel = kaldi_mel(torch.arange(513) * 31.25)
+    inside = (mel >= peaks[0]) & (mel <= peaks[-1])
+    torch.testing.assert_close(filters.sum(dim=0)[inside], torch.ones(int(inside.sum())).double())
+    assert int((filters.sum(dim=1) == 0).sum()) == empty
+    above = filters[:, mel >= kaldi_mel(torch.tensor(15_000.0))]
+    assert above.max() < 1e-6  # the bin of 15 kHz itself lies on the last edge
+    silence = LogMel(bands=bands)(torch.zeros(1, 4000))
+    torch.testing.assert_close(silence, torch.full((1, bands, 13), SILENCE), rtol=0, atol=1e-6)
 
 
 def test_a_short_clip_goes_on_with_zeros() -> None:

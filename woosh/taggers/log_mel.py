@@ -51,6 +51,10 @@ class LogMel(nn.Module):
     (ln(m + 1e-5) + 4.5) / 5. Everything is computed in float32, whatever precision the model around
     it has, from a window and filters that no checkpoint holds.
 
+    The defaults are the usual front end, 128 bands every 10 ms. MobileNets are also published with frames of 5, 15, 20
+    and 25 ms (`hop_length` 160, 480, 640, 800) and with 40, 64 and 256 `bands` (arXiv 2211.04772). Of 256 bands, 13
+    below 450 Hz lie between two bins of the transform and stay as they are in silence.
+
     Args:
         sample_rate: of the audio, in Hz.
         n_fft: transform length in samples.
