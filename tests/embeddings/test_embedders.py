@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor
 
 from tests.sounds import sound
@@ -19,6 +20,9 @@ from woosh.checksums import hash_files
 from woosh.embeddings.cache import EmbeddingCache, Measured, default_cache_folder
 from woosh.embeddings.clap import save_clap
 from woosh.embeddings.embedders import Embedder, Heard, load_embedder, load_external, pieces
+from woosh.taggers.log_mel import LogMel
+from woosh.taggers.mid_level import mid_level_features
+from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt import Passt
 from woosh.taggers.passt_weights import VARIANTS
 
@@ -104,6 +108,23 @@ def test_passt_needs_weights(tmp_path: Path) -> None:
     (tmp_path / "some.pt").write_bytes(b"")
     with pytest.raises(ValueError, match="needs one of"):
         load_embedder(f"passt:{tmp_path / 'some.pt'}")
+
+
+def test_the_middle_of_a_tagger_is_an_embedder(tmp_path: Path) -> None:
+    network = randomise(MobileNet(0.1, classes=3), 1)
+    path = tmp_path / "ear.safetensors"
+    save_file(network.state_dict(), path)
+    embedder = load_embedder(f"tagger-mid:{path}")
+    assert (embedder.name, embedder.sample_rate, embedder.width) == ("tagger-mid-ear", 32_000, 184)
+    assert embedder.tags == 0 and embedder.text is None
+    clip = audio(12.0, 32_000)
+    parts = [LogMel()(part[None])[:, None] for part in (clip[:320_000], clip[320_000:])]
+    with torch.no_grad():
+        expected = torch.cat([mid_level_features(network, part) for part in parts]).mean(dim=0)  # type: ignore[arg-type]
+    torch.testing.assert_close(embedder.embed(clip), expected)
+    assert embedder.weights == load_embedder(f"tagger:{path}").weights
+    with pytest.raises(ValueError, match="a tagger needs its weights"):
+        load_embedder("tagger-mid:")
 
 
 @pytest.fixture(scope="module", params=["rand_trunc", "fusion"])

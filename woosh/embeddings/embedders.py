@@ -6,6 +6,7 @@
 | `laion-clap`, `laion-clap:NAME\\|FOLDER` | LAION-CLAP through transformers |
 | `passt:VARIANT:FILE`, `passt:FOLDER` | PaSST, which also gives tags |
 | `woosh-tiny-tagger`, `tagger:NAME\\|FOLDER\\|FILE` | a MobileNet, built in, trained here or of published weights, which also gives tags |
+| `tagger-mid:NAME\\|FOLDER\\|FILE` | the same network's features from its middle, for tasks other than its own |
 | `log-mel` | statistics of the log-mel spectrum, without any training |
 | `FILE.npz` | embeddings that were computed elsewhere, such as OpenL3's |
 """
@@ -35,6 +36,7 @@ HEARD_SECONDS = 60.0  # of a file, from its beginning, when it is searched for o
 TAGGER_SECONDS = 10  # of a piece for a MobileNet, whose training clips were as long
 PASST = "passt:"
 TAGGER = "tagger:"
+MID_TAGGER = "tagger-mid:"
 
 
 class Heard(NamedTuple):
@@ -120,7 +122,7 @@ def load_embedder(name: str, device: torch.device | str = "cpu") -> Embedder:
         return _log_mel_embedder()
     if name.startswith(PASST):
         return _passt_embedder(name, device)
-    if name.startswith(TAGGER) or is_tagger(name):
+    if name.startswith((TAGGER, MID_TAGGER)) or is_tagger(name):
         return _tagger_embedder(name, device)
     if kind == "laion-clap":
         return _laion_embedder(rest or DEFAULT_LAION_CLAP, device)
@@ -262,13 +264,13 @@ def _passt_embedder(name: str, device: torch.device | str) -> Embedder:
 
 
 def tagger_weights_of(name: str) -> Path:
-    """The folder or file of `tagger:NAME|FOLDER|FILE`, or of a tagger's plain name.
+    """The folder or file of `tagger:NAME|FOLDER|FILE`, of `tagger-mid:` alike, or of a tagger's plain name.
 
     Raises:
         ValueError: none is named, or a folder holds no tagger.
         FileNotFoundError: nothing there.
     """
-    place = name.removeprefix(TAGGER)
+    place = name.removeprefix(TAGGER).removeprefix(MID_TAGGER)
     if not place:
         raise ValueError(
             f"a tagger needs its weights: tagger:{DEFAULT_TAGGER}, or tagger:FILE, such as tagger:mn04_as_mAP_432.pt"
@@ -279,9 +281,10 @@ def tagger_weights_of(name: str) -> Path:
 def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
     from woosh.taggers import load_tagger
     from woosh.taggers.log_mel import LogMel
+    from woosh.taggers.mid_level import mid_level_features
     from woosh.taggers.published import load_published
 
-    path = tagger_weights_of(name)
+    path, middle = tagger_weights_of(name), name.startswith(MID_TAGGER)
     if path.is_dir():
         tagger = load_tagger(path)
         model, front = tagger.network, tagger.log_mel
@@ -295,20 +298,23 @@ def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
 
     @torch.inference_mode()
     def listen(audio: Tensor) -> Heard:
-        parts = pieces(audio.to(device), longest, shortest)
-        outputs = [model(front(piece[None])[:, None]) for piece in parts]
+        log_mels = [front(p[None])[:, None] for p in pieces(audio.to(device), longest, shortest)]
+        if middle:
+            found = torch.cat([mid_level_features(model, log_mel) for log_mel in log_mels])  # type: ignore[arg-type]
+            return Heard(found.mean(dim=0).float().cpu(), None)
+        outputs = [model(log_mel) for log_mel in log_mels]
         features = torch.cat([output.features for output in outputs])  # (P, D)
         logits = torch.cat([output.logits for output in outputs])  # (P, C)
         return Heard(features.mean(dim=0).float().cpu(), logits.float().cpu())
 
     return Embedder(
-        name=f"tagger-{path.stem}",
+        name=f"tagger-mid-{path.stem}" if middle else f"tagger-{path.stem}",
         sample_rate=front.sample_rate,
-        width=model.feature_width,  # type: ignore[arg-type]
+        width=len(listen(torch.zeros(1)).embedding),
         weights=hash_files(_weight_files(path)),
         protocol=f"mean over pieces of {TAGGER_SECONDS} s, not padded; a rest of 0.15 s or less left out",
         listen=listen,
-        tags=model.config.classes,  # type: ignore[union-attr]
+        tags=0 if middle else model.config.classes,  # type: ignore[union-attr]
     )
 
 
