@@ -192,7 +192,7 @@ def third_party(path: Path) -> set[str]:
         ("inference", ("video",)),
         ("training", ("train",)),
         ("demos", ("demo",)),
-        ("benchmarks", ("demo", "train", "dev")),
+        ("benchmarks", ("demo", "onnx", "train", "dev")),
     ],
 )
 def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from woosh.commands import (
     data,
     dub,
     evaluate,
+    export_tagger,
     generate,
     index,
     models,
@@ -24,7 +25,19 @@ from woosh.commands import (
     tag,
 )
 
-COMMANDS = (generate, dub, models, reconstruct, index, search, tag, evaluate, data, convert)
+COMMANDS = (
+    generate,
+    dub,
+    models,
+    reconstruct,
+    index,
+    search,
+    tag,
+    evaluate,
+    data,
+    convert,
+    export_tagger,
+)
 EXAMPLES = """\
 examples:
   woosh generate "a dog barking" -o dog.wav
@@ -36,6 +49,7 @@ examples:
   woosh tag recording.wav
   woosh evaluate autoencoder --audio recordings/
   woosh convert checkpoints/Woosh-Flow models/woosh-flow
+  woosh export-tagger mn04_as_mAP_432.pt mn04.onnx
 
 `woosh COMMAND --help` tells the options of a command.
 """

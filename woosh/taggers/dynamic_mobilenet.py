@@ -144,7 +144,7 @@ class StaticConvolution(nn.Module):
 
     def attention(self, context: Tensor, _temperature: float) -> Tensor:
         """All of the one kernel (B, 1)."""
-        return context.new_ones(len(context), 1)
+        return context.new_ones(context.shape[0], 1)
 
     def forward(self, x: Tensor, _attention: Tensor, stride: int = 1) -> Tensor:
         padding, groups = self.module.padding, self.module.groups
@@ -302,7 +302,15 @@ class DynamicMobileNet(ModelMixin, ConfigMixin):
         return [*maps, self.out_c(maps[-1])]
 
     def views(self, log_mel: Tensor) -> list[BlockView | None]:
-        """What every block chooses for each clip, for study; None for a block that is not dynamic."""
+        """What every block chooses for each clip, for study.
+
+        Args:
+            log_mel: (B, 1, bands, frames).
+
+        Returns:
+            For each of the fifteen blocks the attention of its kernels, at the temperature that is set, and the
+            coefficients of its dynamic ReLU, see `BlockView`; None for a block that is not dynamic.
+        """
         maps = self.maps(log_mel)
         return [
             layer.view(layer.context_gen(x).vector, self.temperature)

@@ -103,7 +103,7 @@ class SqueezeExcitation(nn.Module):
         others = [axis for axis in (1, 2, 3) if axis != self.axis]
         hidden = self.fc1(x.mean(dim=others)).relu()  # (B, size / divisor)
         weight = self.fc2(hidden).sigmoid()  # (B, size)
-        shape = [len(x), 1, 1, 1]
+        shape = [x.shape[0], 1, 1, 1]  # not len(x), which would fix the batch of an exported graph
         shape[self.axis] = self.size
         return x * weight.reshape(shape)
 

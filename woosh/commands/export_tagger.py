@@ -1,0 +1,54 @@
+"""`woosh export-tagger`: a published tagger -> an ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from woosh.commands.options import Commands, add_command
+
+EXAMPLES = """\
+examples:
+  woosh export-tagger mn04_as_mAP_432.pt mn04.onnx --labels class_labels_indices.csv
+  woosh export-tagger dymn04_as.pt dymn04.onnx --log-mel
+
+Needs pip install "woosh-sfx[onnx]". The graph takes mono audio of 32 kHz (batch, samples), 514 samples or
+more, and gives logits and features.
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to `woosh`."""
+    parser = add_command(
+        commands,
+        "export-tagger",
+        run,
+        brief="write a tagger as an ONNX file",
+        description="Write a MobileNet or dynamic MobileNet of published weights as an ONNX file.",
+        examples=EXAMPLES,
+    )
+    add = parser.add_argument
+    add("source", type=Path, metavar="FILE", help="published weights (.pt or .safetensors)")
+    add("target", type=Path, metavar="OUT.onnx", help="file to write; must not exist yet")
+    add("--log-mel", action="store_true", help="take log-mel spectrograms, not audio")
+    add("--labels", type=Path, metavar="FILE", help="names of the classes, to go into the file")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check, load, export."""
+    for path in (arguments.source, arguments.labels):
+        if path is not None and not path.is_file():
+            raise FileNotFoundError(f"no file {path}")
+    if arguments.target.exists():
+        raise FileExistsError(f"{arguments.target} exists: name a new file")
+    if not arguments.target.parent.is_dir():
+        raise FileNotFoundError(f"no folder {arguments.target.parent}: make it first")
+    from woosh.conversion.onnx_export import export_tagger
+
+    export_tagger(
+        arguments.source,
+        arguments.target,
+        takes_log_mel=arguments.log_mel,
+        labels=arguments.labels,
+    )
+    print(arguments.target)
