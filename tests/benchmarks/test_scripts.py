@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -171,6 +172,41 @@ def test_the_pictures_of_the_readme(tmp_path: Path) -> None:
         assert sound.size == (1200, 528)
         assert page.width == 1280 and page.height > 600
         assert len(page.getcolors(page.width * page.height)) > 50
+
+
+def test_speed_of_taggers_by_size_and_from_a_file(tmp_path: Path) -> None:
+    save_file(MobileNet(0.1, classes=3).state_dict(), tmp_path / "ear.safetensors")
+    names = ("mn01", "dymn01", tmp_path / "ear.safetensors")
+    out = run("tagger_speed", *names, "--seconds", 0.5, "--runs", 1)
+    rows = re.findall(r"\| (\S+) \| ([\d,]+) \| 0\.\d+ \| 0\.\d+ \| \d+ \|\n", out)
+    assert [name for name, _ in rows] == ["mn01", "dymn01", "ear.safetensors"]
+    assert rows[0][1] == "123,783"
+
+
+@pytest.mark.slow
+def test_speed_of_a_tagger_in_onnx_runtime() -> None:
+    out = run("tagger_speed", "mn01", "--seconds", 0.5, "--runs", 1, "--onnx")
+    assert re.search(r"\| mn01 \| 123,783 \|( [\d.]+ \|){5}\n", out)
+
+
+def test_embeddings_are_judged_by_what_they_tell_of_kinds(tmp_path: Path) -> None:
+    """Of two kinds that differ plainly every way tells all; a kind of too few clips is left out."""
+    rows = []
+    for number in range(9):
+        kind = "rare" if number == 8 else ("low", "high")[number % 2]
+        seconds = torch.arange(24_000) / 48_000
+        tone = 0.3 * torch.sin(2 * torch.pi * (200 + number if kind == "low" else 4000) * seconds)
+        write_audio(tmp_path / f"{number}.wav", tone[None].numpy(), 48_000)
+        split = "validation" if number in (6, 7) else "train"
+        rows.append({"file": f"{number}.wav", "label": kind, "split": split})
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    save_file(MobileNet(0.1, classes=3).state_dict(), tmp_path / "ear.safetensors")
+    names = ("--embedding", "log-mel", "--embedding", f"tagger-mid:{tmp_path / 'ear.safetensors'}")
+    chosen = ("--manifest", tmp_path / "manifest.jsonl", "--least", 3, "--penalty", 0.01)
+    out = run("evaluate_embeddings", *chosen, *names)
+    assert "6 training clips, 2 to classify, 2 kinds" in out
+    assert "| log-mel | 192 | 100.0% | 100.0% |" in out
+    assert "| tagger-mid-ear | 184 | 100.0% | 100.0% |" in out
 
 
 @pytest.mark.slow
