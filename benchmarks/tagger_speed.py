@@ -2,8 +2,8 @@
 
     python benchmarks/tagger_speed.py [NAME ...] [--seconds S] [--runs N] [--onnx]
 
-A name is a size of random weights, such as mn04, mn10 or dymn04 (speed does not depend on the weights), or a file of
-published weights. Every piece of sound is heard alone. The runs of all taggers take turns, and the median of each
+A name is a size of random weights, such as mn04, mn10 or dymn04 (speed does not depend on the weights), a tagger's name or
+folder, or a file of published weights. Every piece of sound is heard alone. The runs of all taggers take turns, and the median of each
 counts, so that whatever else the machine does is shared. "x real time" is the length of the sound over the time of front
 end and network. With --onnx the exported graph, front end included, runs in ONNX Runtime as well.
 """
@@ -21,21 +21,24 @@ from statistics import median
 import torch
 from torch import nn
 
+from woosh.catalogue import find_tagger
 from woosh.conversion.onnx_export import export_onnx
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.published import load_published
+from woosh.taggers.tagger import load_tagger
 
 CLASSES = 527  # of networks by size
 Call = Callable[[], object]
 
 
 def tagger_of(name: str) -> MobileNet | DynamicMobileNet:
-    """A network by its size, or from a file."""
+    """A network by its size, by a tagger's name or folder, or from a file."""
     size = re.fullmatch(r"(dy)?mn(\d\d)", name)
     if size is None:
-        return load_published(name)  # type: ignore[return-value]
+        place = find_tagger(name)
+        return load_tagger(place).network if place.is_dir() else load_published(place)  # type: ignore[return-value]
     kind = DynamicMobileNet if size[1] else MobileNet
     return kind(int(size[2]) / 10, classes=CLASSES).eval()
 

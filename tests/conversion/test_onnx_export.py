@@ -134,7 +134,7 @@ def test_what_cannot_be_exported(
     (tmp_path / "words.txt").write_text("a\nb")
     source = str(tmp_path / "ear.safetensors")
     for arguments, message in (
-        ((str(tmp_path / "none.pt"), str(path)), "no file"),
+        ((str(tmp_path / "none.pt"), str(path)), "unknown tagger"),
         ((source, str(tmp_path / "none" / "ear.onnx")), "make it first"),
         ((source, source), "exists: name a new file"),
         ((source, str(path), "--labels", str(tmp_path / "words.txt")), "2 labels"),

@@ -1,14 +1,16 @@
-"""`woosh export-tagger`: a published tagger -> an ONNX file."""
+"""`woosh export-tagger`: a tagger -> an ONNX file."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from woosh import catalogue
 from woosh.commands.options import Commands, add_command
 
 EXAMPLES = """\
 examples:
+  woosh export-tagger woosh-tiny-tagger ear.onnx
   woosh export-tagger mn04_as_mAP_432.pt mn04.onnx --labels class_labels_indices.csv
   woosh export-tagger dymn04_as.pt dymn04.onnx --log-mel
 
@@ -24,21 +26,23 @@ def add_to(commands: Commands) -> None:
         "export-tagger",
         run,
         brief="write a tagger as an ONNX file",
-        description="Write a MobileNet or dynamic MobileNet of published weights as an ONNX file.",
+        description="Write a tagger, built in, trained here or of published weights, as an ONNX file.",
         examples=EXAMPLES,
     )
     add = parser.add_argument
-    add("source", type=Path, metavar="FILE", help="published weights (.pt or .safetensors)")
+    add(
+        "source", metavar="NAME|DIR|FILE", help="a tagger, or published weights (.pt, .safetensors)"
+    )
     add("target", type=Path, metavar="OUT.onnx", help="file to write; must not exist yet")
     add("--log-mel", action="store_true", help="take log-mel spectrograms, not audio")
-    add("--labels", type=Path, metavar="FILE", help="names of the classes, to go into the file")
+    add("--labels", type=Path, metavar="FILE", help="names of the classes; a folder has its own")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, load, export."""
-    for path in (arguments.source, arguments.labels):
-        if path is not None and not path.is_file():
-            raise FileNotFoundError(f"no file {path}")
+    catalogue.find_tagger(arguments.source)
+    if arguments.labels is not None and not arguments.labels.is_file():
+        raise FileNotFoundError(f"no file {arguments.labels}")
     if arguments.target.exists():
         raise FileExistsError(f"{arguments.target} exists: name a new file")
     if not arguments.target.parent.is_dir():

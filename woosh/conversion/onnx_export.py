@@ -15,11 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.catalogue import find_tagger
 from woosh.taggers.dynamic_mobilenet import (
     KERNELS,
     DynamicBlock,
@@ -30,6 +32,7 @@ from woosh.taggers.labels import read_labels
 from woosh.taggers.log_mel import LOG_FLOOR, PRE_EMPHASIS, LogMel, scale
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.published import load_published
+from woosh.taggers.tagger import load_tagger
 
 EXAMPLE_FRAMES = 200  # of the input that the network is traced with
 
@@ -175,24 +178,30 @@ def export_onnx(
 
 
 def export_tagger(
-    source: Path, target: Path, *, takes_log_mel: bool = False, labels: Path | None = None
+    source: str, target: Path, *, takes_log_mel: bool = False, labels: Path | None = None
 ) -> None:
-    """Write a published tagger with the usual front end as an ONNX file, see `export_onnx`.
+    """Write a tagger as an ONNX file, see `export_onnx`.
 
     Args:
-        source: file of published weights, see `load_published`.
+        source: built-in tagger, a tagger's folder, or a file of published weights, which has the usual front end.
         target: file to write.
         takes_log_mel: leave the front end out.
-        labels: file of the classes' names, to be written into the file.
+        labels: file of the classes' names, to be written into the file; a folder has its own.
 
     Raises:
         FileNotFoundError: a file that is not there.
         ImportError: the extra `onnx` is not installed.
         ValueError: a file that holds no tagger, or labels that do not fit.
     """
-    words = () if labels is None else read_labels(labels)
-    network = load_published(source)
-    export_onnx(network, target, None if takes_log_mel else LogMel(), words)  # type: ignore[arg-type]
+    place = find_tagger(source)
+    network: Any
+    if place.is_dir():
+        tagger = load_tagger(place, labels)
+        network, front_end, words = tagger.network, tagger.log_mel, tagger.labels
+    else:
+        network, front_end = load_published(place), LogMel()
+        words = () if labels is None else read_labels(labels)
+    export_onnx(network, target, None if takes_log_mel else front_end, words)
 
 
 @contextmanager
