@@ -174,6 +174,39 @@ def test_truncated_flac_is_refused(tmp_path: Path) -> None:
         audio.read_audio(tmp_path / "half.flac")
 
 
+@pytest.mark.parametrize(
+    ("rate", "margin"), [(RATE, 0.0), (RATE, 1.0), (11_025, 0.3), (8_000, 0.0)]
+)
+def test_windows_of_every_second_are_parts_of_the_file(
+    tmp_path: Path, rate: int, margin: float
+) -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, round(3.4 * rate))).astype(np.float32)
+    soundfile.write(tmp_path / "noise.wav", noise.T, rate, "FLOAT")
+    windows = list(audio.read_seconds(tmp_path / "noise.wav", rate, margin))
+    whole = audio.read_audio(tmp_path / "noise.wav", rate)[0]
+    edges = [(round((n - margin) * rate), round((n + 1 + margin) * rate)) for n in range(4)]
+    assert len(windows) == 4
+    for window, (low, high) in zip(windows, edges, strict=True):
+        assert np.array_equal(window, whole[max(0, low) : high])
+
+
+def test_length_and_seconds_of_bad_files_are_refused_by_name(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", np.full(3 * RATE, 0.5), RATE, "FLOAT")
+    assert audio.audio_seconds(tmp_path / "long.wav") == 3.0
+    values = np.full(3 * RATE, 0.5)
+    values[-1] = np.nan
+    soundfile.write(tmp_path / "nan.wav", values, RATE, "FLOAT")
+    seconds = audio.read_seconds(tmp_path / "nan.wav", 16_000, 0.0)
+    assert [len(next(seconds)) for _ in range(2)] == [16_000, 16_000]
+    with pytest.raises(ValueError, match="nan.wav holds values that are not finite"):
+        next(seconds)
+    with pytest.raises(FileNotFoundError, match="no audio file at .*missing.wav"):
+        audio.audio_seconds(tmp_path / "missing.wav")
+    (tmp_path / "text.wav").write_text("not audio")
+    with pytest.raises(ValueError, match="cannot read .*text.wav as audio"):
+        next(audio.read_seconds(tmp_path / "text.wav", RATE, 0.0))
+
+
 @given(st.floats(0.01, 50), st.integers(0, 2**32 - 1))
 def test_peak_guard_only_scales_down(amplitude: float, seed: int) -> None:
     sound = (amplitude * np.random.default_rng(seed).standard_normal((1, 64))).astype(np.float32)

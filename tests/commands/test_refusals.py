@@ -114,6 +114,15 @@ CASES = {
         ("tag", "noise/a.wav", "--model", "aligner", "--labels", "words.txt"),
         "cannot read noise/a.wav",
     ),
+    "tagged, noise, JSON": (
+        ("tag", "noise/a.wav", "--json", "--timeline", *TAG[2:], "words.txt"),
+        "cannot read noise/a.wav",
+    ),
+    "tagged, JSON": (("tag", "nowhere.wav", "--json"), "no file nowhere.wav"),
+    "tagged, tagger": (
+        ("tag", "sounds/clip-1.wav", "--model", "tagger:nowhere.pt", "--labels", "words.txt"),
+        "nowhere.pt",
+    ),
     "labels": ((*TAG, "nowhere.txt"), "no file nowhere.txt"),
     "labels, latin": ((*TAG, "latin.txt"), "latin.txt"),
     "labels, none": ((*TAG, "nothing.txt"), "nothing.txt"),

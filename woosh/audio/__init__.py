@@ -4,8 +4,10 @@ from woosh.audio.files import (
     CEILINGS,
     SUBTYPES,
     SUFFIXES,
+    audio_seconds,
     format_of,
     read_audio,
+    read_seconds,
     resample,
     write_audio,
 )
@@ -18,6 +20,7 @@ __all__ = [
     "Levelled",
     "SUBTYPES",
     "SUFFIXES",
+    "audio_seconds",
     "encode_metadata",
     "file_stem",
     "format_of",
@@ -26,6 +29,7 @@ __all__ = [
     "peak_guard",
     "read_audio",
     "read_metadata",
+    "read_seconds",
     "resample",
     "write_audio",
 ]

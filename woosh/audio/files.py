@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -58,25 +59,78 @@ def read_audio(
         ValueError: the file is not audio, is shorter than its header says, holds no samples, or
             holds values that are not finite.
     """
-    path = Path(path)
-    if not path.is_file():
+    with open_audio(path) as file:
+        count, rate = file.frames, file.samplerate
+        if longest_seconds is not None:
+            count = min(count, math.ceil(longest_seconds * rate))
+        frames = _read_frames(file, count, path)  # (S, C)
+    audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
+    return resample(audio, rate, sample_rate)
+
+
+@contextmanager
+def open_audio(path: str | Path) -> Iterator[soundfile.SoundFile]:
+    """Open a file that libsndfile knows.
+
+    Raises:
+        FileNotFoundError: there is no file at `path`.
+        ValueError: the file is not audio, or holds no samples; also for what fails while it is open.
+    """
+    if not Path(path).is_file():
         raise FileNotFoundError(f"no audio file at {path}")
     try:
         with soundfile.SoundFile(path) as file:
-            promised, rate = file.frames, file.samplerate
-            if longest_seconds is not None:
-                promised = min(promised, math.ceil(longest_seconds * rate))
-            frames = file.read(promised, dtype="float32", always_2d=True)  # (S, C)
+            if file.frames == 0:
+                raise ValueError(f"{path} holds no samples")
+            yield file
     except soundfile.LibsndfileError as error:
         raise ValueError(f"cannot read {path} as audio: {error.error_string}") from error
-    if len(frames) < promised:
-        raise ValueError(f"{path} is truncated: {len(frames)} of {promised} frames are there")
-    if frames.size == 0:
-        raise ValueError(f"{path} holds no samples")
+
+
+def _read_frames(file: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarray:
+    """The next `count` frames (S, C) of an open file, all of them and all finite."""
+    frames = file.read(count, dtype="float32", always_2d=True)
+    if len(frames) < count:
+        raise ValueError(f"{path} is truncated: {len(frames)} of {count} frames are there")
     if not np.isfinite(frames).all():
         raise ValueError(f"{path} holds values that are not finite (NaN or infinity)")
-    audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
-    return resample(audio, rate, sample_rate)
+    return frames
+
+
+def audio_seconds(path: str | Path) -> float:
+    """Length of a file, as its header says.
+
+    Raises:
+        FileNotFoundError: there is no file at `path`.
+        ValueError: the file is not audio, or holds no samples.
+    """
+    with open_audio(path) as file:
+        return file.frames / file.samplerate
+
+
+def read_seconds(path: str | Path, sample_rate: int, margin: float) -> Iterator[np.ndarray]:
+    """A window (S,) of mono audio for every second of a file, one after the other, however long the file is.
+
+    A window holds its second and, as far as the file reaches, `margin` seconds before and after it. The file is read once,
+    and no more than a window of it is held; each window is resampled by itself.
+
+    Args:
+        path: the file.
+        sample_rate: rate of the windows in Hz.
+        margin: in seconds.
+
+    Raises:
+        FileNotFoundError: there is no file at `path`.
+        ValueError: as `read_audio`, once the faulty place is reached.
+    """
+    with open_audio(path) as file:
+        rate, start, held = file.samplerate, 0, np.zeros(0, np.float32)
+        for second in range(math.ceil(file.frames / rate)):
+            low = max(0, round((second - margin) * rate))
+            high = min(file.frames, round((second + 1 + margin) * rate))
+            new = _read_frames(file, high - start - len(held), path).mean(axis=1)  # (S,)
+            held, start = np.concatenate([held[low - start :], new]), low
+            yield resample(held[None], rate, sample_rate)[0]
 
 
 def write_audio(

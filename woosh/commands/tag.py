@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
+
+if TYPE_CHECKING:
+    from woosh.embeddings.tagging import Tag, Tagger
 
 MAX_LABELS = 10_000
 EXAMPLES = """\
 examples:
   woosh tag dog.wav rain.flac
   woosh tag takes/*.wav -k 1 --labels my-labels.txt
+  woosh tag atmosphere.wav --timeline -k 2
+  woosh tag sounds/*.wav --json > tags.jsonl
   woosh tag dog.wav --model passt:s10:passt.pt --labels class_labels_indices.csv
 
-The number is a cosine with an aligner, a probability with PaSST. Labels are one per line, or
+The number is a cosine with an aligner, a probability with a tagger. Labels are one per line, or
 AudioSet's list; without --labels they are read from beside the model's weights.
+
+A tagger of AudioSet's labels also proposes a category of the Universal Category System (UCS): that of the
+likeliest label that has one and reaches 0.1. A category MISC or GENERAL gives way to the likeliest other
+one of its kind that reaches 0.1 too.
+
+--timeline hears the whole file. Each row is one second, heard with the second before and the one after it.
+
+--json writes one line for each file: {"file": ..., "seconds": its length, "labels": [{"label": ...,
+"score": ...}], "ucs": null or {"catid": ..., "category": ..., "subcategory": ..., "label": ..., "score":
+...}}, with --timeline also "timeline": [{"second": 0, "labels": ...}]. All other characters than those of
+ASCII are escaped.
 """
 
 
@@ -39,13 +57,15 @@ def add_to(commands: Commands) -> None:
         type=count_up_to(MAX_LABELS),
         default=5,
         metavar="N",
-        help="labels for each file (default 5)",
+        help="labels for each file, and for each second (default 5)",
     )
+    add("--timeline", action="store_true", help="also list the labels of every second")
+    add("--json", action="store_true", help="write a JSON object for each file, one line each")
     add(
         "--model",
         default=catalogue.DEFAULT_ALIGNER,
         metavar="NAME|DIR",
-        help="an aligner, laion-clap[:NAME|DIR], or the tagger passt:VARIANT:FILE (default "
+        help="an aligner, laion-clap[:NAME|DIR], or a tagger: tagger:FILE, passt:VARIANT:FILE (default "
         f"{catalogue.DEFAULT_ALIGNER})",
     )
     add_device_option(parser)
@@ -67,13 +87,55 @@ def run(arguments: argparse.Namespace) -> None:
     problems = []
     for path in arguments.files:
         try:
-            tags = tagger.tag(path, arguments.k)
+            found = describe(tagger, path, arguments.k, arguments.timeline)
         except ValueError as error:
             problems.append(str(error))
             continue
-        print(path)
-        for tag in tags:
-            print(f"  {tag.score:6.3f}  {tag.label}")
+        print(json.dumps(found, allow_nan=False) if arguments.json else as_text(found))
         sys.stdout.flush()
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def describe(tagger: Tagger, path: Path, count: int, timeline: bool) -> dict[str, Any]:
+    """What is heard in a file, as --json writes it.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    from woosh.audio import audio_seconds
+
+    scores = tagger.hear(path)
+    proposal = tagger.propose(scores)
+    found: dict[str, Any] = {
+        "file": str(path),
+        "seconds": audio_seconds(path),
+        "labels": _plain(tagger.best(scores, count)),
+        "ucs": None,
+    }
+    if proposal is not None:
+        named = {"label": proposal.label, "score": proposal.probability}
+        found["ucs"] = proposal.category._asdict() | named
+    if timeline:
+        found["timeline"] = [
+            {"second": second, "labels": _plain(tags)}
+            for second, tags in enumerate(tagger.timeline(path, count))
+        ]
+    return found
+
+
+def _plain(tags: list[Tag]) -> list[dict[str, Any]]:
+    return [tag._asdict() for tag in tags]
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """What `describe` found, as lines."""
+    lines = [found["file"]]
+    lines += [f"  {tag['score']:6.3f}  {tag['label']}" for tag in found["labels"]]
+    if found["ucs"] is not None:
+        lines.append("  UCS {catid}  {category}, {subcategory}".format(**found["ucs"]))
+    for row in found.get("timeline", ()):
+        minutes, seconds = divmod(row["second"], 60)
+        tags = " | ".join(f"{tag['score']:.3f} {tag['label']}" for tag in row["labels"])
+        lines.append(f"  {minutes}:{seconds:02d}  {tags}")
+    return "\n".join(lines)

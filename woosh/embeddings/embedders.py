@@ -172,8 +172,17 @@ def read_to_embed(path: Path, embedder: Embedder) -> Tensor:
         ValueError: it cannot be read, holds no samples, or values that are not finite.
     """
     audio = read_audio(path, embedder.sample_rate, longest_seconds=HEARD_SECONDS)[0]
+    return to_embed(audio, path, embedder.sample_rate)
+
+
+def to_embed(audio: np.ndarray, path: Path, sample_rate: int) -> Tensor:
+    """Mono audio (S,) of a file at an embedder's rate as a tensor.
+
+    Raises:
+        ValueError: the resampled file holds no samples.
+    """
     if len(audio) == 0:
-        raise ValueError(f"{path} is too short: no sample is left at {embedder.sample_rate} Hz")
+        raise ValueError(f"{path} is too short: no sample is left at {sample_rate} Hz")
     return torch.from_numpy(audio)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from woosh.audio import read_seconds
 from woosh.catalogue import find_aligner, is_tagger
 from woosh.embeddings.embedders import (
     PASST,
@@ -20,9 +21,13 @@ from woosh.embeddings.embedders import (
     passt_weights_of,
     read_to_embed,
     tagger_weights_of,
+    to_embed,
 )
 from woosh.metrics.tags import sigmoid_tags
 from woosh.taggers.labels import find_labels, read_labels
+from woosh.taggers.ucs import Proposal, propose, read_mapping
+
+MARGIN_SECONDS = 1.0  # that the timeline hears before and after each second
 
 
 class Tag(NamedTuple):
@@ -46,6 +51,23 @@ class Tagger:
     labels: tuple[str, ...]
     scores: Callable[[Tensor], Tensor]
 
+    def hear(self, path: Path) -> Tensor:
+        """How well each label fits (C,) to the first minute of a file.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: it cannot be read.
+        """
+        return self.scores(read_to_embed(path, self.embedder))
+
+    def best(self, scores: Tensor, count: int) -> list[Tag]:
+        """The `count` labels that fit best by their scores (C,), the best first."""
+        best = scores.topk(min(count, len(self.labels)))
+        return [
+            Tag(self.labels[index], score)
+            for index, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
     def tag(self, path: Path, count: int) -> list[Tag]:
         """The `count` labels that fit best to the first minute of a file, the best first.
 
@@ -53,12 +75,32 @@ class Tagger:
             FileNotFoundError: no such file.
             ValueError: it cannot be read.
         """
-        scores = self.scores(read_to_embed(path, self.embedder))
-        best = scores.topk(min(count, len(self.labels)))
-        return [
-            Tag(self.labels[index], score)
-            for index, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        ]
+        return self.best(self.hear(path), count)
+
+    def timeline(self, path: Path, count: int) -> Iterator[list[Tag]]:
+        """The `count` labels that fit best to every second of a whole file, one second after the other.
+
+        A second is heard with `MARGIN_SECONDS` before and after it, as far as the file reaches, and by itself: no more than
+        that is held, however long the file is.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: it cannot be read, once the faulty place is reached.
+        """
+        rate = self.embedder.sample_rate
+        for window in read_seconds(path, rate, MARGIN_SECONDS):
+            yield self.best(self.scores(to_embed(window, path, rate)), count)
+
+    @property
+    def proposes(self) -> bool:
+        """Whether it gives probabilities of AudioSet's labels, of which a category of UCS follows."""
+        return bool(self.embedder.tags) and read_mapping().keys() == set(self.labels)
+
+    def propose(self, scores: Tensor) -> Proposal | None:
+        """The category of UCS that probabilities (C,) propose: see `woosh.taggers.ucs`; None if they propose none."""
+        if not self.proposes:
+            return None
+        return propose(dict(zip(self.labels, scores.tolist(), strict=True)))
 
 
 def _weights_of(name: str) -> Path:
