@@ -17,8 +17,10 @@ from tests.sounds import first_part, sound
 from tests.toys import make_clap, make_transformer, randomise, save_pipeline, save_seeing_pipeline
 from woosh.audio import write_audio
 from woosh.embeddings.clap import save_clap
+from woosh.embeddings.tagging import load_tagger
 from woosh.evaluation.recognition_prompts import PROMPTS
 from woosh.taggers.mobilenet import MobileNet
+from woosh.taggers.ucs import read_mapping
 
 
 def run(script: str, *arguments: object) -> str:
@@ -84,6 +86,29 @@ def test_tags_of_held_out_recordings(shared: Path, tmp_path: Path) -> None:
     first, among = map(float, re.findall(r"([\d.]+)%", out))
     assert re.match(r"\d+ clips, \d+ labels", out)
     assert 25 < first < among <= 100
+
+
+def test_categories_proposed_by_a_toy_tagger(tmp_path: Path) -> None:
+    network = randomise(MobileNet(0.1, classes=527), 3, gain=2.5)
+    save_file(network.state_dict(), tmp_path / "ear.safetensors")
+    (tmp_path / "labels.txt").write_text("\n".join(read_mapping()), encoding="utf-8")
+    name = f"tagger:{tmp_path / 'ear.safetensors'}"
+    write_audio(tmp_path / "a.wav", sound(0), 48_000)
+    tagger = load_tagger(name, None)
+    proposal = tagger.propose(tagger.hear(tmp_path / "a.wav"))
+    assert proposal is not None
+    catid = proposal.category.catid
+    same_category = re.sub("[a-z]+$", "misc", catid)
+    rows = [
+        {"file": "a.wav", "catid": one, "split": "validation"}
+        for one in (catid, catid, same_category, "XYZ")
+    ]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    out = run("evaluate_tags", "--manifest", manifest, "--model", name)
+    assert "4 clips, 4 with a proposal: 100.0%" in out
+    assert "right CatID: 2, 50.0% of the proposals, 50.0% of the clips" in out
+    assert "right category: 3, 75.0%" in out
 
 
 @pytest.mark.slow

@@ -72,6 +72,15 @@ CASES = {
     "list": ((*PREPARE, "list.jsonl", "out"), "line 1: a row must be an object, such as {"),
     "nothing": ((*PREPARE, "nothing.jsonl", "out"), "nothing.jsonl has no rows"),
     "latin": ((*PREPARE, "latin.jsonl", "out"), "latin.jsonl is not text in UTF-8"),
+    "ear": ((*PREPARE, "sounds", "out", "--ear", "aligner"), "add --keep or --drop"),
+    "ear, gone": (
+        (*PREPARE, "sounds", "out", "--keep", "dog", "--ear", "tagger:nowhere.pt"),
+        "nowhere.pt",
+    ),
+    "ear, no tagger": (
+        (*PREPARE, "sounds", "out", "--keep", "door", "--ear", "woosh-tiny-clap"),
+        "woosh-tiny-clap gives no probabilities of labels: name a tagger",
+    ),
     "generated": ((*COMPARE, "--generated", "nowhere"), "no folder nowhere"),
     "generated, empty": ((*COMPARE, "--generated", "empty", "--embedding", "log-mel"), "holds no"),
     "generated, noise": (

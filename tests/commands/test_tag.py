@@ -21,7 +21,9 @@ from woosh.taggers.ucs import propose, read_mapping
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A toy tagger of AudioSet's labels."""
     folder = tmp_path_factory.mktemp("ear")
-    save_file(randomise(MobileNet(0.1, classes=527), 3).state_dict(), folder / "ear.safetensors")
+    save_file(
+        randomise(MobileNet(0.1, classes=527), 3, gain=2.5).state_dict(), folder / "ear.safetensors"
+    )
     (folder / "labels.txt").write_text("\n".join(read_mapping()), encoding="utf-8")
     return f"tagger:{folder / 'ear.safetensors'}"
 

@@ -6,20 +6,26 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from safetensors.torch import save_file
 
 from tests.paths import ROOT
 from tests.sounds import RATE, sound
+from tests.toys import randomise
 from woosh import cli
 from woosh.audio import write_audio
 from woosh.data import prepare as preparing
 from woosh.data.prepare import Settings, prepare
+from woosh.data.selection import PROBABILITY, Selection
 from woosh.data.shards import Sample, read_shards, shard_urls, write_shard
 from woosh.data.sources import load_source
+from woosh.embeddings.tagging import hear_labels
+from woosh.taggers.mobilenet import MobileNet
 
 
 def two_sounds(seed: int) -> np.ndarray:
@@ -129,6 +135,97 @@ def test_several_processes_and_a_second_run_give_the_same_files(
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert prepare(manifest, tmp_path / "one", settings) == first
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.fixture(scope="module")
+def ear(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A toy tagger that knows 40 words."""
+    folder = tmp_path_factory.mktemp("ear")
+    save_file(
+        randomise(MobileNet(0.1, classes=40), 1, gain=3.0).state_dict(), folder / "ear.safetensors"
+    )
+    (folder / "labels.txt").write_text("\n".join(f"word{number}" for number in range(40)))
+    return f"tagger:{folder / 'ear.safetensors'}"
+
+
+def heard_in(folder: Path, ear: str) -> dict[str, dict[str, float]]:
+    """What an ear hears in each sample of a folder of shards."""
+    samples = read_shards(shard_urls(str(folder)), RATE)
+    return {sample.key: hear_labels(ear, sample.audio, RATE) for sample in samples}
+
+
+def dividing(heard: dict[str, dict[str, float]]) -> str:
+    """The label that is heard in some samples and not in others, as far from the level as can be."""
+
+    def margin(label: str) -> float:
+        values = [labels[label] - PROBABILITY for labels in heard.values()]
+        return min(max(values), -min(values)) if min(abs(v) for v in values) > 1e-4 else -1.0
+
+    label = max(next(iter(heard.values())), key=margin)
+    assert margin(label) > 0
+    return label
+
+
+def test_samples_are_kept_and_dropped_by_what_is_heard(
+    manifest: Path, tmp_path: Path, ear: str
+) -> None:
+    whole = prepare(manifest, tmp_path / "whole", Settings(files_per_shard=1))
+    heard = heard_in(tmp_path / "whole", ear)
+    label = dividing(heard)
+    having = {key for key, labels in heard.items() if labels[label] >= PROBABILITY}
+    for name, keep, drop, kept, reason in (
+        ("keep", (label,), (), having, "nothing to keep is heard"),
+        ("drop", (), (label,), heard.keys() - having, f"{label} is heard"),
+        ("both", (label,), (label,), set(), f"{label} is heard"),
+    ):
+        selection = Selection(keep, drop, "toy", partial(hear_labels, ear))
+        settings = Settings(files_per_shard=1, selection=selection)
+        report = prepare(manifest, tmp_path / name, settings)
+        assert heard_in(tmp_path / name, ear).keys() == kept
+        assert report.samples == len(kept) == whole.samples - report.unselected[reason]
+        silent = {file: why for file, why in report.rejected.items() if file not in whole.rejected}
+        assert set(silent.values()) <= set(report.unselected)
+        assert prepare(manifest, tmp_path / f"{name} 2", settings, workers=2) == report
+        assert contents(tmp_path / name) == contents(tmp_path / f"{name} 2")
+        assert prepare(manifest, tmp_path / name, settings) == report
+        assert contents(tmp_path / name) == contents(tmp_path / f"{name} 2")
+    assert whole.unselected == {}
+    with pytest.raises(ValueError, match="made with"):
+        prepare(manifest, tmp_path / "keep", Settings(files_per_shard=1))
+    with pytest.raises(ValueError, match="made with"):
+        prepare(manifest, tmp_path / "whole", settings)
+    plan = json.loads((tmp_path / "keep" / "plan.json").read_text())
+    assert plan["keep"] == [label] and plan["drop"] == [] and plan["ear"] == "toy"
+
+
+def test_a_sound_in_any_piece_of_a_long_sample_is_heard(ear: str) -> None:
+    parts = [sound(seed, 10.0) for seed in (1, 2)]
+    apart = [hear_labels(ear, part, RATE) for part in parts]
+    heard = hear_labels(ear, np.concatenate(parts, axis=1), RATE)
+    for label, probability in heard.items():
+        assert probability == pytest.approx(max(one[label] for one in apart), abs=0.01)
+
+
+def test_the_command_listens(
+    manifest: Path, tmp_path: Path, ear: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(manifest, tmp_path / "whole", Settings())
+    label = dividing(heard_in(tmp_path / "whole", ear))
+    arguments = ["data", "prepare", str(manifest), str(tmp_path / "out")]
+    assert cli.main([*arguments, "--keep", label.upper(), "--ear", ear]) == 0
+    out = capsys.readouterr().out
+    assert "samples left out: nothing to keep is heard" in out and f"  keep: {label}" in out
+    for wrong, message in (
+        (["--keep", f"{label},horse", "--ear", ear], "no label is named 'horse'"),
+        (["--drop", "wrd7", "--ear", ear], "near are: word7"),
+        (["--drop", f"{label},", "--ear", ear], "words between commas"),
+        (["--ear", ear], "add --keep or --drop"),
+        (["--keep", label, "--ear", "tagger:nowhere.pt"], "nowhere.pt"),
+        (["--drop", label, "--ear", ear], "was made with"),
+    ):
+        assert cli.main([*arguments, *wrong]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[-1].startswith("woosh: error: ") and message in lines[-1], lines
 
 
 def test_an_interrupted_run_goes_on(

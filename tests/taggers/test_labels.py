@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woosh.taggers.labels import find_labels, read_labels
+from woosh.taggers.labels import find_labels, match_labels, read_labels
 
 CSV = 'index,mid,display_name\n0,/m/1,Speech\n2,/m/3,"Gunshot, gunfire"\n1,/m/2,Dog\n'
 
@@ -83,3 +83,37 @@ def test_missing_lists_are_said_to_be_missing(tmp_path: Path) -> None:
         find_labels(tmp_path / "weights.pt")
     with pytest.raises(FileNotFoundError, match="no file of class names"):
         read_labels(tmp_path / "labels.txt")
+
+
+LABELS = (
+    "Dog",
+    "Whimper (dog)",
+    "Canidae, dogs, wolves",
+    "Chirp, tweet",
+    "Train horn",
+    "French horn",
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "named"),
+    [
+        ("dog", ("Dog",)),
+        ("DOGS", ("Canidae, dogs, wolves",)),
+        ("chirp", ("Chirp, tweet",)),
+        ("chirp, tweet", ("Chirp, tweet",)),
+        ("horn", ("Train horn", "French horn")),
+        (" train  horn ", ("Train horn",)),
+        ("whimper", ("Whimper (dog)",)),
+    ],
+)
+def test_words_name_labels(word: str, named: tuple[str, ...]) -> None:
+    assert match_labels(word, LABELS) == named
+
+
+def test_a_word_that_names_no_label_is_refused_with_near_ones() -> None:
+    with pytest.raises(ValueError, match=r"'chrip'.*near are: Chirp, tweet"):
+        match_labels("chrip", LABELS)
+    for word in ("hor", "qqqq", ""):
+        with pytest.raises(ValueError, match="no label is named"):
+            match_labels(word, LABELS)

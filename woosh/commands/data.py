@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from woosh.catalogue import DEFAULT_TAGGER
 from woosh.commands.options import Commands, add_command, count_up_to, number
 from woosh.commands.outputs import check_writable
 from woosh.progress import progress_on_terminals
 
 if TYPE_CHECKING:
     from woosh.data.prepare import Report
+    from woosh.data.selection import Selection
 
 MAX_WORKERS = 1024
 REJECTED_SHOWN = 10
@@ -21,10 +24,16 @@ examples:
   woosh data prepare recordings/ shards/
   woosh data prepare manifest.jsonl shards/ --workers 16
   woosh data prepare recordings/ shards/ --keep-channels --longest 30
+  woosh data prepare recordings/ shards/ --keep dog,bark --drop speech,music
 
 A folder's captions are the lines of dog.txt beside dog.wav, or else the words of the file's name. A
 manifest's rows may have "segments": [{"start": 0, "stop": 2.5, "captions": ["..."]}]. Run it again after
 an interruption: shards that are there are not made again.
+
+--keep and --drop listen to every sample with a tagger, on the CPU. A label is heard if it reaches a
+probability of 0.3 in any piece of 10 s. A word names the label that is called so, or one of whose parts
+between commas is ("chirp": "Chirp, tweet"), or else all labels that contain it as a word; the report
+lists the labels.
 """
 
 
@@ -80,11 +89,63 @@ def add_to(commands: Commands) -> None:
         help="recordings in a shard (default 256)",
     )
     add(
+        "--keep",
+        type=words,
+        default=(),
+        metavar="WORDS",
+        help="leave out samples in which none of these is heard, such as dog,bark",
+    )
+    add(
+        "--drop",
+        type=words,
+        default=(),
+        metavar="WORDS",
+        help="leave out samples in which one of these is heard, such as speech,music",
+    )
+    add(
+        "--ear",
+        metavar="NAME",
+        help=f"tagger that hears them: tagger:NAME|DIR|FILE, passt:VARIANT:FILE (default {DEFAULT_TAGGER})",
+    )
+    add(
         "--workers",
         type=count_up_to(MAX_WORKERS),
         default=1,
         metavar="N",
         help="processes (default 1)",
+    )
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The argument type of words between commas."""
+    parts = tuple(" ".join(part.split()) for part in text.split(","))
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f"must be words between commas, not {text!r}")
+    return parts
+
+
+def selection_of(arguments: argparse.Namespace) -> Selection | None:
+    """What --keep, --drop and --ear ask for; None if samples are not listened to.
+
+    Raises:
+        FileNotFoundError: the tagger is not there.
+        ValueError: it is none, does not know a word, or has nothing to listen for.
+    """
+    if not arguments.keep and not arguments.drop:
+        if arguments.ear is not None:
+            raise ValueError("--ear listens for words: add --keep or --drop")
+        return None
+    from woosh.data.selection import Selection
+    from woosh.embeddings.embedders import TAGGER
+    from woosh.embeddings.tagging import hear_labels, load_ear
+
+    name = arguments.ear or f"{TAGGER}{DEFAULT_TAGGER}"
+    ear = load_ear(name)
+    return Selection(
+        keep=ear.named(arguments.keep),
+        drop=ear.named(arguments.drop),
+        ear=f"{ear.embedder.name} {ear.embedder.weights}",
+        hears=partial(hear_labels, name),
     )
 
 
@@ -106,6 +167,7 @@ def run(arguments: argparse.Namespace) -> None:
         gap_seconds=arguments.gap,
         longest_seconds=arguments.longest,
         files_per_shard=arguments.files_per_shard,
+        selection=selection_of(arguments),
     )
     report = prepare(source, output, settings, arguments.workers, progress_on_terminals)
     if not report.samples:
@@ -113,6 +175,10 @@ def run(arguments: argparse.Namespace) -> None:
         files = f"{report.files} file{'s' if report.files > 1 else ''}"
         raise ValueError(f"no sample could be made of {files}: {path}: {reason}")
     print(report_text(output, report))
+    if settings.selection is not None:
+        for name in ("keep", "drop"):
+            labels = getattr(settings.selection, name)
+            print(f"  {name}: {'; '.join(labels) or 'nothing named'}")
     rejected = list(report.rejected.items())
     for path, reason in rejected[:REJECTED_SHOWN]:
         print(f"woosh: warning: left out: {path}: {reason}", file=sys.stderr)
@@ -128,4 +194,5 @@ def report_text(output: Path, report: Report) -> str:
         f"{report.hours_found:.2f} h; {len(report.rejected)} left out"
     ]
     lines += [f"  {hours:8.2f} h  {licence}" for licence, hours in report.licences.items()]
+    lines += [f"  {count:8d} samples left out: {why}" for why, count in report.unselected.items()]
     return "\n".join(lines)

@@ -65,7 +65,7 @@ def add_to(commands: Commands) -> None:
         "--model",
         default=catalogue.DEFAULT_ALIGNER,
         metavar="NAME|DIR",
-        help="an aligner, laion-clap[:NAME|DIR], or a tagger: tagger:FILE, passt:VARIANT:FILE (default "
+        help="an aligner, laion-clap[:NAME|DIR], or a tagger: tagger:NAME|DIR|FILE, passt:VARIANT:FILE (default "
         f"{catalogue.DEFAULT_ALIGNER})",
     )
     add_device_option(parser)

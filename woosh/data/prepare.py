@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from woosh.checksums import hash_files
 from woosh.data.manifests import Row
 from woosh.data.recordings import list_recordings
 from woosh.data.segments import cut_evenly, sounding_segments
+from woosh.data.selection import Selection
 from woosh.data.shards import ENDING, Sample, write_shard
 from woosh.progress import Progress, no_progress
 
@@ -42,6 +43,7 @@ class Settings:
         shortest_seconds: shorter samples are left out.
         longest_seconds: longer ones are cut into equal pieces.
         files_per_shard: recordings whose samples make one shard.
+        selection: which samples are kept; None keeps all.
     """
 
     sample_rate: int = 48_000
@@ -50,6 +52,7 @@ class Settings:
     shortest_seconds: float = 0.05
     longest_seconds: float = 60.0
     files_per_shard: int = 256
+    selection: Selection | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Report:
         hours_written: of the samples.
         licences: hours written, by licence.
         rejected: files that gave no sample, by path, with the reason.
+        unselected: samples that the selection left out, by reason.
     """
 
     files: int
@@ -79,6 +83,7 @@ class Report:
     hours_written: float
     licences: dict[str, float]
     rejected: dict[str, str]
+    unselected: dict[str, int]
 
 
 def prepare(
@@ -150,7 +155,11 @@ def _without_doubles(
 def _check_plan(output: Path, settings: Settings, recordings: Sequence[Recording]) -> None:
     """Write down what the shards are made of, or check that those that are there were made of the same."""
     inputs = json.dumps([dataclasses.asdict(recording) for recording in recordings])
-    plan = dataclasses.asdict(settings) | {"inputs": hashlib.sha256(inputs.encode()).hexdigest()}
+    plan = dataclasses.asdict(dataclasses.replace(settings, selection=None))
+    del plan["selection"]
+    if settings.selection is not None:
+        plan |= settings.selection.plan()
+    plan["inputs"] = hashlib.sha256(inputs.encode()).hexdigest()
     path = output / PLAN
     if not path.is_file():
         path.write_text(json.dumps(plan, indent=1) + "\n")
@@ -184,7 +193,7 @@ def make_shard(
 ) -> None:
     """Write the samples of some recordings as one shard, and before it the notes of what became of them."""
     notes: dict[str, Any] = {"samples": 0, "found": 0.0, "written": 0.0}
-    notes |= {"licences": defaultdict(float), "rejected": {}}
+    notes |= {"licences": defaultdict(float), "rejected": {}, "unselected": defaultdict(int)}
 
     def samples() -> Iterator[Sample]:
         for recording in recordings:
@@ -219,7 +228,7 @@ def _samples_of(
     ]
     if not pieces:
         notes["rejected"][row.file] = "silent, or shorter than the shortest sample"
-    return [
+    samples = [
         Sample(
             f"{recording.content[:16]}-{number:04d}",
             _within_full_scale(audio[:, piece.start : piece.stop]),
@@ -228,6 +237,22 @@ def _samples_of(
         )
         for number, piece in enumerate(pieces)
     ]
+    return samples if settings.selection is None else _selected(samples, settings.selection, notes)
+
+
+def _selected(samples: list[Sample], selection: Selection, notes: dict[str, Any]) -> list[Sample]:
+    """The samples of one recording that a selection keeps; the reasons of the others go to the notes."""
+    kept, reason = [], None
+    for sample in samples:
+        refusal = selection.refuses(sample.audio, sample.sample_rate)
+        if refusal is None:
+            kept.append(sample)
+            continue
+        reason = refusal
+        notes["unselected"][reason] += 1
+    if reason is not None and not kept:
+        notes["rejected"][samples[0].facts["file"]] = reason
+    return kept
 
 
 def _within_full_scale(audio: np.ndarray) -> np.ndarray:
@@ -272,6 +297,9 @@ def _merged(notes: Sequence[dict[str, Any]], files: int, rejected: dict[str, str
     def hours(pick: Callable[[dict[str, Any]], float]) -> float:
         return sum(pick(note) for note in notes) / 3600
 
+    unselected: Counter[str] = Counter()
+    for note in notes:
+        unselected.update(note.get("unselected", {}))  # notes of earlier versions have none
     licences = sorted({name for note in notes for name in note["licences"]})
     for note in notes:
         rejected = rejected | note["rejected"]
@@ -282,4 +310,5 @@ def _merged(notes: Sequence[dict[str, Any]], files: int, rejected: dict[str, str
         hours_written=hours(lambda note: note["written"]),
         licences={name: hours(lambda note: note["licences"].get(name, 0.0)) for name in licences},  # noqa: B023
         rejected=dict(sorted(rejected.items())),
+        unselected=dict(sorted(unselected.items())),
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from woosh.audio import read_seconds
+from woosh.audio import read_seconds, resample
 from woosh.catalogue import find_aligner, is_tagger
 from woosh.embeddings.embedders import (
     PASST,
@@ -24,7 +27,7 @@ from woosh.embeddings.embedders import (
     to_embed,
 )
 from woosh.metrics.tags import sigmoid_tags
-from woosh.taggers.labels import find_labels, read_labels
+from woosh.taggers.labels import find_labels, match_labels, read_labels
 from woosh.taggers.ucs import Proposal, propose, read_mapping
 
 MARGIN_SECONDS = 1.0  # that the timeline hears before and after each second
@@ -91,6 +94,14 @@ class Tagger:
         for window in read_seconds(path, rate, MARGIN_SECONDS):
             yield self.best(self.scores(to_embed(window, path, rate)), count)
 
+    def named(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The labels that words name, each once: see `woosh.taggers.labels.match_labels`.
+
+        Raises:
+            ValueError: a word names none.
+        """
+        return tuple(dict.fromkeys(l for word in words for l in match_labels(word, self.labels)))
+
     @property
     def proposes(self) -> bool:
         """Whether it gives probabilities of AudioSet's labels, of which a category of UCS follows."""
@@ -140,3 +151,38 @@ def load_tagger(name: str, labels: Path | None, device: torch.device | str = "cp
     return Tagger(
         embedder, words, lambda audio: texts @ functional.normalize(embedder.embed(audio), dim=0)
     )
+
+
+def load_ear(name: str) -> Tagger:
+    """A tagger that gives a probability to each label by itself, on the CPU, with the labels beside its weights.
+
+    Raises:
+        FileNotFoundError: a file that is not there.
+        ValueError: an unknown name, or what is no tagger.
+    """
+    ear = load_tagger(name, None)
+    if not ear.embedder.tags:
+        raise ValueError(f"{name} gives no probabilities of labels: name a tagger")
+    return ear
+
+
+@cache
+def _ear_of_this_process(name: str) -> Tagger:
+    """Loaded once; processes beside each other have one thread each, so that they do not slow each other down."""
+    if parent_process() is not None:
+        torch.set_num_threads(1)
+    return load_ear(name)
+
+
+def hear_labels(name: str, audio: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """The greatest probability of each label in any piece of a clip, so that a short sound in a long clip counts.
+
+    Args:
+        name: of a tagger, for `load_ear`.
+        audio: (C, S), at least one sample.
+        sample_rate: in Hz.
+    """
+    ear = _ear_of_this_process(name)
+    mono = resample(audio.mean(axis=0, keepdims=True), sample_rate, ear.embedder.sample_rate)[0]
+    logits = cast(Tensor, ear.embedder.listen(torch.from_numpy(mono)).logits)  # (P, C)
+    return dict(zip(ear.labels, logits.sigmoid().amax(dim=0).tolist(), strict=True))

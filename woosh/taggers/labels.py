@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 LABEL_FILES = ("class_labels_indices.csv", "labels.csv", "labels.json", "labels.txt")
@@ -55,3 +58,28 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     if not pairs or sorted(names) != list(range(len(pairs))) or not all(names.values()):
         raise ValueError(f"{path} must name every class from index 0 on, without a gap")
     return tuple(names[index] for index in range(len(names)))
+
+
+def match_labels(word: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a word or phrase names, whatever its case, in the order of `labels`.
+
+    A label is named by the whole of it or by one of its parts between commas ("chirp" names "Chirp, tweet"). If none is named
+    so, those are taken that contain the phrase as whole words ("horn" names "Train horn" and others).
+
+    Raises:
+        ValueError: no label fits; the message names near ones.
+    """
+    phrase = " ".join(word.lower().split())
+    names = {label: [label.lower(), *map(str.strip, label.lower().split(","))] for label in labels}
+    named = tuple(label for label in labels if phrase in names[label])
+    if named:
+        return named
+    whole = re.compile(rf"(?<!\w){re.escape(phrase)}(?!\w)")
+    containing = tuple(label for label in labels if phrase and whole.search(label.lower()))
+    if containing:
+        return containing
+    words = {part: label for label in labels for part in re.findall(r"\w+", label.lower())}
+    words |= {name: label for label in labels for name in names[label]}
+    near = dict.fromkeys(words[close] for close in get_close_matches(phrase, words, 5, 0.7))
+    hint = f"; near are: {'; '.join(near)}" if near else ": see the list of labels"
+    raise ValueError(f"no label is named {word!r}, and none contains it as a word{hint}")
