@@ -136,7 +136,10 @@ def load_tagger(name: str, labels: Path | None, device: torch.device | str = "cp
         ValueError: labels that do not fit the head, or an embedder that knows neither labels nor texts.
     """
     if labels is None:
-        labels = find_labels(_weights_of(name))
+        weights = _weights_of(name)
+        if not weights.exists():
+            raise FileNotFoundError(f"no weights at {weights}, which {name!r} names")
+        labels = find_labels(weights)
     words = read_labels(labels)
     embedder = load_embedder(name, device)
     if embedder.tags:
