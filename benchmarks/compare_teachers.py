@@ -1,6 +1,6 @@
 """What makes a good teacher: the same small student, for as many steps, taught by networks of several kinds.
 
-    python benchmarks/compare_teachers.py --manifest FILE --responses FOLDER [--work FOLDER] [--trials N]
+    python benchmarks/compare_teachers.py --manifest FILE --responses FOLDER [--work FOLDER] [--trials N] [--rows N ...]
 
 As in arXiv 2503.11363, at small scale: ten classes of ESC-10, whose fifth with the trial's number is left out; teachers
 are trained on the rest, students learn from labels and the teachers' mean logits on the very same sounds. Every other
@@ -155,16 +155,17 @@ def run_trial(trial: int, manifest: Path, work: Path, options: argparse.Namespac
     left_out = load_clips([row for row in rows if row.split == "validation"], "/", RATE)
     devices = load_responses(unheard, RATE)[: options.devices]
     crop = f"crop_seconds={SECONDS}"
-    for teacher in {t.name: t for teachers in STUDENTS.values() for t in teachers}.values():
+    students = [(number, *list(STUDENTS.items())[number]) for number in options.rows]
+    heard_first = (plain(0.1),)  # by what "labels alone" learns from, whose answers do not count
+    for teacher in {t.name: t for _, _, own in students for t in own or heard_first}.values():
         heard = (f"responses={training}", "response_share=0.6") if teacher.devices else ()
         settings = (f"width={teacher.width}", crop, *heard)
         seed = 100 * trial + teacher.seed
         train(work / f"teacher-{teacher.name}", manifest, seed, settings, options.steps)
     results = {}
-    for number, (name, teachers) in enumerate(STUDENTS.items()):
+    for number, name, teachers in students:
         taught = work / f"taught-{number}"
-        # Labels alone learn from the same sounds, which one of the teachers hears for nothing.
-        names = [work / f"teacher-{t.name}" / "tagger" for t in teachers or (plain(0.1),)]
+        names = [work / f"teacher-{t.name}" / "tagger" for t in teachers or heard_first]
         recipe(
             *("teach", "teach_tiny.yaml", taught, f"data=[{manifest}]", "procedural_clips=0"),
             f"teachers={json.dumps([f'tagger:{path}' for path in names])}",
@@ -192,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--sounds", type=int, default=1_000, help="that the teachers hear")
     parser.add_argument("--devices", type=int, default=5, help="unheard ones to judge by")
+    parser.add_argument("--rows", type=int, nargs="+", default=list(range(len(STUDENTS))))
     options = parser.parse_args(arguments)
     trials = []
     for trial in range(1, options.trials + 1):
@@ -201,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trials.append(run_trial(trial, manifest, work, options))
         print(json.dumps({"trial": trial, **trials[-1]}), flush=True)
     print("| teachers | as recorded | through unheard devices |\n|---|---|---|")
-    for name in STUDENTS:
+    for name in trials[0]:
         values = np.array([trial[name] for trial in trials]) * 100  # (trials, 2)
         cells = (f"{m:.1f} +- {s:.1f}" for m, s in zip(values.mean(0), values.std(0), strict=True))
         print(f"| {name} | {' | '.join(cells)} |")

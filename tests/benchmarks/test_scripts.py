@@ -19,6 +19,7 @@ from woosh.audio import write_audio
 from woosh.embeddings.clap import save_clap
 from woosh.embeddings.tagging import load_tagger
 from woosh.evaluation.recognition_prompts import PROMPTS
+from woosh.taggers import AudioTagger, save_tagger
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.ucs import read_mapping
 
@@ -232,6 +233,44 @@ def test_embeddings_are_judged_by_what_they_tell_of_kinds(tmp_path: Path) -> Non
     assert "6 training clips, 2 to classify, 2 kinds" in out
     assert "| log-mel | 192 | 100.0% | 100.0% |" in out
     assert "| tagger-mid-ear | 184 | 100.0% | 100.0% |" in out
+
+
+def test_a_tagger_is_compared_with_its_teacher(labelled: Path, tmp_path: Path) -> None:
+    """A tagger agrees with itself in everything."""
+    labels = tuple(read_mapping())
+    save_tagger(
+        AudioTagger(randomise(MobileNet(0.1, classes=527), 3, gain=2.5), labels), tmp_path / "ear"
+    )
+    ear = tmp_path / "ear"
+    manifest = labelled.read_text().replace('"seconds"', '"split": "validation", "seconds"')
+    labelled.write_text(manifest)
+    out = run("evaluate_tagger", "--manifest", labelled, "--teacher", ear, "--model", ear)
+    assert "8 recordings of validation, 527 labels" in out
+    assert "same first label 100.0%; the teacher's first among five 100.0%" in out
+    assert len(re.findall(r"ESC-10 by the (?:model|teacher): (\d) of 8 right", out)) == 2
+
+
+@pytest.mark.slow
+def test_teachers_are_compared_by_their_students(tmp_path: Path) -> None:
+    rows = []
+    for fold in range(1, 6):
+        for number, label in enumerate(("dog bark", "rain")):
+            name = f"{number}-{label.replace(' ', '-')}__{fold}-{number}-a.wav"
+            write_audio(tmp_path / name, sound(10 * fold + number), 48_000)
+            known = {"file": name, "captions": [label], "seconds": 0.5, "label": label}
+            rows.append(known | {"source": "karoldvl/ESC-10"})
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "devices").mkdir()
+    for number in range(2):
+        write_audio(tmp_path / "devices" / f"{number}.wav", sound(number, 0.05), 48_000)
+    data = ("--manifest", tmp_path / "manifest.jsonl", "--responses", tmp_path / "devices")
+    small = ("--trials", 1, "--steps", 2, "--sounds", 20, "--devices", 1, "--rows", 0, 6)
+    out = run("compare_teachers", *data, *small, "--work", tmp_path / "work")
+    cell = r"\d+\.\d \+- 0\.0"
+    assert re.search(rf"\| labels alone \| {cell} \| {cell} \|\n", out)
+    assert re.search(rf"\| one of width 0.2 that hears devices \| {cell} \| {cell} \|\n", out)
+    again = run("compare_teachers", *data, *small, "--work", tmp_path / "work")
+    assert again == out  # nothing is trained twice
 
 
 @pytest.mark.slow
