@@ -13,6 +13,7 @@ from woosh.training.taggers.distillation import (
     DistillationSettings,
     Mixture,
     Targets,
+    constant_logits,
     distillation_loss,
     draw_mixture,
 )
@@ -107,3 +108,20 @@ def test_mixtures() -> None:
     torch.testing.assert_close(mixed[7], expected)
     none = draw_mixture(5, 0.0, np.random.default_rng(0))
     assert torch.equal(none.of(rows[:5]), rows[:5])
+
+
+@pytest.mark.parametrize("task", ["multi-label", "multi-class"])
+def test_a_fresh_head_starts_from_how_common_labels_are(task: str) -> None:
+    back = task == "multi-label"
+    settings = DistillationSettings(task, 0.5, 1.0)
+    labels = functional.one_hot(torch.tensor([0, 0, 0, 1]), 3).float()
+    logits = constant_logits([Targets(labels, None)], settings)
+    shares = logits.sigmoid() if back else logits.softmax(dim=0)
+    torch.testing.assert_close(shares, torch.tensor([0.75, 0.25, 0.0]), atol=1e-5, rtol=0)
+    answers = torch.tensor([[2.0, -2.0, 0.0]])
+    own = constant_logits([Targets(None, answers)], settings)
+    shares = own.sigmoid() if back else own.softmax(dim=0)
+    expected = answers[0].sigmoid() if back else answers[0].softmax(dim=0)
+    torch.testing.assert_close(shares, expected, atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="teach nothing"):
+        constant_logits([Targets(None, None)], settings)

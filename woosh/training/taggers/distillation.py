@@ -12,6 +12,10 @@ from torch.nn import functional
 
 from woosh.training.config import check_choice
 
+NOTHING = (
+    "sounds with neither labels that count nor a teacher's logits teach nothing: set label_share above 0, or let a "
+    "teacher hear them (training/teach.py)"
+)
 TASKS = ("multi-label", "multi-class")  # each label by itself, or one of all
 
 
@@ -111,7 +115,7 @@ def distillation_loss(
     if targets.teacher is not None and (settings.label_share < 1 or targets.labels is None):
         terms["teacher"] = teacher_loss(logits, targets.teacher.float(), mixture, settings)
     if not terms:
-        raise ValueError("sounds with neither labels nor a teacher's logits teach nothing")
+        raise ValueError(NOTHING)
     if len(terms) == 1:
         return {"loss": next(iter(terms.values())), **terms}
     share = settings.label_share
@@ -142,7 +146,11 @@ def teacher_loss(
 
 
 def constant_logits(targets: Iterable[Targets], settings: DistillationSettings) -> Tensor:
-    """The logits (C,) of a tagger that says of every sound how common each label is in all of the targets."""
+    """The logits (C,) of a tagger that says of every sound how common each label is in all of the targets.
+
+    Raises:
+        ValueError: targets of neither kind.
+    """
     several = settings.task == "multi-label"
     shares = []
     for target in targets:
@@ -152,5 +160,7 @@ def constant_logits(targets: Iterable[Targets], settings: DistillationSettings) 
             logits = target.teacher.float() / settings.temperature
             wanted = logits.sigmoid() if several else logits.softmax(dim=1)
             shares.append(wanted.mean(dim=0))
+    if not shares:
+        raise ValueError(NOTHING)
     share = torch.stack(shares).mean(dim=0).clamp(1e-6, 1 - 1e-6)
     return share.logit() if several else share.log()

@@ -205,18 +205,11 @@ class ExampleBatches:
         examples: to draw from.
         chances: relative chance of each (N,).
         settings: of the batches.
-
-    Raises:
-        ValueError: whole sounds, of which a stretch is to be cut, have a teacher's logits.
     """
 
     def __init__(
         self, examples: Sequence[TaughtSound], chances: np.ndarray, settings: ExampleSettings
     ) -> None:
-        if settings.samples is not None and any(e.teacher is not None for e in examples):
-            raise ValueError(
-                "the teacher heard whole sounds, and its logits are not those of a stretch: set crop_seconds to null"
-            )
         self.examples, self.settings = examples, settings
         lengths = [0 if settings.samples else len(example.audio) for example in examples]
         by_length = {n: np.flatnonzero(np.equal(lengths, n)) for n in sorted(set(lengths))}
@@ -239,8 +232,13 @@ def batch_of(
     """A batch of sounds, varied.
 
     Raises:
-        ValueError: sounds of different lengths that are to be taken whole, or logits of another number of labels.
+        ValueError: sounds of different lengths that are to be taken whole, sounds that a teacher heard whole and of which
+            a stretch is to be cut, or logits of another number of labels.
     """
+    if settings.samples is not None and any(example.teacher is not None for example in examples):
+        raise ValueError(
+            "the teacher heard whole sounds, and its logits are not those of a stretch: set crop_seconds to null"
+        )
     lengths = {len(example.audio) for example in examples}
     if settings.samples is None and len(lengths) > 1:
         seconds = sorted(length / settings.sample_rate for length in lengths)
