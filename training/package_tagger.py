@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from woosh.data.manifests import read_manifest
 from woosh.taggers import AudioTagger, load_tagger, save_tagger
 from woosh.training.command import run_recipe
@@ -43,10 +45,12 @@ def model_card(config: Config, parameters: int, labels: int) -> str:
         f"{teacher['name']} ({config.teacher_licence}, sha256 {teacher['weights'][:16]})"
         for teacher in summary["teachers"]
     )
+    settings = yaml.safe_load((Path(config.run) / "config.yaml").read_text(encoding="utf-8"))
+    start = settings["initial"] or "random weights"
     return (
         f"---\nlicense: {config.licence}\npipeline_tag: audio-classification\n---\n\n"
         f"# {Path(config.output).name}\n\n"
-        f"Names what is heard by {labels} labels: {parameters:,} parameters. It started from random weights and "
+        f"Names what is heard by {labels} labels: {parameters:,} parameters. It started from {start} and "
         f"learned from the answers of {teachers}, whose own weights are not in it.\n\n"
         f"The weights are released under {config.licence.upper()}; ATTRIBUTION.md names the authors of the "
         "recordings that they were trained on. How they were made, with seeds and loss curves, stands in the "

@@ -38,7 +38,7 @@ def test_a_packaged_tagger_hears_as_the_trained_one(
     info = describe_tagger(tmp_path / "ear")
     assert info.labels == 3 and info.licence == "cc-by-4.0"
     card = (tmp_path / "ear" / "README.md").read_text()
-    assert "tagger-ear (MIT, sha256 " in card
+    assert "tagger-ear (MIT, sha256 " in card and "It started from random weights and" in card
     assert "author / 1" in (tmp_path / "ear" / "ATTRIBUTION.md").read_text()
     assert (tmp_path / "records" / "tagger_log.jsonl").is_file()
     with pytest.raises(ValueError, match="more than 10"):

@@ -180,6 +180,7 @@ def tagger_config(taught: Path, output: Path) -> train_tagger.Config:
         output=str(output),
         data=str(taught),
         validation_data=str(taught),
+        initial=None,
         width=0.1,
         batch_size=3,
         steps=4,
