@@ -15,10 +15,11 @@ BITS = 8
 
 def numbered_picture(number: int, width: int, height: int) -> np.ndarray:
     """(H, W, 3): four columns of two cells, each one bit of the number, the lowest first, row by row."""
-    bits = np.array([(number >> bit) & 1 for bit in range(BITS)]).reshape(2, 4)
+    bits = [255 * ((number >> bit) & 1) for bit in range(BITS)]
     rows = np.arange(height) * 2 // height
     columns = np.arange(width) * 4 // width
-    return np.repeat((bits[rows][:, columns] * 255).astype(np.uint8)[..., None], 3, axis=2)
+    lines = np.array(bits, dtype=np.uint8).reshape(2, 4)[:, columns]
+    return np.repeat(lines[..., None], 3, axis=2)[rows]
 
 
 def read_number(picture: np.ndarray) -> int:

@@ -24,7 +24,7 @@ WATCHED_RATE = 24.0  # pictures per second at which networks watch
 ROUNDING = 1e-3  # seconds by which a container may round a time stamp
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi"})
 READERS = ("auto", "decord", "pyav")
-DECORD_PICTURES = 500  # after which a new reader takes over
+DECORD_PICTURES = 250  # after which a new reader takes over
 FITS = ("squash", "crop")
 
 
