@@ -2,8 +2,9 @@
 
     python benchmarks/training_cost.py [--peak 989] [--utilisation 0.4]
 
-Operations are counted in one forward pass of each network, of random weights; a backward pass counts twice a forward pass. Memory is that of the
-weights, gradients, AdamW's two moments and the average in float32, without activations.
+Operations are counted in one forward pass of each network, of which only the shapes are computed; a backward pass counts
+twice a forward pass. Memory is that of the weights, gradients, AdamW's two moments and the average in float32, without
+activations.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from woosh.autoencoder import WooshAutoencoder
@@ -44,7 +46,8 @@ class Cost(NamedTuple):
 
 def operations_of(forward: Callable[[], object]) -> int:
     """Floating-point operations of a call."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    shapes_alone = FakeTensorMode(allow_non_fake_inputs=True)
+    with shapes_alone, FlopCounterMode(display=False) as counter, torch.no_grad():
         forward()
     return counter.get_total_flops()
 
@@ -55,9 +58,12 @@ def count(*modules: nn.Module) -> int:
 
 
 def build(model: type, values: dict[str, Any], **more: Any) -> Any:
-    """A model of the arguments that its file has."""
+    """A model of the arguments that its file has, without initial weights."""
     names = inspect.signature(model.__init__).parameters
-    return model(**{k: v for k, v in values.items() if k in names and k not in more}, **more)
+    given = {name: value for name, value in values.items() if name in names and name not in more}
+    with torch.device("meta"):
+        built = model(**given, **more)
+    return built.to_empty(device="cpu")
 
 
 def autoencoder_cost(values: dict[str, Any]) -> Cost:
@@ -91,7 +97,7 @@ def flow_cost(values: dict[str, Any]) -> Cost:
 
 def clap_cost(values: dict[str, Any]) -> Cost:
     """Both towers, without patchout."""
-    audio_encoder = build(Passt, {}, stride=16, frames=1000)
+    audio_encoder = build(Passt, {}, stride=16, frames=1000).eval()  # from the first frame on
     text_encoder = build(WooshTextEncoder, {})
     log_mel = torch.randn(round(values["crop_seconds"] / 5), 128, SEGMENT)
     ids = torch.zeros(1, TOKENS, dtype=torch.long)
