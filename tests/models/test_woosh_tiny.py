@@ -65,15 +65,16 @@ def largest_steps(values: Tensor, moments: list[int]) -> Tensor:
 
 
 def assert_no_seam(audio: Tensor, windows: Sequence[Window]) -> tuple[list[float], float]:
-    """40 s of sound (S,) step no more where windows meet than elsewhere.
+    """A sound (S,) steps no more where windows meet than elsewhere.
 
     Returns how much of it, in level and spectrum, and how much louder it is where two windows are, in decibels.
     """
     ratios = []
     assert len(windows) > 4
     joins = [window.start for window in windows[1:]] + [window.end for window in windows[:-1]]
-    away = [m for m in range(50, 3_950, 10) if min(abs(m - join) for join in joins) > 60]
     power = audio.reshape(-1, 480).square().mean(dim=1)
+    moments = range(50, len(power) - 50, 10)
+    away = [m for m in moments if min(abs(m - join) for join in joins) > 60]
     level = 10 * (power + 1e-9).log10()
     bands = mel_filters(48_000, 1024, 64) @ magnitudes(audio, 1024, 480)
     for values in (level, 20 * bands.clamp_min(1e-5).log10()):

@@ -2,6 +2,7 @@ import itertools
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -277,8 +278,9 @@ def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
     """Root mean square distance of sorted projections on 128 fixed directions."""
     angle = torch.arange(128) * math.pi / 128
     directions = torch.stack([angle.cos(), angle.sin()])
-    a, b = ((x @ directions).sort(dim=0).values for x in (first, second))
-    return float((a - b).square().mean().sqrt())
+    # NumPy sorts rows of 50,000 a hundred times as fast as PyTorch sorts columns.
+    a, b = (np.sort((directions.T @ x.T).numpy(), axis=1) for x in (first, second))
+    return float(np.sqrt(np.square(a - b).mean()))
 
 
 @pytest.mark.slow
@@ -287,7 +289,7 @@ def test_a_toy_mixture_in_one_two_and_four_steps(objective: str) -> None:
     torch.manual_seed(0)
     student, generator = ToyStudent(), torch.Generator().manual_seed(0)
     steps, count = 3000, 50_000
-    optimizer = torch.optim.AdamW(student.parameters(), lr=4e-3, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=4e-3, weight_decay=0.0, fused=True)
     jumps = replace(JUMPS, first_share=0.3, last_share=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(0.995))
@@ -297,7 +299,7 @@ def test_a_toy_mixture_in_one_two_and_four_steps(objective: str) -> None:
         return CENTRES[kind] + SPREAD * torch.randn(size, 2, generator=generator)
 
     for number in range(steps):
-        sample = data(1024)
+        sample = data(512)
         times = draw_times(len(sample), jumps, generator)
         noise = torch.randn(sample.shape, generator=generator)
         noisy = sample + times.time[:, None] * (noise - sample)
