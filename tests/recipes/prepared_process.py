@@ -20,7 +20,8 @@ from tests.paths import ROOT
 
 RECIPES = (
     *("distill_flow", "encode_latents", "encode_video", "finetune_lora", "train_autoencoder"),
-    *("train_clap", "train_flow", "train_text_encoder", "train_video_flow", "train_visual"),
+    *("teach", "train_clap", "train_flow", "train_tagger", "train_text_encoder"),
+    *("train_video_flow", "train_visual"),
 )
 
 

@@ -311,17 +311,17 @@ def test_clips_with_pictures_are_encoded_by_all_processes(
 
 
 @pytest.mark.slow
-def test_the_tagger(taught_run: Path, tmp_path: Path) -> None:
-    runs = killed_and_resumed("train_tagger", tagger_config(taught_run, tmp_path), tmp_path)
+def test_the_tagger(pair: Pair, taught_run: Path, tmp_path: Path) -> None:
+    runs = killed_and_resumed(pair, "train_tagger", tagger_config(taught_run, tmp_path), tmp_path)
     assert same(*(weights(run / "tagger" / "network") for run in runs))
 
 
 @pytest.mark.slow
 def test_teachers_share_the_shards(
-    taught_run: Path, manifest: Path, teacher: Path, tmp_path: Path
+    pair: Pair, taught_run: Path, manifest: Path, teacher: Path, tmp_path: Path
 ) -> None:
     """Two processes write what one writes."""
-    launch("teach", teach_config(manifest, teacher, tmp_path / "taught"))
+    pair.run("teach", teach_config(manifest, teacher, tmp_path / "taught"))
     shards = sorted(path.name for path in taught_run.glob("*.tar"))
     assert shards == sorted(path.name for path in (tmp_path / "taught").glob("*.tar"))
     for name in shards:

@@ -189,6 +189,9 @@ def test_bad_arguments(tmp_path: Path) -> None:
             next(read_frames(video, 24, 32, **options))  # type: ignore[arg-type]
 
 
+measured = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="no /proc that tells a process's peak"
+)
 # The peak that getrusage tells is no less than that of the process that started this one.
 PEAK_OF_READING = """
 import sys, torch
@@ -219,6 +222,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@measured
 @pytest.mark.parametrize("reader", READERS)
 def test_a_film_is_never_held_whole(reader: str, film: Path) -> None:
     count, grown = peak_of_reading(film, reader)
@@ -227,6 +231,7 @@ def test_a_film_is_never_held_whole(reader: str, film: Path) -> None:
 
 
 @pytest.mark.slow
+@measured
 def test_8k_pictures_are_read_one_at_a_time(tmp_path: Path) -> None:
     path = write_video(tmp_path / "8k.mp4", steady_times(Fraction(6), 2), size=(7680, 4320))
     count, grown = peak_of_reading(path, "pyav")
