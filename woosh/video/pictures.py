@@ -25,6 +25,7 @@ ROUNDING = 1e-3  # seconds by which a container may round a time stamp
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi"})
 READERS = ("auto", "decord", "pyav")
 DECORD_PICTURES = 250  # after which a new reader takes over
+DECODING_THREADS = 2
 FITS = ("squash", "crop")
 
 
@@ -289,6 +290,8 @@ def picture_stream(container: Any, path: Path) -> Any:
 def decoded(container: Any, stream: Any, video: Video, seconds: float) -> Iterator[Any]:
     """Decoded pictures of a file just opened, from the key frame on that a time needs."""
     stream.thread_type = "AUTO"
+    # Each thread holds a picture or more: by default as many as there are cores, of 100 MB each at 8K.
+    stream.codec_context.thread_count = DECODING_THREADS
     # Some containers lose pictures when they are sent to their very beginning.
     if seconds > 0:
         container.seek(video.origin + int(seconds / video.resolution), stream=stream)
