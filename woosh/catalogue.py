@@ -169,8 +169,9 @@ def _find(name: str, word: str, kind: str) -> Path:
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():
         names = [path.name for path in _built_in_folders(kind)]
+        place = "a folder or a file" if kind == "AudioTagger" else "a folder"
         raise FileNotFoundError(
-            f"unknown {word} {name!r}: neither built in ({', '.join(names) or 'none'}) nor a folder"
+            f"unknown {word} {name!r}: neither built in ({', '.join(names) or 'none'}) nor {place}"
         )
     if not (folder / "model_index.json").is_file():
         released = (folder / "weights.safetensors").is_file()
