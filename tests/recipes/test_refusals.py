@@ -25,6 +25,7 @@ CONFIG_OF = {
     "encode_latents": "own_latents",
     "encode_video": "own_videos",
     "finetune_lora": "own_lora",
+    "imitate_tagger": "imitate_tiny_blocks",
     "package_aligner": "package_tiny_clap",
     "package_model": "package_tiny",
     "package_student": "package_tiny_fast",

@@ -28,6 +28,7 @@ from tests.recipes.toy_recipes import (
     clap_config,
     distill_config,
     flow_config,
+    imitation_config,
     lora_config,
     same,
     tagger_config,
@@ -313,6 +314,15 @@ def test_clips_with_pictures_are_encoded_by_all_processes(
 @pytest.mark.slow
 def test_the_tagger(pair: Pair, taught_run: Path, tmp_path: Path) -> None:
     runs = killed_and_resumed(pair, "train_tagger", tagger_config(taught_run, tmp_path), tmp_path)
+    assert same(*(weights(run / "tagger" / "network") for run in runs))
+
+
+@pytest.mark.slow
+def test_the_tagger_that_imitates(
+    pair: Pair, taught_run: Path, teacher: Path, tmp_path: Path
+) -> None:
+    config = replace_fields(imitation_config(taught_run, teacher, tmp_path), alone=False)
+    runs = killed_and_resumed(pair, "imitate_tagger", config, tmp_path)
     assert same(*(weights(run / "tagger" / "network") for run in runs))
 
 

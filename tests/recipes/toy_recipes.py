@@ -15,6 +15,7 @@ from tests.toys import save_pipeline
 from training import (
     distill_flow,
     finetune_lora,
+    imitate_tagger,
     teach,
     train_autoencoder,
     train_clap,
@@ -189,6 +190,24 @@ def tagger_config(taught: Path, output: Path) -> train_tagger.Config:
         save_every=2,
         evaluate_every=4,
         epoch_steps=2,
+        statistics_batches=2,
+    )
+
+
+def imitation_config(taught: Path, teacher: Path, output: Path) -> imitate_tagger.Config:
+    config = load_config(imitate_tagger.Config, CONFIGS / "imitate_tiny_blocks.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        data=str(taught),
+        validation_data=str(taught),
+        teacher=str(teacher),
+        batch_size=3,
+        steps=4,
+        warmup_steps=2,
+        log_every=2,
+        save_every=2,
+        evaluate_every=4,
         statistics_batches=2,
     )
 

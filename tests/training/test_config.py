@@ -46,6 +46,7 @@ RECIPES = {
     "classifier": "train_classifier",
     "teach": "teach",
     "tagger": "train_tagger",
+    "imitate": "imitate_tagger",
 }
 FILES = sorted((ROOT / "configs").glob("*.yaml"))
 
