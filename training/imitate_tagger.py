@@ -183,7 +183,7 @@ def main(config: Config) -> None:
     schedule = cosine_schedule(
         optimizer, config.warmup_steps, config.run.steps, config.final_fraction
     )
-    wanted = mobilenet_of(teacher, config.teacher).to(run.accelerator.device)
+    wanted = mobilenet_of(teacher, config.teacher).to(run.device)
     step = TrainingStep(network, partial(training_step, teacher=wanted, settings=config.imitation))
     train_step, updates = run.updates(step, [optimizer], [schedule])
     run.start()
@@ -199,7 +199,7 @@ def main(config: Config) -> None:
     if config.fixed_statistics:
         keep_statistics(network)
     for number, batch in run.batches(source, config.workers):
-        log_mel = learner.log_mel(batch.audio.to(run.accelerator.device))
+        log_mel = learner.log_mel(batch.audio.to(run.device))
         with run.gathering(train_step), run.accelerator.autocast():
             loss, scalars = train_step(batch.mixture.of(log_mel)[:, None])
             updates.apply(loss, number)

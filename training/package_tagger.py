@@ -31,7 +31,7 @@ class Config:
     records: str  # folder for the configuration, log and evaluation of the runs
     manifest: str  # of the recordings that it learned from, for attribution
     split: str
-    run: str  # of train_tagger.py
+    runs: tuple[str, ...]  # of imitate_tagger.py and train_tagger.py, in their order
     taught: str  # the shards of teach.py that it learned from
     licence: str  # of the weights, SPDX
     teacher_licence: str  # SPDX
@@ -45,13 +45,13 @@ def model_card(config: Config, parameters: int, labels: int) -> str:
         f"{teacher['name']} ({config.teacher_licence}, sha256 {teacher['weights'][:16]})"
         for teacher in summary["teachers"]
     )
-    settings = yaml.safe_load((Path(config.run) / "config.yaml").read_text(encoding="utf-8"))
-    start = settings["initial"] or "random weights"
+    first = yaml.safe_load((Path(config.runs[0]) / "config.yaml").read_text(encoding="utf-8"))
+    start = first["initial"] or "random weights"
     return (
         f"---\nlicense: {config.licence}\npipeline_tag: audio-classification\n---\n\n"
         f"# {Path(config.output).name}\n\n"
         f"Names what is heard by {labels} labels: {parameters:,} parameters. It started from {start} and "
-        f"learned from the answers of {teachers}, whose own weights are not in it.\n\n"
+        f"learned from what {teachers} hears; the teacher's weights are not in it.\n\n"
         f"The weights are released under {config.licence.upper()}; ATTRIBUTION.md names the authors of the "
         "recordings that they were trained on. How they were made, with seeds and loss curves, stands in the "
         f"project's {config.records}; the figures that the tagger reaches stand in docs/taggers.md with the "
@@ -61,9 +61,11 @@ def model_card(config: Config, parameters: int, labels: int) -> str:
 
 def main(config: Config) -> None:
     """Write the folder anew."""
+    if not config.runs:
+        raise ValueError("runs is empty: name the folders of the runs that made the tagger")
     output = Path(config.output)
     rows = read_manifest(Path(config.manifest), config.split)
-    tagger = load_tagger(Path(config.run) / "tagger")
+    tagger = load_tagger(Path(config.runs[-1]) / "tagger")
     parameters = sum(value.numel() for value in tagger.network.parameters())
     if output.exists():
         shutil.rmtree(output)
@@ -72,7 +74,8 @@ def main(config: Config) -> None:
     (output / "README.md").write_text(card, encoding="utf-8")
     (output / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
     size = size_of(output, config.size_limit)
-    copy_records(Path(config.run), "tagger", Path(config.records))
+    for run in map(Path, config.runs):
+        copy_records(run, run.name, Path(config.records))
     print(f"{output}: {size:,} bytes, {parameters:,} parameters, {len(tagger.labels)} labels")
 
 

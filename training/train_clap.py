@@ -75,8 +75,10 @@ class Config:
     procedural_clips: int
     procedural_share: float  # of the draws
     audio_encoder: str  # "mobilenet", or the name of a variant of PaSST
-    mobilenet_width: float  # for "mobilenet"
-    audio_weights: str | None  # published weights, for PaSST
+    mobilenet_width: float  # for a fresh "mobilenet"
+    audio_weights: (
+        str | None
+    )  # PaSST's published weights, or a tagger from which a "mobilenet" starts
     patchout_time: int  # for PaSST: columns of patches left out in training
     patchout_frequency: int  # likewise rows
     text_encoder: str  # folder, or hub name of a RoBERTa
@@ -126,7 +128,7 @@ def training_loss(
 
 
 def build_clap(config: Config) -> WooshClap:
-    """A new aligner: fresh heads, a fresh MobileNet or a published PaSST, and the text encoder named."""
+    """A new aligner: fresh heads, a MobileNet or a published PaSST, and the text encoder named."""
     text_encoder = load_text_encoder(config.text_encoder, config.max_tokens)
     patchout = {
         "patchout_time": config.patchout_time,

@@ -20,7 +20,7 @@ def test_a_packaged_tagger_hears_as_the_trained_one(
         output=str(tmp_path / "ear"),
         records=str(tmp_path / "records"),
         manifest=str(manifest),
-        run=str(tagger_run),
+        runs=(str(tagger_run),),
         taught=str(taught_run),
     )
     package_tagger.main(config)
@@ -40,6 +40,8 @@ def test_a_packaged_tagger_hears_as_the_trained_one(
     card = (tmp_path / "ear" / "README.md").read_text()
     assert "tagger-ear (MIT, sha256 " in card and "It started from random weights and" in card
     assert "author / 1" in (tmp_path / "ear" / "ATTRIBUTION.md").read_text()
-    assert (tmp_path / "records" / "tagger_log.jsonl").is_file()
+    assert (tmp_path / "records" / f"{tagger_run.name}_log.jsonl").is_file()
+    with pytest.raises(ValueError, match="runs is empty"):
+        package_tagger.main(replace_fields(config, runs=()))
     with pytest.raises(ValueError, match="more than 10"):
         package_tagger.main(replace_fields(config, size_limit=10))

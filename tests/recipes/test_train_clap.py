@@ -9,6 +9,9 @@ import torch
 from tests.recipes.toy_recipes import Killed, clap_config, killed_after_saving, same, weights
 from training import train_clap
 from woosh.embeddings.clap import load_clap
+from woosh.taggers import AudioTagger, load_tagger, save_tagger
+from woosh.taggers.mobilenet import MobileNet
+from woosh.taggers.tagger import FrontEnd
 from woosh.training.aligner.caption_pairs import PairBatch
 from woosh.training.aligner.steps import MaskSizes, Towers, aligner_batch, embedding_step
 from woosh.training.config import replace_fields
@@ -55,6 +58,19 @@ def test_passt_needs_published_weights(manifest: Path, text_run: Path, tmp_path:
     config = clap_config(manifest, text_run, tmp_path / "run")
     with pytest.raises(ValueError, match="name their file in audio_weights"):
         train_clap.main(replace_fields(config, audio_encoder="s16"))
+
+
+def test_a_tagger_is_a_start(teacher: Path, manifest: Path, text_run: Path, tmp_path: Path) -> None:
+    config = clap_config(manifest, text_run, tmp_path / "run")
+    train_clap.main(replace_fields(config, audio_weights=str(teacher), learning_rate=1e-9))
+    tower = load_clap(tmp_path / "run" / "clap").audio_encoder
+    known = load_tagger(teacher).network
+    for name, value in tower.named_parameters():
+        torch.testing.assert_close(value, known.get_parameter(name), atol=1e-6, rtol=0)
+    narrow = AudioTagger(MobileNet(0.1, classes=1), ("bell",), FrontEnd(hop_length=160))
+    save_tagger(narrow, tmp_path / "narrow")
+    with pytest.raises(ValueError, match="hop_length=160.*: name a MobileNet with the usual"):
+        train_clap.build_clap(replace_fields(config, audio_weights=str(tmp_path / "narrow")))
 
 
 def test_an_aligner_learns_a_batch_by_heart(text_run: Path, manifest: Path, tmp_path: Path) -> None:

@@ -124,3 +124,22 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{path} needs a network ({', '.join(NETWORKS)}) and a front_end with {', '.join(sorted(settings))}"
         )
     return index
+
+
+def with_classes(
+    network: MobileNet | DynamicMobileNet, classes: int | None
+) -> MobileNet | DynamicMobileNet:
+    """A network of the same settings and weights for so many classes, or without a head.
+
+    What has another shape then starts fresh.
+    """
+    settings = {name: value for name, value in network.config.items() if not name.startswith("_")}
+    fresh = type(network)(**{**settings, "classes": classes})
+    tensors, shapes = network.state_dict(), fresh.state_dict()
+    kept = {
+        name: tensors[name]
+        for name, fresh_tensor in shapes.items()
+        if name in tensors and tensors[name].shape == fresh_tensor.shape
+    }
+    fresh.load_state_dict({**shapes, **kept})
+    return fresh

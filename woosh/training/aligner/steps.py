@@ -23,6 +23,7 @@ from woosh.embeddings.clap import (
 from woosh.generation.text_encoder import tokenize
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt_weights import load_passt
+from woosh.taggers.tagger import FrontEnd, load_tagger, with_classes
 from woosh.training.aligner.caption_pairs import PairBatch
 from woosh.training.aligner.contrastive import Embedded, Temperature, gather_rows
 
@@ -165,19 +166,21 @@ def averaged(
 def build_audio_encoder(
     name: str, mobilenet_width: float, weights: str | None, patchout: dict[str, int]
 ) -> tuple[Any, int]:
-    """A fresh MobileNet or a published PaSST, and the width of its features.
+    """A MobileNet or a published PaSST, and the width of its features.
 
     Args:
         name: "mobilenet", or the name of a variant of PaSST.
-        mobilenet_width: of a MobileNet.
-        weights: file of a PaSST's weights.
+        mobilenet_width: of a fresh MobileNet.
+        weights: what a MobileNet starts from, whose width counts: a tagger's name, folder or file; None starts fresh.
+            For a PaSST, the file of its weights.
         patchout: `patchout_time` and `patchout_frequency` of a PaSST.
 
     Raises:
-        ValueError: a PaSST without weights.
+        FileNotFoundError: there is no such tagger.
+        ValueError: a PaSST without weights, or a tagger that is no MobileNet with the usual front end.
     """
     if name == "mobilenet":
-        mobilenet = MobileNet(mobilenet_width)
+        mobilenet = MobileNet(mobilenet_width) if weights is None else _tower(weights)
         return mobilenet, mobilenet.feature_width
     if weights is None:
         raise ValueError(
@@ -185,3 +188,15 @@ def build_audio_encoder(
         )
     passt = load_passt(weights, name, patchout=patchout)
     return passt, passt.config.width
+
+
+def _tower(weights: str) -> MobileNet:
+    """The network of a tagger, without its head."""
+    tagger = load_tagger(weights)
+    network = with_classes(tagger.network, None)
+    if not isinstance(network, MobileNet) or tagger.front_end != FrontEnd():
+        raise ValueError(
+            f"audio_weights {weights} is a {type(network).__name__} with {tagger.front_end}: name a MobileNet with "
+            "the usual front end"
+        )
+    return network.train()

@@ -14,7 +14,7 @@ from woosh.embeddings.clap import load_clap
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mobilenet import MobileNet
-from woosh.taggers.tagger import load_tagger
+from woosh.taggers.tagger import load_tagger, with_classes
 from woosh.training.config import check_choice
 
 NETWORKS = {"mobilenet": MobileNet, "dynamic-mobilenet": DynamicMobileNet}
@@ -63,29 +63,17 @@ def build_network(
             raise ValueError(
                 f"the aligner {config.initial} hears by a {type(tower).__name__}: name one that hears by a MobileNet"
             )
-        network = _with_classes(tower, len(labels))
+        network = with_classes(tower, len(labels))
     else:
         known = load_tagger(config.initial)
         if known.labels == labels:
             return known.network.train()
-        network = _with_classes(known.network, len(labels))
+        network = with_classes(known.network, len(labels))
     last = network.classifier[-1] if isinstance(network.classifier, nn.Sequential) else None
     if isinstance(last, nn.Linear):
         with torch.no_grad():
             last.bias.copy_(head)
     return network.train()
-
-
-def _with_classes(
-    network: MobileNet | DynamicMobileNet, classes: int
-) -> MobileNet | DynamicMobileNet:
-    """A network of the same settings and weights for so many classes; what has another shape then starts fresh."""
-    settings = {name: value for name, value in network.config.items() if not name.startswith("_")}
-    fresh = type(network)(**{**settings, "classes": classes})
-    tensors, shapes = network.state_dict(), fresh.state_dict()
-    kept = {name: t for name, t in tensors.items() if t.shape == shapes[name].shape}
-    fresh.load_state_dict({**shapes, **kept})
-    return fresh
 
 
 @torch.no_grad()
