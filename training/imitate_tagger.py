@@ -54,9 +54,7 @@ class Config:
     """Settings of one training; see `configs/imitate_tiny.yaml`."""
 
     run: RunConfig
-    data: (
-        str  # taught shards, other shards, a folder, a manifest, or hf:NAME; only the sounds count
-    )
+    data: str  # taught or other shards, a folder, a manifest, or hf:NAME; only the sounds count
     workers: int  # processes that prepare batches
     split: str
     validation_data: str  # likewise
@@ -64,9 +62,7 @@ class Config:
     teacher: str  # a tagger's name or folder, or a file of published weights
     initial: str | None  # a tagger of the teacher's shape to go on from; null starts fresh
     imitation: ImitationSettings
-    fixed_statistics: (
-        bool  # batch normalisation keeps those of `initial`, as the teacher keeps its own
-    )
+    fixed_statistics: bool  # batch normalisation keeps those of `initial`, as the teacher its own
     crop_seconds: float | None  # null takes whole sounds, of one length in a batch
     variation: ExampleVariation
     responses: str | None  # folder of impulse responses
@@ -75,7 +71,7 @@ class Config:
     warmup_steps: int
     final_fraction: float  # of the learning rate, at the last step
     statistics_batches: (
-        int  # from which the average's batch normalisation is measured, unless it is fixed
+        int  # from which the average's statistics are measured, unless they are fixed
     )
 
 
@@ -171,6 +167,7 @@ def main(config: Config) -> None:
     # 2. Model
     teacher = load_tagger(config.teacher)
     network = first_network(config, teacher)
+    wanted = mobilenet_of(teacher, config.teacher)
     learner = AudioTagger(network, teacher.labels, teacher.front_end)
     run.follow(network)
 
@@ -183,7 +180,7 @@ def main(config: Config) -> None:
     schedule = cosine_schedule(
         optimizer, config.warmup_steps, config.run.steps, config.final_fraction
     )
-    wanted = mobilenet_of(teacher, config.teacher).to(run.device)
+    teacher.to(run.device)
     step = TrainingStep(network, partial(training_step, teacher=wanted, settings=config.imitation))
     train_step, updates = run.updates(step, [optimizer], [schedule])
     run.start()

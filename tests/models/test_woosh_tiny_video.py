@@ -48,7 +48,7 @@ def test_it_adds_its_transformer_and_its_eyes_alone() -> None:
 @pytest.mark.slow
 def test_events_are_heard_when_they_are_seen(sampler: Sampler, watcher: Watcher) -> None:
     events = render(EVENT_FAMILIES, 9, 0, OWN.seconds, watcher)
-    courses = render(COURSE_FAMILIES, 15, 100, OWN.seconds, watcher)
+    courses = render(COURSE_FAMILIES, 9, 100, OWN.seconds, watcher)
     scores = measure(maker(sampler, OWN, False, "it"), events, courses, sampler.sample_rate)
     assert scores["f1"][1] >= 0.8  # within 50 ms
     assert scores["chance"] < 0.3
@@ -100,13 +100,13 @@ def test_the_sound_of_a_long_film_has_no_seam(sampler: Sampler, watcher: Watcher
     louder: list[float] = []  # in decibels, where two windows are; a scene's own course is part
     for number, family in enumerate(("flames", "rain", "flames", "rain")):
         clip = generate_scene(
-            970_000_000 + number, family, 40.0, watcher.frame_size, with_audio=False
+            970_000_000 + number, family, 24.0, watcher.frame_size, with_audio=False
         )
         frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
         seen = watcher.watch([frames])
-        request = Request("", seconds=40.0, steps=12, video=seen, seed=10 + number)
+        request = Request("", seconds=24.0, steps=12, video=seen, seed=10 + number)
         audio = sampler(request)[0, 0]
-        windows = windows_of(4_001, sampler.window_frames)
+        windows = windows_of(2_401, sampler.window_frames)
         steps, difference = assert_no_seam(audio, windows)
         ratios += steps
         louder.append(difference)
