@@ -23,8 +23,8 @@ examples:
   woosh tag sounds/*.wav --json > tags.jsonl
   woosh tag dog.wav --model passt:s10:passt.pt --labels class_labels_indices.csv
 
-The number is a cosine with an aligner, a probability with a tagger. Labels are one per line, or
-AudioSet's list; without --labels they are read from beside the model's weights.
+The number is a probability with a tagger, a cosine with an aligner. woosh-tiny-tagger knows the 527
+labels of AudioSet, an aligner any that you write into a file, one per line.
 
 A tagger of AudioSet's labels also proposes a category of the Universal Category System (UCS): that of the
 likeliest label that has one and reaches 0.1. A category MISC or GENERAL gives way to the likeliest other
@@ -63,10 +63,9 @@ def add_to(commands: Commands) -> None:
     add("--json", action="store_true", help="write a JSON object for each file, one line each")
     add(
         "--model",
-        default=catalogue.DEFAULT_ALIGNER,
         metavar="NAME|DIR",
-        help="an aligner, laion-clap[:NAME|DIR], or a tagger: tagger:NAME|DIR|FILE, passt:VARIANT:FILE (default "
-        f"{catalogue.DEFAULT_ALIGNER})",
+        help="a tagger: NAME|DIR, tagger:FILE, passt:VARIANT:FILE; an aligner, or laion-clap[:NAME|DIR] (default "
+        f"{catalogue.DEFAULT_TAGGER}, with --labels {catalogue.DEFAULT_ALIGNER})",
     )
     add_device_option(parser)
 
@@ -83,7 +82,9 @@ def run(arguments: argparse.Namespace) -> None:
     quiet_libraries()
     from woosh.embeddings.tagging import load_tagger
 
-    tagger = load_tagger(arguments.model, arguments.labels, device)
+    # Only an aligner knows any label.
+    usual = catalogue.DEFAULT_ALIGNER if arguments.labels else catalogue.DEFAULT_TAGGER
+    tagger = load_tagger(arguments.model or usual, arguments.labels, device)
     problems = []
     for path in arguments.files:
         try:
