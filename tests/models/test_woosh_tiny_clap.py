@@ -67,5 +67,5 @@ def test_a_library_is_indexed_searched_and_tagged(
         found[words] = sum(Path(line.split(" s  ")[1]).parent.name == label for line in lines)
     assert sum(found.values()) >= 20, json.dumps(found)  # of 30; by chance 3
     path = next((tmp_path / "sounds" / "dog bark").iterdir())
-    assert cli.main(["tag", str(path), "-k", "5"]) == 0
+    assert cli.main(["tag", str(path), "-k", "5", "--model", DEFAULT_ALIGNER]) == 0
     assert "dog" in capsys.readouterr().out.split("\n", 1)[1]
