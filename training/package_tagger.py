@@ -63,6 +63,9 @@ def main(config: Config) -> None:
     """Write the folder anew."""
     if not config.runs:
         raise ValueError("runs is empty: name the folders of the runs that made the tagger")
+    names = [Path(run).name for run in config.runs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"runs are named {names}: their records would overwrite each other")
     output = Path(config.output)
     rows = read_manifest(Path(config.manifest), config.split)
     tagger = load_tagger(Path(config.runs[-1]) / "tagger")

@@ -43,5 +43,7 @@ def test_a_packaged_tagger_hears_as_the_trained_one(
     assert (tmp_path / "records" / f"{tagger_run.name}_log.jsonl").is_file()
     with pytest.raises(ValueError, match="runs is empty"):
         package_tagger.main(replace_fields(config, runs=()))
+    with pytest.raises(ValueError, match="overwrite each other"):
+        package_tagger.main(replace_fields(config, runs=(str(tagger_run), str(tagger_run))))
     with pytest.raises(ValueError, match="more than 10"):
         package_tagger.main(replace_fields(config, size_limit=10))
