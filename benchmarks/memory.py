@@ -86,11 +86,6 @@ def build_tokenizer(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def child_build(source: str, target: str) -> None:
-    """Build in a process of its own: its memory is not what is measured."""
-    build(Path(source), Path(target))
-
-
 def child_convert(source: str, target: str, tokenizer: str) -> None:
     """Convert, and report the memory it took."""
     # Imported for its effect: from_pretrained and the tokenizer import these anyway.
@@ -132,7 +127,6 @@ def report(work: Callable[[], object]) -> None:
 
 
 CHILDREN: dict[str, Callable[..., None]] = {
-    "build": child_build,
     "convert": child_convert,
     "load": child_load,
     "generate": child_generate,
@@ -170,10 +164,10 @@ def measure(names: Sequence[str], manifests: Path, work: Path, seconds: float) -
     tokenizer = work / "tokenizer"
     build_tokenizer(tokenizer)
     for part in PARTS:
-        run_child("build", manifests / part, work / part)
+        build(manifests / part, work / part)
     for name in names:
         if name not in PARTS:
-            run_child("build", manifests / name, work / name)
+            build(manifests / name, work / name)
         converted = work / f"{name}-converted"
         answer = run_child("convert", work / name, converted, tokenizer)
         print_memory(f"converting {name}", answer, weight_bytes(converted))

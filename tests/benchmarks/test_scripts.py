@@ -30,12 +30,14 @@ def run(script: str, *arguments: object) -> str:
 
 
 @pytest.mark.slow
-def test_memory_of_every_conversion_and_time_of_a_generation(tmp_path: Path) -> None:
+def test_memory_of_conversions_and_time_of_a_generation(tmp_path: Path) -> None:
     manifests = ROOT / "tests" / "fixtures" / "official"
-    out = run("memory", "--manifests", manifests, "--work", tmp_path, "--seconds", 0.5)
-    for name in ("Woosh-AE", "TextConditionerA", "Woosh-Flow", "Woosh-DFlow"):
+    # A part by itself and a whole model: what the script does with each kind.
+    names = ("Woosh-AE", "Woosh-DFlow")
+    out = run("memory", "--manifests", manifests, "--work", tmp_path, "--seconds", 0.5, *names)
+    for name in names:
         assert re.search(rf"converting {name}: \d+ MB above the imports", out), out
-    assert re.search(r"loading Woosh-Flow: \d+ MB", out)
+    assert re.search(r"loading Woosh-DFlow: \d+ MB", out)
     assert "second call: 24000 samples" in out
     assert list(tmp_path.iterdir()) == []
 
