@@ -25,12 +25,12 @@ from woosh.catalogue import find_model
 from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_clap
 from woosh.evaluation.aligner import embed_beginnings
 from woosh.evaluation.plots import plot_objectives
+from woosh.evaluation.ten_classes import LABELS, PROMPTS
 from woosh.generation.flow import expand_like, guide, radius, velocity_from_v
 from woosh.generation.solvers import Velocity, euler, uniform_times
 from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
-from woosh.taggers.classifier import LABELS, PROMPTS
 from woosh.training.conditioning import load_text_conditioner
 
 BATCH = 10

@@ -21,21 +21,8 @@ from woosh.data.clips import SHORTEST
 from woosh.data.manifests import read_manifest
 from woosh.embeddings.embedders import read_to_embed
 from woosh.embeddings.tagging import Tagger, load_tagger
+from woosh.evaluation.ten_classes import LABELS, class_scores
 from woosh.metrics.precision import agreement, right_among
-
-# ESC-10's classes by the names of the manifest, and the AudioSet labels that mean each.
-ESC10 = {
-    "baby cry": ("Baby cry, infant cry", "Crying, sobbing"),
-    "chainsaw": ("Chainsaw",),
-    "clock tick": ("Clock", "Tick", "Tick-tock"),
-    "dog bark": ("Dog", "Bark", "Bow-wow", "Yip", "Howl"),
-    "fire crackling": ("Fire", "Crackle"),
-    "helicopter": ("Helicopter",),
-    "person sneeze": ("Sneeze",),
-    "rain": ("Rain", "Raindrop", "Rain on surface"),
-    "rooster": ("Chicken, rooster", "Crowing, cock-a-doodle-doo"),
-    "sea waves": ("Ocean", "Waves, surf"),
-}
 
 
 def probabilities(tagger: Tagger, paths: list[Path]) -> Tensor:
@@ -43,14 +30,15 @@ def probabilities(tagger: Tagger, paths: list[Path]) -> Tensor:
     return torch.stack([tagger.scores(read_to_embed(path, tagger.embedder)) for path in paths])
 
 
-def esc10_accuracy(tagger: Tagger, scores: Tensor, labels: list[str]) -> tuple[int, int]:
-    """Of the files with a label of `ESC10`, how many are classified right, and how many there are."""
-    columns = [[tagger.labels.index(name) for name in names] for names in ESC10.values()]
-    classes = torch.stack([scores[:, own].sum(dim=1) for own in columns], dim=1)  # (N, 10)
-    wanted = list(ESC10)
-    rows = [row for row, label in enumerate(labels) if label in ESC10]
-    right = sum(wanted[int(classes[row].argmax())] == labels[row] for row in rows)
-    return right, len(rows)
+def ten_class_accuracy(tagger: Tagger, scores: Tensor, labels: list[str]) -> tuple[int, int]:
+    """Of the files with a label of `TEN_CLASSES`, how many are classified right, and how many there are."""
+    answers = class_scores(tagger.labels, scores).argmax(dim=1).tolist()
+    known = [
+        (LABELS[answer], label)
+        for answer, label in zip(answers, labels, strict=True)
+        if label in LABELS
+    ]
+    return sum(answer == label for answer, label in known), len(known)
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -73,7 +61,7 @@ def main(arguments: argparse.Namespace) -> None:
         f"the teacher's first among five {right_among(own, first > 0, 5):.1%}"
     )
     for name, tagger, scores in (("model", model, own), ("teacher", teacher, other)):
-        right, clips = esc10_accuracy(tagger, scores, labels)
+        right, clips = ten_class_accuracy(tagger, scores, labels)
         if clips:
             print(f"ESC-10 by the {name}: {right} of {clips} right, {right / clips:.1%}")
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from woosh.audio import write_audio
 
@@ -44,3 +45,9 @@ def first_part(shared: Path, folder: Path) -> Path:
     target = folder / "part_1.jsonl"
     target.write_text("\n".join(kept), encoding="utf-8")
     return target
+
+
+def tone(frequency: float, seconds: float = 1.0) -> torch.Tensor:
+    """A sine (S,) of half the full level at 48 kHz."""
+    time = torch.arange(round(48_000 * seconds)) / 48_000
+    return 0.5 * torch.sin(2 * torch.pi * frequency * time)

@@ -139,7 +139,7 @@ def read_sounds(config: Config, sample_rate: int) -> Sounds:
     """Read what fits into memory.
 
     Raises:
-        ValueError: streamed sounds without a list of labels, or of which some are to be held out.
+        ValueError: streamed sounds without a list of labels, or of which some are to be held out; too few classes.
     """
     found = [] if config.streamed else load_examples(config.data, config.split, sample_rate)
     if config.streamed and config.held_out_share:
@@ -147,7 +147,28 @@ def read_sounds(config: Config, sample_rate: int) -> Sounds:
     found, validation = held_out(found, config.held_out_share)
     if config.validation_data is not None:
         validation = load_examples(config.validation_data, config.validation_split, sample_rate)
-    return Sounds(found, validation, config.labels or labels_of(config.data, found))
+    labels = config.labels or labels_of(config.data, found)
+    if config.loss.task == "multi-class" and config.loss.label_share > 0:
+        check_classes(config, found, labels)
+    return Sounds(found, validation, labels)
+
+
+def check_classes(config: Config, found: list[TaughtSound], labels: tuple[str, ...]) -> None:
+    """Check that there is something to tell apart.
+
+    Raises:
+        ValueError: fewer than two labels, or one without a sound.
+    """
+    if len(labels) < 2:
+        raise ValueError(
+            f"{config.data} has the labels {list(labels)}, and classes need two or more: add sounds of another kind, "
+            "or set task to multi-label"
+        )
+    missing = sorted(set(labels) - {label for sound in found for label in sound.labels})
+    if missing and not config.streamed:
+        raise ValueError(
+            f"{config.data} has no sounds of {', '.join(missing)}: add some, or leave the name out of labels"
+        )
 
 
 def batch_source(config: Config, sounds: Sounds, sample_rate: int, seed: int) -> Any:

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.evaluate_tagger import ESC10, esc10_accuracy, probabilities
+from benchmarks.evaluate_tagger import probabilities, ten_class_accuracy
 from tests.paths import SHARED
 from woosh import cli
 from woosh.catalogue import BUILT_IN, DEFAULT_TAGGER, built_in_taggers, describe_tagger
 from woosh.data.manifests import read_manifest
 from woosh.embeddings.tagging import load_tagger
+from woosh.evaluation.ten_classes import LABELS
 from woosh.metrics.precision import agreement
 from woosh.taggers import load_tagger as load_network
 from woosh.taggers.ucs import read_mapping
@@ -49,12 +50,12 @@ def test_a_tone_is_named_by_the_command(tmp_path: Path, capsys: pytest.CaptureFi
 def test_it_hears_held_out_recordings_as_its_teacher_does() -> None:
     manifest = SHARED / "data" / "sfx" / "manifest.jsonl"
     rows = [row for row in read_manifest(manifest, "validation") if row.seconds >= 0.05]
-    rows = [row for place, row in enumerate(rows) if row.label in ESC10 or place % 4 == 0]
+    rows = [row for place, row in enumerate(rows) if row.label in LABELS or place % 4 == 0]
     paths = [manifest.parent / row.file for row in rows]
     own, teacher = load_tagger(DEFAULT_TAGGER, None), load_tagger(f"tagger:{MN04}", None)
     scores = probabilities(own, paths)
     found = agreement(scores, probabilities(teacher, paths))
-    right, clips = esc10_accuracy(own, scores, [row.label for row in rows])
+    right, clips = ten_class_accuracy(own, scores, [row.label for row in rows])
     assert torch.isfinite(scores).all()
     assert found.mean_average_precision >= 0.7 and found.same_first >= 0.5
     assert right / clips >= 0.94

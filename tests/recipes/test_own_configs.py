@@ -19,7 +19,6 @@ from woosh.embeddings.clap import load_clap
 from woosh.generation.lora import read_lora
 from woosh.generation.transformer import WooshTransformer
 from woosh.taggers import load_tagger
-from woosh.taggers.classifier import SoundClassifier
 from woosh.training.command import run_recipe
 from woosh.training.flow.latents import load_latents
 
@@ -29,7 +28,6 @@ RECIPES = {
     "own_latents": "encode_latents",
     "own_flow": "train_flow",
     "own_lora": "finetune_lora",
-    "own_classifier": "train_classifier",
     "tagger_own": "train_tagger",
     "own_clap": "train_clap",
     "own_videos": "encode_video",
@@ -147,34 +145,6 @@ def test_the_lora(sounds: Path, tmp_path: Path) -> None:
     run("own_lora", f"data={sounds}", f"output={tmp_path / 'run'}", *options)
     assert steps_of(tmp_path / "run") == [1, 2]
     assert read_lora(tmp_path / "run" / "lora.safetensors")[1].trigger == "castle"
-
-
-SMALL_CLASSIFIER = ("steps=2", "log_every=1", "warmup_steps=1", "widths=[4, 6, 8, 8]")
-
-
-def test_the_classifier_takes_its_labels_from_the_folders(sounds: Path, tmp_path: Path) -> None:
-    run("own_classifier", f"data={sounds}", f"output={tmp_path / 'run'}", *SMALL_CLASSIFIER)
-    assert steps_of(tmp_path / "run") == [1, 2]
-    model = SoundClassifier.from_pretrained(tmp_path / "run", torch_dtype=torch.float32).eval()
-    assert model.labels == ("door", "sword")
-    assert model(torch.zeros(1, 64, 50)).logits.shape == (1, 3)
-    assert not (tmp_path / "run" / "evaluation.json").exists()
-
-
-def test_the_classifier_is_measured_where_a_manifest_says_on_what(
-    sounds: Path, tmp_path: Path
-) -> None:
-    files = sorted(sounds.rglob("*.wav"))
-    rows = [
-        {"file": str(file), "label": file.parent.name, "split": ("train", "validation")[take % 2]}
-        for take, file in enumerate(files)
-    ]
-    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    run("own_classifier", f"data={tmp_path}", f"output={tmp_path / 'run'}", *SMALL_CLASSIFIER)
-    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
-    assert result["clips"] == 2 and 0 <= result["forced_accuracy"] <= 1
-    assert result["other_rejected"] is None
-    assert set(result["forced_accuracy_per_class"]) == {"door", "sword"}
 
 
 def test_the_tagger_takes_its_labels_from_the_folders(sounds: Path, tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ CONFIG_OF = {
     "teach": "teach_tiny",
     "train_autoencoder": "own_autoencoder",
     "train_clap": "own_clap",
-    "train_classifier": "own_classifier",
     "train_flow": "own_flow",
     "train_tagger": "tagger_own",
     "train_text_encoder": "text_encoder_tiny",
@@ -83,13 +82,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "video.jsonl").write_text(json.dumps(row | {"file": "gone.mp4"}) + "\n")
     (folder / "video.jsonl").write_text(json.dumps(row | {"file": "gone.mp4"}) + "\n")
-    for name in ("gone", "broken", "unknown"):
-        (folder / name).mkdir()
-    (folder / "broken" / "manifest.jsonl").write_text("{\n")
-    (folder / "gone" / "manifest.jsonl").write_text(json.dumps(row | {"label": "a"}) + "\n")
-    (folder / "unknown" / "manifest.jsonl").write_text(
-        json.dumps(row | {"file": "../sounds/door/1.wav", "label": "violin"}) + "\n"
-    )
+    for label in ("door", "sword", "violin"):
+        (folder / "three" / label).mkdir(parents=True)
+        soundfile.write(folder / "three" / label / "1.wav", sound(1, 1.2).T, RATE)
     save_toy_teacher(folder / "teacher")
     make_visual().save_pretrained(folder / "watcher" / "visual")
     # The built-in models by the paths that the configurations name.
@@ -226,13 +221,17 @@ PARTS = {
     "audio encoder": ("train_clap", ["audio_encoder=ear"], "audio_encoder ear"),
     "teacher": ("train_clap", ["teachers=[none]"], "unknown aligner 'none'"),
     "evaluation without a split": ("train_clap", ["evaluate_every=1"], "name validation_split too"),
-    "data set": ("train_classifier", ["data=nowhere"], "no manifest.jsonl in nowhere"),
-    "empty data set": ("train_classifier", ["data=empty"], "and no sub-folder with sounds"),
-    "one label": ("train_classifier", ["data=one"], "has the labels ['label'], and a classifier needs two"),
-    "label": ("train_classifier", ["data=unknown", "labels=[a, b]"], "the label 'violin' is none of"),
-    "missing label": ("train_classifier", ["labels=[door, sword, bow]"], "has the labels bow: name"),
-    "broken data set": ("train_classifier", ["data=broken"], "manifest.jsonl, line 1: not JSON"),
-    "data set's files": ("train_classifier", ["data=gone", "labels=[a, b]"], "gone/sounds/door/1.wav"),
+    "one label": ("train_tagger", ["data=one"], "has the labels ['label'], and classes need two"),
+    "label": (
+        "train_tagger",
+        ["data=sounds", "labels=[door, bow]"],
+        "sounds has no sounds of bow: add some",
+    ),
+    "another label": (
+        "train_tagger",
+        ["data=three", "labels=[door, sword]", "held_out_share=0", "batch_size=64"],
+        "a sound has the label 'violin', which is not in the list",
+    ),
     "latents": ("train_flow", ["latents=nowhere"], "no latents in nowhere, or not all: make them"),
     "empty latents": ("train_flow", ["latents=empty"], "no latents in empty"),
     "flow's initial": ("train_flow", ["initial=none"], "no WooshTransformer in none"),

@@ -204,7 +204,7 @@ def pieces(audio: Tensor, longest: int, shortest: int) -> list[Tensor]:
 
 def _log_mel_embedder() -> Embedder:
     """Mean, deviation and step of 64 mel bands, relative to the clip's loudest point."""
-    from woosh.taggers.classifier import mel_decibels, statistics
+    from woosh.embeddings.log_mel_statistics import mel_decibels, statistics
 
     sample_rate, hop_length, bands = 48_000, 960, 64
 
