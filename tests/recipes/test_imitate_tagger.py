@@ -96,7 +96,7 @@ def test_a_teacher_is_learned_by_heart_block_by_block() -> None:
     network = learner_for(teacher)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     mel = torch.randn(3, 1, 128, 40)
-    settings = ImitationSettings(alone=True, answer_weight=1.0, logit_weight=1.0)
+    settings = ImitationSettings(True, 1.0, 1.0, 1.0, 0.0)
     losses = []
     for _ in range(100):
         loss, terms = imitate_tagger.training_step(network, mel, teacher, settings)

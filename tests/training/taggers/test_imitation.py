@@ -1,5 +1,8 @@
 """Imitation: nothing to learn from one's equal, every block by itself where it is to be, shares of variance."""
 
+import copy
+from typing import cast
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +16,7 @@ from woosh.training.taggers.imitation import (
     map_difference,
 )
 
-ALONE, IN_A_ROW = (ImitationSettings(alone, 20.0, 0.1) for alone in (True, False))
+ALONE, IN_A_ROW = (ImitationSettings(alone, 1.0, 20.0, 0.1, 0.5) for alone in (True, False))
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def test_nothing_but_the_teacher_s_own_doubt_is_left_to_its_equal(
     entropy = -(chance * chance.log() + (1 - chance) * (1 - chance).log()).mean()
     assert terms["maps"] == terms["logits"] == 0
     torch.testing.assert_close(terms["answer"], entropy)
-    torch.testing.assert_close(terms["loss"], 20 * entropy)
+    torch.testing.assert_close(terms["loss"], 20 * entropy, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("settings", "same"), [(ALONE, True), (IN_A_ROW, False)])
@@ -82,8 +85,32 @@ def test_a_difference_is_a_share_of_the_variance() -> None:
     assert map_difference(wanted, wanted) == 0
 
 
-@pytest.mark.parametrize(("answer_weight", "logit_weight"), [(-0.5, 1.0), (1.0, -0.5)])
-def test_weights_below_nothing_are_refused(answer_weight: float, logit_weight: float) -> None:
-    named = f"answer_weight is {answer_weight} and logit_weight {logit_weight}"
-    with pytest.raises(ValueError, match=named):
-        ImitationSettings(True, answer_weight, logit_weight)
+@pytest.mark.parametrize("place", range(4))
+def test_weights_below_nothing_are_refused(place: int) -> None:
+    weights = [1.0] * 4
+    weights[place] = -0.5
+    with pytest.raises(ValueError, match=r"order_weight are \(.*-0\.5.*\): none may be below 0"):
+        ImitationSettings(True, *weights)
+
+
+def last_layer(network: MobileNet) -> nn.Linear:
+    return cast(nn.Linear, cast(nn.Sequential, network.classifier)[-1])
+
+
+def test_the_order_term_counts_the_first_labels_most(teacher: MobileNet) -> None:
+    """The same error costs more at a label that the teacher hears than at one that it does not."""
+    settings = ImitationSettings(False, 0.0, 0.0, 0.0, 1.0)
+    last = last_layer(teacher)
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.copy_(torch.tensor([4.0, 0.0, -4.0, -4.0, -4.0]))
+        losses = []
+        for label in range(3):
+            network = copy.deepcopy(teacher)
+            last_layer(network).bias[label] += 1.0
+            terms = imitation_loss(network, teacher, log_mel(), settings)
+            torch.testing.assert_close(terms["loss"], terms["order"])
+            losses.append(terms["order"].item())
+    assert losses[1] > 5 * losses[2] > 0
+    same = imitation_loss(teacher, teacher, log_mel(), settings)
+    assert abs(same["order"].item()) < 1e-6

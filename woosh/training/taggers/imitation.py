@@ -26,18 +26,23 @@ class ImitationSettings:
     Attributes:
         alone: every block gets the teacher's maps, as if all blocks before it were learned already; otherwise what the
             blocks before it make.
-        answer_weight: of the cross-entropy with the teacher's probabilities, beside the maps' weight of 1.
+        map_weight: of the difference of the maps.
+        answer_weight: of the cross-entropy with the teacher's probabilities.
         logit_weight: of the squared distance to the teacher's logits.
+        order_weight: of the divergence from the labels' shares, which counts the teacher's first labels most.
     """
 
     alone: bool
+    map_weight: float
     answer_weight: float
     logit_weight: float
+    order_weight: float
 
     def __post_init__(self) -> None:
-        if self.answer_weight < 0 or self.logit_weight < 0:
+        weights = (self.map_weight, self.answer_weight, self.logit_weight, self.order_weight)
+        if min(weights) < 0:
             raise ValueError(
-                f"answer_weight is {self.answer_weight} and logit_weight {self.logit_weight}: neither may be below 0"
+                f"map_weight, answer_weight, logit_weight and order_weight are {weights}: none may be below 0"
             )
 
 
@@ -79,7 +84,8 @@ def imitation_loss(
 
     Returns:
         "loss", and its terms: "maps", the sum over all maps of `map_difference`; "answer", the cross-entropy with the
-        teacher's probabilities; "logits", the mean squared distance of the logits.
+        teacher's probabilities; "logits", the mean squared distance of the logits; "order", the Kullback-Leibler divergence
+        of the softmax over all labels (arXiv 1503.02531).
     """
     head, teacher_head = cast(nn.Module, network.classifier), cast(nn.Module, teacher.classifier)
     with torch.no_grad():
@@ -95,8 +101,19 @@ def imitation_loss(
     maps = torch.stack([map_difference(x, y) for x, y in zip(own, wanted, strict=True)]).sum()
     answer = functional.binary_cross_entropy_with_logits(logits, wanted_logits.sigmoid())
     distance = functional.mse_loss(logits, wanted_logits)
-    loss = maps + settings.answer_weight * answer + settings.logit_weight * distance
-    return {"loss": loss, "maps": maps, "answer": answer, "logits": distance}
+    order = functional.kl_div(
+        logits.log_softmax(dim=1),
+        wanted_logits.log_softmax(dim=1),
+        log_target=True,
+        reduction="batchmean",
+    )
+    loss = (
+        settings.map_weight * maps
+        + settings.answer_weight * answer
+        + settings.logit_weight * distance
+        + settings.order_weight * order
+    )
+    return {"loss": loss, "maps": maps, "answer": answer, "logits": distance, "order": order}
 
 
 def map_difference(own: Tensor, wanted: Tensor) -> Tensor:
