@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.videos import numbered_picture, read_number, steady_times, turned, write_video
-from woosh.video.pictures import Video, decord_problem, fitted, open_video, pictures_at, read_frames
+from woosh.video.pictures import (
+    Video,
+    View,
+    decord_problem,
+    fitted,
+    open_video,
+    pictures_at,
+    read_frames,
+)
 
 FILM = Fraction(24_000, 1001)
 BROADCAST = Fraction(30_000, 1001)
@@ -25,7 +33,8 @@ READERS = ["pyav", pytest.param("decord", marks=needs_decord)]
 
 def numbers(video: Video, rate: float, **options: object) -> list[int]:
     """The numbers of the pictures that are read."""
-    windows = list(read_frames(video, rate, 64, **options))  # type: ignore[arg-type]
+    reader = str(options.pop("reader", "auto"))
+    windows = list(read_frames(video, View(rate, 64, **options), reader=reader))  # type: ignore[arg-type]
     return [read_number(picture.permute(1, 2, 0).numpy()) for picture in torch.cat(windows)]
 
 
@@ -90,7 +99,7 @@ def test_rotation(turns: int, reader: str, tmp_path: Path) -> None:
     path = turned(write_video(tmp_path / "a.mp4", times, size=(64, 48)), turns)
     video = open_video(path)
     assert (video.width, video.height) == ((64, 48) if turns % 2 == 0 else (48, 64))
-    window = torch.cat(list(read_frames(video, 10, 64, reader=reader)))
+    window = torch.cat(list(read_frames(video, View(10, 64), reader=reader)))
     unturned = torch.rot90(window, turns, (2, 3))  # counterclockwise undoes clockwise
     found = [read_number(picture.permute(1, 2, 0).numpy()) for picture in unturned]
     assert found == list(range(10))
@@ -111,7 +120,7 @@ def test_both_readers_see_equal_pictures(name: str, codec: str, tmp_path: Path) 
     video = open_video(write_video(tmp_path / name, steady_times(BROADCAST, 3), codec, (96, 80)))
     assert decord_problem(video) is None
     ours, theirs = (
-        torch.cat(list(read_frames(video, 24, 40, 0.4, 2.2, "crop", reader=reader)))
+        torch.cat(list(read_frames(video, View(24, 40, 0.4, 2.2, "crop"), reader=reader)))
         for reader in ("pyav", "decord")
     )
     assert torch.equal(ours, theirs)
@@ -119,8 +128,8 @@ def test_both_readers_see_equal_pictures(name: str, codec: str, tmp_path: Path) 
 
 def test_windows_are_equal_to_the_whole(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "a.mp4", steady_times(Fraction(30), 2)))
-    whole = torch.cat(list(read_frames(video, 24, 32, window=1000)))
-    windows = list(read_frames(video, 24, 32, window=7))
+    whole = torch.cat(list(read_frames(video, View(24, 32), window=1000)))
+    windows = list(read_frames(video, View(24, 32), window=7))
     assert all(len(window) == 7 for window in windows[:-1])
     assert torch.equal(torch.cat(windows), whole)
     assert len(whole) == 48
@@ -183,10 +192,16 @@ def test_bad_arguments(tmp_path: Path) -> None:
         ({"seconds": 0.0}, "seconds must be above 0"),
         ({"seconds": 2.0}, "there are no 2 s"),
         ({"fit": "stretch"}, "fit is 'stretch'"),
-        ({"window": 0}, "must be above 0"),
+        ({"rate": 0.0}, "rate 0.0 and size 32 must be above 0"),
     ):
         with pytest.raises(ValueError, match=message):
-            next(read_frames(video, 24, 32, **options))  # type: ignore[arg-type]
+            next(read_frames(video, View(**({"rate": 24, "size": 32} | options))))  # type: ignore[arg-type]
+    for options, message in (
+        ({"window": 0}, "must be above 0"),
+        ({"reader": "vlc"}, "reader is 'vlc'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            next(read_frames(video, View(24, 32), **options))  # type: ignore[arg-type]
 
 
 measured = pytest.mark.skipif(
@@ -197,12 +212,12 @@ measured = pytest.mark.skipif(
 GROWTH_OF_READING = """
 import sys, torch
 from pathlib import Path
-from woosh.video import open_video, read_frames
+from woosh.video import View, open_video, read_frames
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 def pictures(seconds):
-    return sum(len(window) for window in read_frames(video, 24, 64, reader=sys.argv[2], seconds=seconds))
+    return sum(len(window) for window in read_frames(video, View(24, 64, seconds=seconds), reader=sys.argv[2]))
 video = open_video(sys.argv[1])
 pictures(float(sys.argv[3]))
 before = peak()

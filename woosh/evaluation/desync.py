@@ -16,7 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from woosh.video import Video, read_frames
+from woosh.video import Video, View, read_frames
 from woosh.video.synchformer import (
     PUBLISHED,
     SEGMENT,
@@ -304,7 +304,7 @@ class DeSync(nn.Module):
         size = self.visual.frame_size
         for first in (0, segments - COMPARED):
             start = first * STRIDE / PICTURE_RATE
-            windows = read_frames(video, PICTURE_RATE, size, start, COMPARED_SECONDS, fit="crop")
+            windows = read_frames(video, View(PICTURE_RATE, size, start, COMPARED_SECONDS, "crop"))
             at = first * STRIDE_SAMPLES
             length = (COMPARED + 1) * STRIDE_SAMPLES
             yield self.offset(torch.cat(list(windows)), sound[at : at + length])

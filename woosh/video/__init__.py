@@ -4,9 +4,18 @@ from woosh.video.pictures import (
     VIDEO_SUFFIXES,
     WATCHED_RATE,
     Video,
+    View,
     open_video,
     pictures_at,
     read_frames,
 )
 
-__all__ = ["VIDEO_SUFFIXES", "Video", "WATCHED_RATE", "open_video", "pictures_at", "read_frames"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "Video",
+    "View",
+    "WATCHED_RATE",
+    "open_video",
+    "pictures_at",
+    "read_frames",
+]

@@ -52,6 +52,34 @@ class Video:
     origin: int
 
 
+@dataclass(frozen=True)
+class View:
+    """Which pictures of a video are wanted, and how large.
+
+    Attributes:
+        rate: pictures per second; a slower file's are repeated.
+        size: height and width in pixels.
+        start: seconds of the video at which the first picture is taken.
+        seconds: how many; None: to the end.
+        fit: "squash" scales both sides to `size`; "crop" scales the shorter one and takes the middle.
+
+    Raises:
+        ValueError: a rate or size that is not above 0, or another fit.
+    """
+
+    rate: float
+    size: int
+    start: float = 0.0
+    seconds: float | None = None
+    fit: str = "squash"
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise ValueError(f"fit is {self.fit!r}, of {FITS}")
+        if not (math.isfinite(self.rate) and self.rate > 0) or self.size < 1:
+            raise ValueError(f"rate {self.rate} and size {self.size} must be above 0")
+
+
 class Reader(Protocol):
     """Decodes chosen pictures."""
 
@@ -102,24 +130,13 @@ def shown_size(path: Path) -> tuple[int, int]:
 
 
 def read_frames(
-    video: Video,
-    rate: float,
-    size: int,
-    start: float = 0.0,
-    seconds: float | None = None,
-    fit: str = "squash",
-    window: int = 32,
-    reader: str = "auto",
+    video: Video, view: View, window: int = 32, reader: str = "auto"
 ) -> Iterator[Tensor]:
-    """Pictures at a steady rate, in windows (n, 3, `size`, `size`) of 8 bits, n at most `window`.
+    """Pictures at a steady rate, in windows (n, 3, size, size) of 8 bits, n at most `window`.
 
     Args:
         video: of `open_video`.
-        rate: pictures per second; a slower file's are repeated.
-        size: height and width in pixels.
-        start: seconds of the video at which the first picture is taken.
-        seconds: how many; None: to the end.
-        fit: "squash" scales both sides to `size`; "crop" scales the shorter one and takes the middle.
+        view: which pictures, and how large.
         window: pictures at a time.
         reader: "decord", "pyav", or "auto".
 
@@ -128,16 +145,14 @@ def read_frames(
     """
     import torch
 
-    if fit not in FITS or reader not in READERS:
-        raise ValueError(f"fit is {fit!r}, of {FITS}; reader is {reader!r}, of {READERS}")
-    if not (math.isfinite(rate) and rate > 0) or size < 1 or window < 1:
-        raise ValueError(f"rate {rate}, size {size} and window {window} must be above 0")
-    indices = pictures_at(video, rate, start, seconds)
+    if reader not in READERS or window < 1:
+        raise ValueError(f"reader is {reader!r}, of {READERS}; window {window} must be above 0")
+    indices = pictures_at(video, view.rate, view.start, view.seconds)
     chosen, repeats = np.unique(indices, return_counts=True)
     pictures = choose_reader(video, reader)(video, chosen.tolist())
     waiting: list[Tensor] = []
     for picture, count in zip(pictures, repeats, strict=True):
-        waiting += [fitted(picture, size, fit)] * int(count)
+        waiting += [fitted(picture, view.size, view.fit)] * int(count)
         while len(waiting) >= window:
             yield torch.stack(waiting[:window])
             waiting = waiting[window:]

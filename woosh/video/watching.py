@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from woosh.video.pictures import WATCHED_RATE, Video, pictures_at, read_frames
+from woosh.video.pictures import WATCHED_RATE, Video, View, pictures_at, read_frames
 from woosh.video.synchformer import Synchformer, load_synchformer
 from woosh.video.visual import VisualEncoder
 
@@ -86,5 +86,6 @@ def watch_video(
         ValueError: a time that the video does not have, or a file that turns out damaged.
     """
     count = len(pictures_at(video, WATCHED_RATE, start, seconds))
-    frames = read_frames(video, WATCHED_RATE, watcher.frame_size, start, seconds, window=WINDOW)
+    view = View(WATCHED_RATE, watcher.frame_size, start, seconds)
+    frames = read_frames(video, view, WINDOW)
     return watcher.watch(progress(frames, math.ceil(count / WINDOW)))
