@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from woosh.autoencoder.network import WooshAutoencoder
@@ -42,19 +43,56 @@ def reconstruct(
     Raises:
         ValueError: a stereo autoencoder, and not two channels.
     """
-    channels = autoencoder.audio_channels
-    if channels > 1 and len(audio) != channels:
-        raise ValueError(f"a stereo autoencoder takes {channels} channels, not {len(audio)}")
-    hop, samples = autoencoder.config.hop_length, audio.shape[1]
+    hop, channels = autoencoder.config.hop_length, autoencoder.audio_channels
     chunk = max(1, round(chunk_seconds * autoencoder.config.sample_rate / hop)) * hop
     context = context_frames(autoencoder) * hop
-    # The STFT reflects half a window at each end and so needs more than that.
-    frames = max(math.ceil(samples / hop), math.ceil((autoencoder.config.n_fft // 2 + 1) / hop))
-    padded = functional.pad(torch.from_numpy(audio), (0, frames * hop - samples))
+    padded = in_whole_frames(autoencoder, audio)
+    samples = padded.shape[1]
     pieces = []
-    for start in range(0, frames * hop, chunk):
-        low, high = max(0, start - context), min(frames * hop, start + chunk + context)
+    for start in range(0, samples, chunk):
+        low, high = max(0, start - context), min(samples, start + chunk + context)
         piece = padded[:, low:high].reshape(-1, channels, high - low).to(autoencoder.device)
         decoded = autoencoder(piece).flatten(0, 1).float().cpu()  # (C, high - low)
         pieces.append(decoded[:, start - low :][:, :chunk])
-    return torch.cat(pieces, dim=1)[:, :samples].numpy()
+    return torch.cat(pieces, dim=1)[:, : audio.shape[1]].numpy()
+
+
+@torch.no_grad()
+def reconstruct_generated(autoencoder: WooshAutoencoder, audio: np.ndarray) -> np.ndarray:
+    """Decode (C, S) audio from those of its latents alone that a generator makes: no generator sounds better.
+
+    Where phases have to be found for these, all audio goes through at once: those of a piece would not join the next one's.
+
+    Args:
+        autoencoder: on the device to compute on.
+        audio: (C, S) float32 at the autoencoder's sample rate.
+
+    Returns:
+        (C, S) float32, not limited to [-1, 1].
+
+    Raises:
+        ValueError: a stereo autoencoder, and not two channels.
+    """
+    if autoencoder.generated_channels == len(autoencoder.latent_mean):
+        return reconstruct(autoencoder, audio)
+    padded = in_whole_frames(autoencoder, audio)
+    sounds = padded.reshape(-1, autoencoder.audio_channels, padded.shape[1])
+    decoded = [
+        autoencoder.decode(autoencoder.encode_generated(sound[None].to(autoencoder.device)))[0]
+        for sound in sounds
+    ]
+    return torch.cat(decoded).float().cpu()[:, : audio.shape[1]].numpy()
+
+
+def in_whole_frames(autoencoder: WooshAutoencoder, audio: np.ndarray) -> Tensor:
+    """(C, S) audio with silence up to a whole latent frame, and to more than the half window that the STFT reflects.
+
+    Raises:
+        ValueError: a stereo autoencoder, and not two channels.
+    """
+    channels, config = autoencoder.audio_channels, autoencoder.config
+    if channels > 1 and len(audio) != channels:
+        raise ValueError(f"a stereo autoencoder takes {channels} channels, not {len(audio)}")
+    hop, samples = config.hop_length, audio.shape[1]
+    frames = max(math.ceil(samples / hop), math.ceil((config.n_fft // 2 + 1) / hop))
+    return functional.pad(torch.from_numpy(audio), (0, frames * hop - samples))

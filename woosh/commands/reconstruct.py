@@ -23,6 +23,11 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument("source", type=Path, metavar="IN", help="audio file")
     parser.add_argument("target", type=Path, metavar="OUT", help="file to write: .wav, .flac, .ogg")
+    parser.add_argument(
+        "--generated",
+        action="store_true",
+        help="through those latents alone that the model's generator makes: the best that it could sound",
+    )
     add_model_options(parser)
 
 
@@ -33,20 +38,31 @@ def run(arguments: argparse.Namespace) -> None:
     check_writable(arguments.target.parent)
     recording = audio.read_audio(arguments.source, info.sample_rate, mono=False)
 
+    from woosh.generation.request import LONGEST_SECONDS
+
+    seconds = recording.shape[1] / info.sample_rate
+    if arguments.generated and seconds > LONGEST_SECONDS:
+        raise ValueError(
+            f"{arguments.source} has {seconds:.0f} s, and --generated takes up to {LONGEST_SECONDS:g}: cut it first"
+        )
+
     from woosh.generation.loading import choose_device, quiet_libraries
 
     device = choose_device(arguments.device)
     quiet_libraries()
     from woosh.autoencoder.network import WooshAutoencoder
-    from woosh.autoencoder.reconstruction import reconstruct
+    from woosh.autoencoder.reconstruction import reconstruct, reconstruct_generated
 
     autoencoder = WooshAutoencoder.from_pretrained(
         catalogue.part_folders(info.folder)["autoencoder"]
     )
     autoencoder = autoencoder.float()
     autoencoder.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
-    sound = reconstruct(autoencoder, recording)
+    way = reconstruct_generated if arguments.generated else reconstruct
+    sound = way(autoencoder, recording)
     record = {"source": arguments.source.name, "model": info.name, "version": __version__}
+    if arguments.generated:
+        record["latents"] = "generated"
     audio.write_audio(
         arguments.target,
         audio.peak_guard(sound, audio.CEILINGS[file_format]),
