@@ -2,10 +2,11 @@
 
     accelerate launch training/imitate_tagger.py configs/imitate_tiny_blocks.yaml [name=value ...]
     accelerate launch training/imitate_tagger.py configs/imitate_tiny.yaml
+    accelerate launch training/imitate_tagger.py configs/imitate_tiny_order.yaml
 
-First every block learns by itself, on the teacher's maps; then all blocks in a row learn on their own. The teacher hears
-every sound as the learner does, so the sounds need neither labels nor answers. Output folder: tagger/ (the moving
-average), evaluation.json, log.jsonl, config.yaml, checkpoints/.
+First every block learns by itself, on the teacher's maps; then all blocks in a row learn on their own, at last with the
+teacher's first labels before all else. The teacher hears every sound as the learner does, so the sounds need neither
+labels nor answers. Output folder: tagger/ (the moving average), evaluation.json, log.jsonl, config.yaml, checkpoints/.
 """
 
 from __future__ import annotations
