@@ -246,6 +246,19 @@ def test_embeddings_are_judged_by_what_they_tell_of_kinds(tmp_path: Path) -> Non
     assert "| tagger-mid-ear | 184 | 100.0% | 100.0% |" in out
 
 
+def test_an_aligner_is_measured_by_parts(labelled: Path, tmp_path: Path) -> None:
+    save_clap(make_clap(), tmp_path / "clap")
+    rows = [json.loads(line) for line in labelled.read_text().splitlines()]
+    parts = [row | {"split": "validation", "part": 1 + place % 2} for place, row in enumerate(rows)]
+    labelled.write_text("\n".join(map(json.dumps, parts)))
+    options = ("--manifest", labelled, "--model", tmp_path / "clap")
+    assert "8 clips of validation" in run("evaluate_aligner", *options)
+    out = run("evaluate_aligner", *options, "--part", 2)
+    assert "4 clips of validation" in out
+    assert re.search(r"zero-shot: \d+\.0% of 4 labelled clips", out)
+    assert re.search(r"\| text to audio \| \d+\.\d% \| .*\| \d", out)
+
+
 def test_a_tagger_is_compared_with_its_teacher(labelled: Path, tmp_path: Path) -> None:
     """A tagger agrees with itself in everything."""
     ear = save_ear(tmp_path / "ear")
