@@ -246,6 +246,19 @@ def test_embeddings_are_judged_by_what_they_tell_of_kinds(tmp_path: Path) -> Non
     assert "| tagger-mid-ear | 184 | 100.0% | 100.0% |" in out
 
 
+def test_families_are_heard_by_a_listener(tmp_path: Path) -> None:
+    ear = save_ear(tmp_path / "ear")
+    options = ("--listener", f"tagger:{ear}", "--seeds", 2, "--seconds", 0.5, "--least", 0)
+    out = run(
+        *("evaluate_families", *options, "--families", "coin", "siren"),
+        *("--json", tmp_path / "families.json"),
+    )
+    assert len(re.findall(r"^\| (?:coin|siren) \| \d+% \| \d+% \| .*\(\d+%\)", out, re.M)) == 2
+    assert "2 of 2 reach 0%" in out
+    figures = json.loads((tmp_path / "families.json").read_text())
+    assert all(sum(share for _, share in f["names"]) == 1 for f in figures.values())
+
+
 def test_an_aligner_is_measured_by_parts(labelled: Path, tmp_path: Path) -> None:
     save_clap(make_clap(), tmp_path / "clap")
     rows = [json.loads(line) for line in labelled.read_text().splitlines()]
