@@ -1,4 +1,4 @@
-"""Magnitude spectra and mel filters (Slaney's scale) of the metrics, the losses and the classifier."""
+"""Magnitude spectra and mel filters (Slaney's scale) of the metrics, the losses and the plain statistics."""
 
 from __future__ import annotations
 
