@@ -132,6 +132,7 @@ def clap_config(manifest: Path, text: Path, output: Path) -> train_clap.Config:
         output=str(output),
         data=str(manifest),
         procedural_clips=2,
+        audio_weights=None,
         mobilenet_width=0.1,
         text_encoder=str(text / "text_encoder"),
         tokenizer=str(text / "tokenizer"),
