@@ -35,6 +35,7 @@ from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.metrics.originality import Originality, originality, recording_distances
+from woosh.metrics.tags import sigmoid_tags
 
 RATE = 48_000
 SECONDS = 5.0  # of a clip that are compared
@@ -83,7 +84,7 @@ class Ears:
         rate = self.listener.embedder.sample_rate
         resampled = torch.from_numpy(resample(sound[None].numpy(), RATE, rate))[0]
         embedding, logits = self.listener.embedder.listen(resampled)
-        probabilities = cast(Tensor, logits).sigmoid().mean(dim=0)
+        probabilities = sigmoid_tags(cast(Tensor, logits))
         return Heard(probabilities, embedding, self.rule.embed(sound))
 
 

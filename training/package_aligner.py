@@ -37,6 +37,7 @@ class Config:
     run: str  # of train_clap.py
     earlier_runs: tuple[str, ...]  # that it went on from or was taught by
     text_encoder_of: str  # model that holds the same text encoder
+    start: str  # a sentence of the model card: what the audio tower started from, and under which licence
     licence: str  # of the weights, SPDX
     size_limit: int  # bytes
 
@@ -55,11 +56,11 @@ def model_card(config: Config, parameters: int) -> str:
         f"---\nlicense: {config.licence}\npipeline_tag: zero-shot-audio-classification\n---\n\n"
         f"# {Path(config.output).name}\n\n"
         f"Sounds and texts in one space: {parameters:,} parameters of its own, and the text encoder of "
-        f"{config.text_encoder_of}.\n\n"
+        f"{config.text_encoder_of}. {config.start}\n\n"
         f"The weights are released under {config.licence.upper()}; ATTRIBUTION.md names the authors of the "
         "recordings that they were trained on. How they were made, with seeds and loss curves, stands in the "
-        f"project's {config.records}; the figures that the aligner reaches stand in its README with the "
-        "commands that give them.\n"
+        f"project's {config.records}; the figures that the aligner reaches stand in {config.records}.md with "
+        "the commands that give them.\n"
     )
 
 

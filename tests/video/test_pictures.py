@@ -5,6 +5,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,10 +32,10 @@ needs_decord = pytest.mark.skipif(
 READERS = ["pyav", pytest.param("decord", marks=needs_decord)]
 
 
-def numbers(video: Video, rate: float, **options: object) -> list[int]:
+def numbers(video: Video, rate: float, **options: Any) -> list[int]:
     """The numbers of the pictures that are read."""
-    reader = str(options.pop("reader", "auto"))
-    windows = list(read_frames(video, View(rate, 64, **options), reader=reader))  # type: ignore[arg-type]
+    reader = options.pop("reader", "auto")
+    windows = list(read_frames(video, View(rate, 64, **options), reader=reader))
     return [read_number(picture.permute(1, 2, 0).numpy()) for picture in torch.cat(windows)]
 
 
@@ -186,22 +187,24 @@ def test_cut_file(tmp_path: Path) -> None:
 
 def test_bad_arguments(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "a.mp4", steady_times(Fraction(10), 1)))
-    for options, message in (
+    views: tuple[tuple[dict[str, Any], str], ...] = (
         ({"start": 1.0}, "lasts 1.00 s: it cannot be read from 1 s"),
         ({"start": -0.1}, "cannot be read from"),
         ({"seconds": 0.0}, "seconds must be above 0"),
         ({"seconds": 2.0}, "there are no 2 s"),
         ({"fit": "stretch"}, "fit is 'stretch'"),
         ({"rate": 0.0}, "rate 0.0 and size 32 must be above 0"),
-    ):
+    )
+    for options, message in views:
         with pytest.raises(ValueError, match=message):
-            next(read_frames(video, View(**({"rate": 24, "size": 32} | options))))  # type: ignore[arg-type]
-    for options, message in (
+            next(read_frames(video, View(**({"rate": 24, "size": 32} | options))))
+    readings: tuple[tuple[dict[str, Any], str], ...] = (
         ({"window": 0}, "must be above 0"),
         ({"reader": "vlc"}, "reader is 'vlc'"),
-    ):
+    )
+    for options, message in readings:
         with pytest.raises(ValueError, match=message):
-            next(read_frames(video, View(24, 32), **options))  # type: ignore[arg-type]
+            next(read_frames(video, View(24, 32), **options))
 
 
 measured = pytest.mark.skipif(
@@ -212,6 +215,7 @@ measured = pytest.mark.skipif(
 GROWTH_OF_READING = """
 import sys, torch
 from pathlib import Path
+from typing import Any
 from woosh.video import View, open_video, read_frames
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
