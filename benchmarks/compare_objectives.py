@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from woosh.audio import resample
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import Autoencoder, load_autoencoder
 from woosh.catalogue import find_model
 from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_clap
 from woosh.evaluation.aligner import embed_beginnings
@@ -62,7 +62,7 @@ def load_velocity(
 @torch.inference_mode()
 def generate(
     under: Callable[[Sequence[str]], Velocity],
-    autoencoder: WooshAutoencoder,
+    autoencoder: Autoencoder,
     aligner: WooshClap,
     clips: int,
     seconds: float,
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write all results here")
     options = parser.parse_args(arguments)
     folder = find_model(options.model)
-    autoencoder = WooshAutoencoder.from_pretrained(folder, subfolder="autoencoder").eval()
+    autoencoder = load_autoencoder(folder / "autoencoder").eval()
     embed: Any = load_text_conditioner(
         folder / "text_encoder", folder / "tokenizer", torch.device("cpu")
     )

@@ -20,7 +20,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from woosh.audio import read_audio
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import Autoencoder, load_autoencoder
 from woosh.catalogue import find_model, part_folders
 from woosh.data.manifests import read_manifest
 from woosh.metrics.reconstruction import mel_distance, scale_peak, si_sdr, stft_distance
@@ -28,15 +28,15 @@ from woosh.metrics.reconstruction import mel_distance, scale_peak, si_sdr, stft_
 NAMES = ("MelDist", "STFTDist", "SI-SDR")
 
 
-def load_autoencoder(model: str) -> WooshAutoencoder:
+def autoencoder_of(model: str) -> Autoencoder:
     """Loads an autoencoder's own folder, or the one of a built-in model or a pipeline folder."""
     alone = (Path(model) / "config.json").is_file()
     folder = Path(model) if alone else part_folders(find_model(model))["autoencoder"]
-    return WooshAutoencoder.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    return load_autoencoder(folder, torch.float32).eval()
 
 
 @torch.inference_mode()
-def reconstruct(autoencoder: WooshAutoencoder, audio: Tensor) -> Tensor:
+def reconstruct(autoencoder: Autoencoder, audio: Tensor) -> Tensor:
     """Audio (B, 1, S) through the autoencoder, of the same length.
 
     The end is padded to whole latent frames and to more than one window, and cut off again.
@@ -48,7 +48,7 @@ def reconstruct(autoencoder: WooshAutoencoder, audio: Tensor) -> Tensor:
     return autoencoder.decode(autoencoder.encode(filled))[..., :samples]
 
 
-def measure(autoencoder: WooshAutoencoder, audio: Tensor) -> tuple[float, float, float]:
+def measure(autoencoder: Autoencoder, audio: Tensor) -> tuple[float, float, float]:
     """MelDist, STFTDist and SI-SDR in dB (nan for silence) of one clip (S,)."""
     reference = scale_peak(audio[None, None])
     estimate = reconstruct(autoencoder, reference)
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write the summaries and every clip here")
     options = parser.parse_args(arguments)
 
-    autoencoder = load_autoencoder(options.model)
+    autoencoder = autoencoder_of(options.model)
     sample_rate = autoencoder.config.sample_rate  # type: ignore[attr-defined]
     files = [row.file for row in read_manifest(options.data / "manifest.jsonl", options.split)]
     if options.sources:

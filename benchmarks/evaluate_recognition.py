@@ -25,7 +25,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from woosh.audio import SUFFIXES, read_audio, read_metadata
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import Autoencoder
+from woosh.autoencoder.reconstruction import reconstruct, reconstruct_generated
 from woosh.catalogue import DEFAULT_MODEL, find_model
 from woosh.embeddings.tagging import load_tagger
 from woosh.evaluation.recognition import (
@@ -63,12 +64,10 @@ def read(path: Path, sample_rate: int) -> Tensor:
     return torch.nn.functional.pad(audio, (0, missing))
 
 
-@torch.no_grad()
-def through(autoencoder: WooshAutoencoder, part: bool, path: Path, sample_rate: int) -> Tensor:
+def through(autoencoder: Autoencoder, part: bool, path: Path, sample_rate: int) -> Tensor:
     """A recording's reconstruction (1, S), from all channels or from those that a generator makes."""
-    audio = read(path, sample_rate)[None]
-    latents = autoencoder.encode_generated(audio) if part else autoencoder.encode(audio)
-    decoded = autoencoder.decode(latents)[0]
+    way = reconstruct_generated if part else reconstruct
+    decoded = torch.from_numpy(way(autoencoder, read(path, sample_rate).numpy()))
     return decoded / max(1.0, float(decoded.abs().max()))
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from woosh import WooshAutoencoder
 from woosh.audio import peak_guard, read_audio, write_audio
+from woosh.autoencoder import load_autoencoder
 from woosh.autoencoder.reconstruction import reconstruct
 from woosh.catalogue import part_folders
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     folder = part_folders(arguments.model)["autoencoder"]
-    autoencoder = WooshAutoencoder.from_pretrained(folder).float()
+    autoencoder = load_autoencoder(folder).float()
     sample_rate = autoencoder.config.sample_rate
     recording = read_audio(arguments.source, sample_rate, mono=False)
     result = reconstruct(autoencoder, recording)

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import WooshAutoencoder, WooshMelAutoencoder
 from woosh.embeddings.clap import ClapHead, WooshClap
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import WooshTextEncoder
@@ -57,6 +57,18 @@ def make_autoencoder() -> WooshAutoencoder:
     return WooshAutoencoder(
         latent_channels=CHANNELS, width=16, inner_width=24, encoder_layers=1, decoder_layers=1
     )
+
+
+def make_mel_autoencoder() -> WooshMelAutoencoder:
+    """48 kHz, 25 latent frames of 8 channels per second, of components along the diagonals of a random turn."""
+    model = WooshMelAutoencoder(latent_channels=CHANNELS, width=16, inner_width=24, detail_layers=2)
+    generator = torch.Generator().manual_seed(0)
+    size = len(model.mean)
+    turn, _ = torch.linalg.qr(torch.randn(size, size, generator=generator))
+    model.components.copy_(turn)
+    model.deviations.copy_(torch.linspace(4.0, 0.1, size))
+    model.mean.fill_(3.0)
+    return model
 
 
 def make_transformer(

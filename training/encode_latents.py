@@ -20,7 +20,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import Autoencoder, load_autoencoder
 from woosh.data.augmentation import load_responses
 from woosh.data.clips import Clip, procedural_clips
 from woosh.data.shards import read_items, shard_urls
@@ -46,7 +46,6 @@ from woosh.training.flow.latents import (
     write_own_shards,
 )
 from woosh.training.outputs import check_output
-from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def hidden_states(text: TextConditioner, captions: Sequence[str]) -> tuple[Tenso
 
 
 def encoded(
-    autoencoder: WooshAutoencoder, clip: Clip, continuous: bool, states: tuple[Tensor, ...]
+    autoencoder: Autoencoder, clip: Clip, continuous: bool, states: tuple[Tensor, ...]
 ) -> LatentClip:
     """A clip's latents and what is known of it."""
     return LatentClip(
@@ -131,6 +130,7 @@ def encoded(
         clip.group,
         continuous,
         states,
+        category=clip.category,
     )
 
 
@@ -147,7 +147,7 @@ def weighed(paths: Sequence[Path], count: int) -> list[Tensor]:
 
 @torch.no_grad()
 def common_of(
-    autoencoder: WooshAutoencoder,
+    autoencoder: Autoencoder,
     latents: Sequence[Tensor],
     text: TextConditioner | None,
     seed: int,
@@ -156,10 +156,11 @@ def common_of(
     silence = torch.zeros(1, autoencoder.audio_channels, autoencoder.config.sample_rate)
     silence = autoencoder.encode_generated(silence.to(autoencoder.device))[0].cpu()
     weight = channel_weight(autoencoder, latents, torch.Generator().manual_seed(seed))
+    deviation = torch.cat(list(latents), dim=1).std(dim=1)
     if text is None:
-        return Common(silence, weight, None, None)
+        return Common(silence, weight, None, None, deviation)
     (empty,) = hidden_states(text, [""])
-    return Common(silence, weight, empty, text.encoder.config.max_tokens)
+    return Common(silence, weight, empty, text.encoder.config.max_tokens, deviation)
 
 
 def main(config: Config) -> None:
@@ -171,7 +172,7 @@ def main(config: Config) -> None:
     log = Log(output, config) if accelerator.is_main_process else None
 
     # 1. Models
-    autoencoder = load_saved(WooshAutoencoder, config.autoencoder).to(accelerator.device).eval()
+    autoencoder = load_autoencoder(config.autoencoder).to(accelerator.device).eval()
     rate = autoencoder.config.sample_rate
     text = None
     if config.text_encoder is not None and config.tokenizer is not None:

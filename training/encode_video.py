@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import Autoencoder, load_autoencoder
 from woosh.data.manifests import check_captions, read_objects
 from woosh.data.recordings import list_recordings
 from woosh.scenes import COURSE_FAMILIES, generate_scene
@@ -38,7 +38,6 @@ from woosh.training.outputs import check_output
 from woosh.video import VIDEO_SUFFIXES, open_video
 from woosh.video.muxing import RATE, own_sound
 from woosh.video.watching import Watcher, load_watcher, watch_video
-from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,7 @@ class Config:
     seed: int
 
 
-def scene_clip(
-    seed: int, config: Config, autoencoder: WooshAutoencoder, watcher: Watcher
-) -> LatentClip:
+def scene_clip(seed: int, config: Config, autoencoder: Autoencoder, watcher: Watcher) -> LatentClip:
     """A rendered scene, heard and seen."""
     clip = generate_scene(seed, None, config.seconds, watcher.frame_size)
     frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
@@ -99,9 +96,7 @@ def video_rows(data: Path, split: str) -> tuple[Path, list[dict]]:
     return data.parent, rows
 
 
-def video_clip(
-    row: dict, folder: Path, autoencoder: WooshAutoencoder, watcher: Watcher
-) -> LatentClip:
+def video_clip(row: dict, folder: Path, autoencoder: Autoencoder, watcher: Watcher) -> LatentClip:
     """A video file, heard and seen.
 
     Raises:
@@ -121,7 +116,7 @@ def video_clip(
 
 
 def clips_of(
-    config: Config, autoencoder: WooshAutoencoder, watcher: Watcher
+    config: Config, autoencoder: Autoencoder, watcher: Watcher
 ) -> list[Callable[[], LatentClip]]:
     """All clips, each made when it is called."""
     clips: list[Callable[[], LatentClip]] = [
@@ -146,7 +141,7 @@ def main(config: Config) -> None:
     log = Log(output, config) if accelerator.is_main_process else None
 
     # 1. Networks
-    autoencoder = load_saved(WooshAutoencoder, config.autoencoder).to(accelerator.device).eval()
+    autoencoder = load_autoencoder(config.autoencoder).to(accelerator.device).eval()
     if autoencoder.config.sample_rate != RATE:
         raise ValueError(
             f"the autoencoder works at {autoencoder.config.sample_rate} Hz, not {RATE}"

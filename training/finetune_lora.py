@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import Autoencoder, load_autoencoder
 from woosh.catalogue import GUIDED_MODEL, describe_model, find_model, part_folders
 from woosh.data.clips import Clip
 from woosh.data.sources import load_source
@@ -71,9 +71,7 @@ class Config:
     listen: ListenConfig
 
 
-def encode(
-    clips: Sequence[Clip], autoencoder: WooshAutoencoder, config: Config
-) -> list[LatentClip]:
+def encode(clips: Sequence[Clip], autoencoder: Autoencoder, config: Config) -> list[LatentClip]:
     """Latents of all sounds and of their variations, under captions that begin with the trigger."""
     rate = autoencoder.config.sample_rate
     encoded = []
@@ -99,14 +97,14 @@ def fitting_lengths(clips: Sequence[LatentClip], frames: Sequence[int]) -> dict[
 
 
 @torch.no_grad()
-def crop_source(clips: list[LatentClip], autoencoder: WooshAutoencoder, config: Config) -> Any:
+def crop_source(clips: list[LatentClip], autoencoder: Autoencoder, config: Config) -> Any:
     """Batches of crops of the lengths that the sounds have."""
     silence = torch.zeros(1, autoencoder.audio_channels, autoencoder.config.sample_rate)
     silence = autoencoder.encode_generated(silence.to(autoencoder.device))[0].cpu()
     rate, longest = autoencoder.latent_rate, max(config.lengths)
     counts = fitting_lengths(clips, [1 + round(length * rate) for length in config.lengths])
     crops = Crops(
-        Common(silence, torch.ones(len(silence)), None, None),
+        Common(silence, torch.ones(len(silence)), None, None, torch.ones(len(silence))),
         tuple(counts),
         tuple(float(count) for count in counts.values()),
         config.batch_size * (1 + round(longest * rate)),
@@ -142,7 +140,7 @@ def main(config: Config) -> None:
     parts = teachable_parts(config.model)
     text = load_text_conditioner(parts["text_encoder"], parts["tokenizer"], run.device)
     model = load_saved(WooshTransformer, parts["transformer"], torch.float32)
-    autoencoder = load_saved(WooshAutoencoder, parts["autoencoder"], torch.float32)
+    autoencoder = load_autoencoder(parts["autoencoder"], torch.float32)
     autoencoder.to(run.device).eval()
     add_lora(model, config.rank, config.alpha, config.dropout)
     run.follow(model)

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import load_autoencoder
 from woosh.data.manifests import read_manifest
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
@@ -62,7 +62,7 @@ def main(config: Config) -> None:
     output = Path(config.output)
     text_run = Path(config.text_encoder)
     rows = read_manifest(config.manifest, config.split)
-    autoencoder = load_saved(WooshAutoencoder, Path(config.autoencoder) / "autoencoder")
+    autoencoder = load_autoencoder(Path(config.autoencoder) / "autoencoder")
     transformer = load_saved(WooshTransformer, Path(config.transformer) / "transformer")
     text_encoder = load_saved(WooshTextEncoder, text_run / "text_encoder")
     parts = {"autoencoder": autoencoder, "transformer": transformer, "text_encoder": text_encoder}

@@ -59,6 +59,7 @@ class Sizes:
     patch_size: int
     linear_skip: bool
     max_frames: int
+    summary: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def build_model(config: Config, common: Common, text: TextConditioner | None) ->
             latent_channels=len(common.channel_weight),
             text_width=width,
             text_tokens=tokens,
+            latent_deviations=common.deviation.tolist(),
+            latent_rate=config.data.latent_rate,
             **dataclasses.asdict(config.sizes),
         )
     model.log_variance_head.requires_grad_(config.log_variance)

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from woosh.autoencoder.mel import WooshMelAutoencoder
     from woosh.autoencoder.network import WooshAutoencoder
     from woosh.generation.pipeline import WooshPipeline
     from woosh.generation.text_encoder import WooshTextEncoder
@@ -17,6 +18,7 @@ __version__ = "0.7.0"
 
 __all__ = [
     "WooshAutoencoder",
+    "WooshMelAutoencoder",
     "WooshPipeline",
     "WooshTextEncoder",
     "WooshTransformer",
@@ -25,6 +27,7 @@ __all__ = [
 
 _HOMES = {
     "WooshAutoencoder": "woosh.autoencoder.network",
+    "WooshMelAutoencoder": "woosh.autoencoder.mel",
     "WooshPipeline": "woosh.generation.pipeline",
     "WooshTextEncoder": "woosh.generation.text_encoder",
     "WooshTransformer": "woosh.generation.transformer",

@@ -93,10 +93,11 @@ def test_branches() -> None:
 
 def test_windows_see_their_part_of_the_video() -> None:
     video = torch.arange(240.0)[None, :, None]
-    assert video_tokens(801) == 192
-    assert video_tokens(501) == 120
-    assert video_tokens(2) == 1
-    part = video_of(video, Window(750, 1751))
+    assert video_tokens(801, 100.0) == 192
+    assert video_tokens(501, 100.0) == 120
+    assert video_tokens(2, 100.0) == 1
+    assert video_tokens(126, 25.0) == 120
+    part = video_of(video, Window(750, 1751), 100.0)
     assert part.shape == (1, 240, 1)
     assert part[0, :60, 0].tolist() == list(range(180, 240))
     assert not part[0, 60:].any()

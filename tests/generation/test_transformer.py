@@ -29,8 +29,9 @@ TOY = {
 FLOW_MAP = {"flow_map": True}
 VIDEO = {"video_channels": 7}
 SKIP = {"linear_skip": True}
+SUMMARY = {"summary": True}
 RELEASED = {"released_positions": True, "patch_size": 1, "rotary_factor": 40.0}
-KINDS = [{}, SKIP, FLOW_MAP, VIDEO, FLOW_MAP | VIDEO, RELEASED, RELEASED | VIDEO]
+KINDS = [{}, SKIP, SUMMARY, FLOW_MAP, VIDEO, FLOW_MAP | VIDEO, RELEASED, RELEASED | VIDEO]
 
 
 def build(**options: object) -> WooshTransformer:
@@ -52,7 +53,8 @@ def prompt(batch: int = 2) -> tuple[Tensor, Tensor]:
 
 def prepare(model: WooshTransformer, batch: int = 2) -> Condition:
     video = torch.randn(batch, 4, 7) if model.video_in is not None else None
-    return model.prepare(*prompt(batch), video)
+    told = torch.arange(float(batch)) if model.prompt_summary is not None else None
+    return model.prepare(*prompt(batch), video, told)
 
 
 def run(model: WooshTransformer, latents: Tensor, time: Tensor, condition: Condition) -> Tensor:
@@ -80,9 +82,8 @@ def test_a_clip_does_not_depend_on_its_batch(options: dict) -> None:
     together = run(model, latents, time, condition)
     for clip in range(3):
         one = slice(clip, clip + 1)
-        own = Condition(
-            condition.text[one], None if condition.video is None else condition.video[one]
-        )
+        parts = (condition.text, condition.video, condition.summary)
+        own = Condition(*(None if part is None else part[one] for part in parts))
         torch.testing.assert_close(run(model, latents[one], time[one], own), together[one])
 
 
@@ -110,6 +111,36 @@ def test_the_skip_adds_the_linear_guess() -> None:
         run(skipping, latents, time, condition),
         run(plain, latents, time, condition) + linear_velocity(latents, time),
     )
+
+
+def test_the_skip_knows_each_channels_deviation() -> None:
+    deviations = torch.linspace(0.3, 4.0, TOY["latent_channels"])
+    told = WooshTransformer(**TOY | SKIP, latent_deviations=deviations.tolist()).eval()
+    latents, time = inputs()
+    # A new network says nothing of its own.
+    velocity = run(told, latents, time, told.prepare(*prompt()))
+    torch.testing.assert_close(velocity, linear_velocity(latents, time, deviations[:, None]))
+
+
+def test_the_length_is_heard_and_may_be_unknown() -> None:
+    model = build(**SUMMARY)
+    (text, mask), (latents, time) = prompt(), inputs()
+    velocities = [
+        run(model, latents, time, model.prepare(text, mask, None, seconds))
+        for seconds in (None, torch.zeros(2), torch.tensor([0.3, 0.3]), torch.tensor([4.0, 0.0]))
+    ]
+    unknown, zero, short, mixed = velocities
+    assert unknown.equal(zero)
+    assert not torch.allclose(short, zero, atol=1e-3)
+    assert not torch.allclose(mixed[0], short[0], atol=1e-3) and torch.allclose(mixed[1], zero[1])
+
+
+def test_padding_takes_no_part_in_the_summary() -> None:
+    model = build(**SUMMARY)
+    text, mask = prompt()
+    spoilt = torch.where(mask[..., None].bool(), text, 100.0)
+    first, second = model.prepare(text, mask).summary, model.prepare(spoilt, mask).summary
+    assert first is not None and second is not None and first.equal(second)
 
 
 def test_training_starts_at_velocity_zero_and_moves() -> None:
@@ -250,9 +281,8 @@ def test_half_precision_stays_near_float32(options: dict) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         mixed = run(model, latents, time, condition)
     half = model.to(torch.bfloat16)
-    low = Condition(
-        *(None if part is None else part.bfloat16() for part in (condition.text, condition.video))
-    )
+    parts = (condition.text, condition.video, condition.summary)
+    low = Condition(*(None if part is None else part.bfloat16() for part in parts))
     for result in (mixed, run(half, latents, time, low)):
         assert result.dtype == torch.float32
         assert (result - expected).norm() < 0.05 * expected.norm()
@@ -289,11 +319,20 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         model.prepare(text, mask, torch.zeros(2, 4, 7))
     with pytest.raises(ValueError, match="K from 1 to 40"):
         build(**VIDEO).prepare(text, mask, torch.zeros(2, 41, 7))
+    with pytest.raises(ValueError, match="not told lengths"):
+        model.prepare(text, mask, None, torch.ones(2))
+    with pytest.raises(ValueError, match=r"sound_seconds must be \(2,\)"):
+        build(**SUMMARY).prepare(text, mask, None, torch.ones(3))
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"heads": 5}, {"rotary_channels": 18}, {"released_positions": True, "patch_size": 2}],
+    [
+        {"heads": 5},
+        {"rotary_channels": 18},
+        {"released_positions": True, "patch_size": 2},
+        {"latent_deviations": [1.0, 2.0]},
+    ],
 )
 def test_sizes_that_do_not_fit_are_refused(options: dict) -> None:
     with pytest.raises(ValueError, match="|".join(options)):

@@ -14,6 +14,7 @@ from tests.recipes.toy_recipes import (
     autoencoder_config,
     clap_config,
     flow_config,
+    mel_autoencoder_config,
     tagger_config,
     teach_config,
     toy_tagger,
@@ -30,6 +31,7 @@ from training import (
     train_autoencoder,
     train_clap,
     train_flow,
+    train_mel_autoencoder,
     train_tagger,
     train_video_flow,
     train_visual,
@@ -74,6 +76,13 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def autoencoder_run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("runs") / "autoencoder"
     train_autoencoder.main(autoencoder_config(manifest, output))
+    return output
+
+
+@pytest.fixture(scope="session")
+def mel_run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "mel_autoencoder"
+    train_mel_autoencoder.main(mel_autoencoder_config(manifest, output))
     return output
 
 

@@ -16,7 +16,7 @@ from woosh.data.streaming import StreamedBatches
 from woosh.generation.guidance import video_tokens
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import replace_fields
-from woosh.training.flow.latents import load_latents
+from woosh.training.flow.latents import Crops, load_latents
 from woosh.training.flow.video import (
     SeenBatches,
     VideoData,
@@ -54,16 +54,17 @@ def test_crops_meet_their_features(videos_run: Path) -> None:
     cache = load_latents(videos_run)
     clip = cache.clips[0]
     assert clip.video is not None
+    crops = Crops(cache.common, (51,), (1.0,), 51, 0.0, 100.0, 0)
     for seed in range(5):
         generator = np.random.default_rng(seed)
-        latents, video = seen_crop(clip, cache.common.silence, 51, generator)
+        latents, video = seen_crop(clip, crops, 51, generator)
         assert latents.shape[1] == 51
-        assert video.shape == (video_tokens(51), 16)
+        assert video.shape == (video_tokens(51, 100.0), 16)
         start = next(
             s for s in range(0, 176, 25) if torch.equal(clip.latents[:, s : s + 51], latents)
         )
         assert torch.equal(video, clip.video[start * 24 // 100 :][: len(video)])
-    latents, video = seen_crop(clip, cache.common.silence, 301, np.random.default_rng(0))
+    latents, video = seen_crop(clip, crops, 301, np.random.default_rng(0))
     assert latents.shape[1] == 301
     assert not video[48:].any()
 
@@ -80,7 +81,7 @@ def test_batches_mix_clips_and_sounds(video_flow_config: train_video_flow.Config
         assert batch.video is not None
         assert batch.video.shape == (
             len(batch.latents),
-            video_tokens(batch.latents.shape[2]),
+            video_tokens(batch.latents.shape[2], 100.0),
             source.channels,
         )
     again = source.batch(3)

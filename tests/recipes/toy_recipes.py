@@ -20,6 +20,7 @@ from training import (
     train_autoencoder,
     train_clap,
     train_flow,
+    train_mel_autoencoder,
     train_tagger,
     train_text_encoder,
 )
@@ -60,6 +61,28 @@ def autoencoder_config(manifest: Path, output: Path) -> train_autoencoder.Config
         warmup_steps=2,
         nested_channels=(2, 7),
         statistics_batches=2,
+        precision="no",
+        log_every=2,
+        save_every=3,
+        evaluate_every=6,
+    )
+
+
+def mel_autoencoder_config(manifest: Path, output: Path) -> train_mel_autoencoder.Config:
+    config = load_config(train_mel_autoencoder.Config, CONFIGS / "mel_autoencoder_tiny.yaml")
+    return replace_fields(
+        config,
+        output=str(output),
+        data=str(manifest),
+        bands=16,
+        latent_channels=8,
+        width=16,
+        inner_width=24,
+        detail_layers=1,
+        crop_seconds=0.4,
+        batch_size=2,
+        steps=6,
+        warmup_steps=2,
         precision="no",
         log_every=2,
         save_every=3,

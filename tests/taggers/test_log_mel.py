@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from scipy.signal.windows import hann
 from torch import Tensor, nn
 
-from woosh.taggers.log_mel import LogMel, draw_spans, kaldi_mel, kaldi_mel_filters
+from woosh.audio.spectra import kaldi_mel, kaldi_mel_filters
+from woosh.taggers.log_mel import LogMel, draw_spans
 
 SILENCE = -1.402585
 

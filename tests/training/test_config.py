@@ -38,6 +38,7 @@ RECIPES = {
     "package_tiny_fast": "package_student",
     "package_tiny_video": "package_video",
     "visual": "train_visual",
+    "mel_autoencoder": "train_mel_autoencoder",
     "videos": "encode_video",
     "scenes": "encode_video",
     "video_flow": "train_video_flow",

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from woosh.autoencoder import Autoencoder
+from woosh.autoencoder.mel import WooshMelAutoencoder
 from woosh.autoencoder.network import WooshAutoencoder
 
 
@@ -25,12 +27,13 @@ def context_frames(autoencoder: WooshAutoencoder) -> int:
 
 @torch.no_grad()
 def reconstruct(
-    autoencoder: WooshAutoencoder, audio: np.ndarray, chunk_seconds: float = 20.0
+    autoencoder: Autoencoder, audio: np.ndarray, chunk_seconds: float = 20.0
 ) -> np.ndarray:
     """Encode and decode (C, S) audio of any length; without a stereo autoencoder each channel passes by itself.
 
     Long audio goes through in pieces with as much context as the network can see, so that the
-    pieces join as if the whole had passed at once.
+    pieces join as if the whole had passed at once. Where phases have to be found, the whole does pass at once: those of
+    a piece would not join the next one's.
 
     Args:
         autoencoder: on the device to compute on.
@@ -43,6 +46,8 @@ def reconstruct(
     Raises:
         ValueError: a stereo autoencoder, and not two channels.
     """
+    if isinstance(autoencoder, WooshMelAutoencoder):
+        return reconstruct_generated(autoencoder, audio)
     hop, channels = autoencoder.config.hop_length, autoencoder.audio_channels
     chunk = max(1, round(chunk_seconds * autoencoder.config.sample_rate / hop)) * hop
     context = context_frames(autoencoder) * hop
@@ -58,7 +63,7 @@ def reconstruct(
 
 
 @torch.no_grad()
-def reconstruct_generated(autoencoder: WooshAutoencoder, audio: np.ndarray) -> np.ndarray:
+def reconstruct_generated(autoencoder: Autoencoder, audio: np.ndarray) -> np.ndarray:
     """Decode (C, S) audio from those of its latents alone that a generator makes: no generator sounds better.
 
     Where phases have to be found for these, all audio goes through at once: those of a piece would not join the next one's.
@@ -73,7 +78,9 @@ def reconstruct_generated(autoencoder: WooshAutoencoder, audio: np.ndarray) -> n
     Raises:
         ValueError: a stereo autoencoder, and not two channels.
     """
-    if autoencoder.generated_channels == len(autoencoder.latent_mean):
+    if isinstance(autoencoder, WooshAutoencoder) and autoencoder.generated_channels == len(
+        autoencoder.latent_mean
+    ):
         return reconstruct(autoencoder, audio)
     padded = in_whole_frames(autoencoder, audio)
     sounds = padded.reshape(-1, autoencoder.audio_channels, padded.shape[1])
@@ -84,7 +91,7 @@ def reconstruct_generated(autoencoder: WooshAutoencoder, audio: np.ndarray) -> n
     return torch.cat(decoded).float().cpu()[:, : audio.shape[1]].numpy()
 
 
-def in_whole_frames(autoencoder: WooshAutoencoder, audio: np.ndarray) -> Tensor:
+def in_whole_frames(autoencoder: Autoencoder, audio: np.ndarray) -> Tensor:
     """(C, S) audio with silence up to a whole latent frame, and to more than the half window that the STFT reflects.
 
     Raises:

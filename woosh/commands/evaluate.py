@@ -201,11 +201,10 @@ def run_autoencoder(arguments: argparse.Namespace) -> None:
     quiet_libraries()
     import torch
 
-    from woosh.autoencoder.network import WooshAutoencoder
+    from woosh.autoencoder import load_autoencoder
     from woosh.evaluation.autoencoder import evaluate_autoencoder
 
-    autoencoder = WooshAutoencoder.from_pretrained(folder, torch_dtype=torch.float32).eval()
-    autoencoder.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
+    autoencoder = load_autoencoder(folder, torch.float32).eval().to(device)
     result = evaluate_autoencoder(autoencoder, folder, arguments.audio, _reading(arguments, None))
     print(autoencoder_table(result))
     _print_warnings(folder.parent.name, result["warnings"])

@@ -50,14 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     device = choose_device(arguments.device)
     quiet_libraries()
-    from woosh.autoencoder.network import WooshAutoencoder
+    from woosh.autoencoder import load_autoencoder
     from woosh.autoencoder.reconstruction import reconstruct, reconstruct_generated
 
-    autoencoder = WooshAutoencoder.from_pretrained(
-        catalogue.part_folders(info.folder)["autoencoder"]
-    )
-    autoencoder = autoencoder.float()
-    autoencoder.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
+    autoencoder = load_autoencoder(catalogue.part_folders(info.folder)["autoencoder"])
+    autoencoder = autoencoder.float().to(device)
     way = reconstruct_generated if arguments.generated else reconstruct
     sound = way(autoencoder, recording)
     record = {"source": arguments.source.name, "model": info.name, "version": __version__}

@@ -30,6 +30,7 @@ class Clip:
     name: str
     label: str = ""
     group: str = ""
+    category: str = ""
 
 
 def load_clips(
@@ -65,7 +66,7 @@ def load_clips(
             return f"{row.file} (only {audio.shape[-1] / sample_rate:.3f} s)"
         if np.abs(audio).max() < SILENCE:
             return f"{row.file} (silent)"
-        return Clip(audio, row.captions, row.file, row.label, row.group)
+        return Clip(audio, row.captions, row.file, row.label, row.group, row.catid)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         loaded = list(pool.map(load, rows))

@@ -34,6 +34,7 @@ class Row:
     split: str = "train"
     group: str = ""  # takes of one recording share it
     label: str = ""
+    catid: str = ""  # of the Universal Category System
     licence: str = ""
     author: str = ""
     url: str = ""
@@ -99,7 +100,7 @@ def _row_of(values: Mapping[str, Any], place: str) -> Row:
         )
     texts = {
         name: str(values[name])
-        for name in ("split", "group", "label", "licence", "author", "url", "source")
+        for name in ("split", "group", "label", "catid", "licence", "author", "url", "source")
         if values.get(name) is not None
     }
     segments = values.get("segments", [])

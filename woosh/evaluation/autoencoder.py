@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from woosh.autoencoder.network import WooshAutoencoder
+from woosh.autoencoder import Autoencoder
 from woosh.autoencoder.reconstruction import reconstruct
 from woosh.checksums import hash_files
 from woosh.evaluation.clip_sets import Reading, list_clips, read_clips
@@ -35,7 +35,7 @@ UNITS = {
 
 
 def evaluate_autoencoder(
-    autoencoder: WooshAutoencoder, weights: Path, audio: Path, reading: Reading | None = None
+    autoencoder: Autoencoder, weights: Path, audio: Path, reading: Reading | None = None
 ) -> dict[str, Any]:
     """Pass the clips of a folder through an autoencoder and measure what is left of them.
 
@@ -86,9 +86,7 @@ def evaluate_autoencoder(
 
 
 @torch.inference_mode()
-def measure_clip(
-    autoencoder: WooshAutoencoder, audio: Tensor, title: str
-) -> dict[str, float | None]:
+def measure_clip(autoencoder: Autoencoder, audio: Tensor, title: str) -> dict[str, float | None]:
     """All metrics of one clip (S,) at the autoencoder's rate; None where the clip allows none.
 
     Raises:

@@ -21,30 +21,42 @@ def target_velocity(data: Tensor, noise: Tensor) -> Tensor:
     return noise - data
 
 
-def linear_velocity(noisy: Tensor, time: Tensor) -> Tensor:
-    """Best linear guess of the velocity from x_t (B, ...) at times (B,), data and noise of unit variance.
+def linear_velocity(noisy: Tensor, time: Tensor, deviation: Tensor | float = 1.0) -> Tensor:
+    """Best linear guess of the velocity from x_t (B, ...) at times (B,), noise of unit variance.
 
-    Cov(velocity, x_t) / Var(x_t) x_t = (2 t - 1) / (t^2 + (1 - t)^2) x_t: the skip of EDM's preconditioning
-    (arXiv 2206.00364, section 5) for this path. The rest that a network has to give has the variance
-    1 / (t^2 + (1 - t)^2), from 1 to 2.
+    With d the data's standard deviation, Cov(velocity, x_t) / Var(x_t) x_t = (t - (1 - t) d^2) / (t^2 + (1 - t)^2 d^2)
+    x_t: the skip of EDM's preconditioning (arXiv 2206.00364, section 5) for this path. The rest that a network has to
+    give has the variance d^2 / (t^2 + (1 - t)^2 d^2), for d = 1 from 1 to 2.
+
+    Args:
+        noisy: x_t.
+        time: noise levels.
+        deviation: d, one for all or one for each channel (C, 1) of x_t (B, C, T).
     """
-    time = expand_like(time, noisy)
-    return (2 * time - 1) / (time.square() + (1 - time).square()) * noisy
+    time, variance = expand_like(time, noisy), deviation**2
+    return (time - (1 - time) * variance) / radius(time, deviation) ** 2 * noisy
 
 
-def linear_mean_velocity(noisy: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+def linear_mean_velocity(
+    noisy: Tensor, time: Tensor, next_time: Tensor, deviation: Tensor | float = 1.0
+) -> Tensor:
     """Mean of `linear_velocity` on its own way from x_t (B, ...) at times (B,) to next times (B,).
 
     Along dx / dt = s'(t) / s(t) x with s = `radius`, x_r = s(r) / s(t) x_t, so that the mean velocity is
-    (s(t) - s(r)) / ((t - r) s(t)) x_t = 2 (t + r - 1) / (s(t) (s(t) + s(r))) x_t, smooth where r = t.
+    (s(t) - s(r)) / ((t - r) s(t)) x_t = (t + r - d^2 (2 - t - r)) / (s(t) (s(t) + s(r))) x_t, smooth where r = t.
     """
-    start, end = radius(time), radius(next_time)
-    return expand_like(2 * (time + next_time - 1) / (start * (start + end)), noisy) * noisy
+    time, next_time = expand_like(time, noisy), expand_like(next_time, noisy)
+    start, end = radius(time, deviation), radius(next_time, deviation)
+    slope = time + next_time - deviation**2 * (2 - time - next_time)
+    return slope / (start * (start + end)) * noisy
 
 
-def radius(time: Tensor) -> Tensor:
-    """Standard deviation (B,) of x_t at times (B,), data and noise of unit variance: from 1 at the ends to 0.71."""
-    return torch.sqrt(time.square() + (1 - time).square())
+def radius(time: Tensor, deviation: Tensor | float = 1.0) -> Tensor:
+    """Standard deviation of x_t at times, noise of unit variance and data of `deviation`.
+
+    For d = 1 it goes from 1 at the ends to 0.71 between them. Its shape is that of both, broadcast.
+    """
+    return torch.sqrt(time.square() + ((1 - time) * deviation).square())
 
 
 def velocity_from_v(v: Tensor, noisy: Tensor, time: Tensor) -> Tensor:

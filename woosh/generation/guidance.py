@@ -20,9 +20,9 @@ from torch import Tensor
 
 from woosh.generation.flow import guide
 from woosh.generation.solvers import MeanVelocity, Velocity
-from woosh.generation.transformer import LATENT_RATE, VIDEO_RATE, Condition, WooshTransformer
+from woosh.generation.transformer import VIDEO_RATE, Condition, WooshTransformer
 
-ALIGNMENT = 25  # latent frames: a quarter of a second, six frames of a video at 24 per second
+ALIGNMENT = 25  # latent frames: at 100 per second six frames of a video at 24, at 25 per second 24
 OVERLAP = 0.25  # of a window
 
 
@@ -34,15 +34,15 @@ class Window:
     end: int
 
 
-def video_tokens(frames: int) -> int:
-    """How many video features, 24 per second, go with latent frames, 100 per second and one at either end."""
-    return max(1, round((frames - 1) * VIDEO_RATE / LATENT_RATE))
+def video_tokens(frames: int, latent_rate: float) -> int:
+    """How many video features, 24 per second, go with latent frames, so many per second and one at either end."""
+    return max(1, round((frames - 1) * VIDEO_RATE / latent_rate))
 
 
-def video_of(features: Tensor, window: Window) -> Tensor:
+def video_of(features: Tensor, window: Window, latent_rate: float) -> Tensor:
     """The features (B, K, C) of a window, zeros where the video has ended: (B, `video_tokens`, C)."""
-    first = round(window.start * VIDEO_RATE / LATENT_RATE)
-    count = video_tokens(window.end - window.start)
+    first = round(window.start * VIDEO_RATE / latent_rate)
+    count = video_tokens(window.end - window.start, latent_rate)
     own = features[:, first : first + count]
     missing = own.new_zeros(len(own), count - own.shape[1], own.shape[2])
     return torch.cat([own, missing], dim=1)
@@ -143,18 +143,24 @@ def conditions_of(
     text: tuple[Tensor, Tensor],
     video: Tensor | None,
     windows: Sequence[Window],
+    sound_seconds: Tensor | None = None,
 ) -> dict[Window, Condition]:
-    """Condition each window: all on the same texts, each on its part of the video.
+    """Condition each window: all on the same texts and lengths, each on its part of the video.
 
     Args:
         transformer: to be conditioned.
         text: hidden states (B, L, W), and the mask (B, L) of the real tokens.
         video: features (B, K, C), zeros where none is to be seen, or None.
         windows: of the latents.
+        sound_seconds: (B,) how long the sounds are, see `WooshTransformer.prepare`.
     """
     if video is None:
-        return dict.fromkeys(windows, transformer.prepare(*text))
-    return {window: transformer.prepare(*text, video_of(video, window)) for window in windows}
+        return dict.fromkeys(windows, transformer.prepare(*text, sound_seconds=sound_seconds))
+    rate = transformer.latent_rate
+    return {
+        window: transformer.prepare(*text, video_of(video, window, rate), sound_seconds)
+        for window in windows
+    }
 
 
 def guided_velocity(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from woosh.autoencoder.network import WooshAutoencoder
+from woosh.autoencoder import load_autoencoder
 from woosh.catalogue import ModelInfo, part_folders
 from woosh.generation.sampling import Sampler, SamplingSettings
 from woosh.generation.text_encoder import WooshTextEncoder
@@ -104,8 +104,9 @@ def load_part(name: str, folder: str | Path, dtype: torch.dtype | None = None) -
     """
     if name == "tokenizer":
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    if name == "autoencoder":
+        return load_autoencoder(folder, dtype)
     kinds = {
-        "autoencoder": WooshAutoencoder,
         "transformer": WooshTransformer,
         "text_encoder": WooshTextEncoder,
     }

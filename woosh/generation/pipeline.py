@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from woosh.autoencoder.network import WooshAutoencoder
+from woosh.autoencoder import Autoencoder
 from woosh.catalogue import find_model, is_built_in, part_folders
 from woosh.generation.loading import load_part, settings_of
 from woosh.generation.request import Request
@@ -47,7 +47,7 @@ class WooshPipeline(DiffusionPipeline):
 
     def __init__(
         self,
-        autoencoder: WooshAutoencoder,
+        autoencoder: Autoencoder,
         transformer: WooshTransformer,
         text_encoder: WooshTextEncoder,
         tokenizer: PreTrainedTokenizerBase,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from woosh.autoencoder.network import WooshAutoencoder
+from woosh.autoencoder import Autoencoder
 from woosh.catalogue import longest_seconds, window_frames
 from woosh.generation.guidance import (
     WHOLE,
@@ -85,7 +85,7 @@ class Sampler:
         ValueError: the transformer makes other channels than the autoencoder decodes.
     """
 
-    autoencoder: WooshAutoencoder
+    autoencoder: Autoencoder
     transformer: WooshTransformer
     text_encoder: WooshTextEncoder
     tokenizer: PreTrainedTokenizerBase

@@ -22,11 +22,11 @@ from woosh.generation.layers import (
     Perceptron,
     fixed_features,
     fourier_features,
+    precise,
     rotary_frequencies,
     rotary_table,
 )
 
-LATENT_RATE = 100.0  # latent frames per second
 VIDEO_RATE = 24.0  # video features per second
 LOG_VARIANCE_WIDTH = 128
 
@@ -38,10 +38,12 @@ class Condition:
     Attributes:
         text: projected text tokens (B, L, W).
         video: projected video tokens (B, K, W), or None in a network without video.
+        summary: what joins the time's embedding (B, W), or None in a network without summary.
     """
 
     text: Tensor
     video: Tensor | None = None
+    summary: Tensor | None = None
 
 
 class TimeEmbedding(nn.Module):
@@ -70,6 +72,30 @@ class FlowMapEmbedding(nn.Module):
             [fixed_features(value, self.count) for value in (time, next_time, guidance)], dim=1
         )
         return F.silu(self.perceptron(features.to(self.perceptron.expand.weight.dtype)))
+
+
+class Summary(nn.Module):
+    """The prompt in one vector: the mean of the text's real tokens, and how long the sound is.
+
+    (B, L, C), mask (B, L) and seconds (B,) -> (B, W). Seconds of 0 say that the length is not known.
+    """
+
+    STRETCH = 10.0  # of the logarithm of seconds, so that a tenth more is one radian of the quickest feature
+
+    def __init__(self, text_width: int, features: int, inner_width: int, width: int) -> None:
+        super().__init__()
+        self.count = features // 2
+        self.text = nn.Linear(text_width, width)
+        self.length = Perceptron(features, inner_width, width)
+        self.unknown_length = nn.Parameter(torch.empty(width))
+
+    def forward(self, text: Tensor, mask: Tensor, seconds: Tensor) -> Tensor:
+        real = mask[..., None].to(text.dtype)
+        mean = (text * real).sum(dim=1) / real.sum(dim=1).clamp_min(1)  # (B, C)
+        stretched = self.STRETCH * precise(seconds).clamp_min(1e-3).log()
+        length = self.length(fixed_features(stretched, self.count).to(text.dtype))
+        known = (seconds > 0)[:, None]
+        return self.text(mean) + torch.where(known, length, self.unknown_length)
 
 
 class LogVariance(nn.Module):
@@ -129,6 +155,10 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         linear_skip: add the best linear guess of the velocity (`woosh.generation.flow.linear_velocity`, in a flow map
             `linear_mean_velocity`), so that a narrow network need not carry the noise through its blocks. The released
             networks do without.
+        latent_deviations: standard deviation of each latent channel, for `linear_skip`; None is 1 for all.
+        latent_rate: latent frames per second.
+        summary: the mean of the text and the length of the sound join the time's embedding, see `Summary`. The released
+            networks do without.
     """
 
     UNUSED_IN_FLOW_MAP = ("time_embedding.", "log_variance_head.")
@@ -155,6 +185,9 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         video_channels: int | None = None,
         released_positions: bool = False,
         linear_skip: bool = False,
+        latent_deviations: Sequence[float] | None = None,
+        latent_rate: float = 100.0,
+        summary: bool = False,
     ) -> None:
         super().__init__()
         if width % heads or (width // heads) % 2:
@@ -167,10 +200,16 @@ class WooshTransformer(ModelMixin, ConfigMixin):
             )
         if released_positions and patch_size != 1:
             raise ValueError(f"released_positions goes with patch_size 1 only, not {patch_size}")
+        if latent_deviations is not None and len(latent_deviations) != latent_channels:
+            raise ValueError(
+                f"latent_deviations has {len(latent_deviations)} values for {latent_channels} latent channels"
+            )
         self.patch_size = patch_size
         self.max_frames = max_frames
         self.released_positions = released_positions
         self.linear_skip = linear_skip
+        self.latent_deviations = None if latent_deviations is None else tuple(latent_deviations)
+        self.latent_rate = latent_rate
         self.rotary = (width // heads, rotary_channels, max_frames, rotary_factor)
         self.memory_token = nn.Parameter(torch.empty(1, 1, width))
         self.text_padding = nn.Parameter(torch.empty(text_tokens, text_width))
@@ -179,6 +218,9 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         # Without a bias, so that zero features are the fixed zero token that stands for "no video".
         self.video_in = (
             None if video_channels is None else nn.Linear(video_channels, width, bias=False)
+        )
+        self.prompt_summary = (
+            Summary(text_width, time_features, inner_width, width) if summary else None
         )
         self.time_embedding = TimeEmbedding(time_features, inner_width, width)
         self.log_variance_head = LogVariance(time_features, times=1)
@@ -214,8 +256,16 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.final.linear.weight)
         nn.init.normal_(self.memory_token, std=0.02)
         nn.init.normal_(self.text_padding, std=0.02)
+        if self.prompt_summary is not None:
+            nn.init.normal_(self.prompt_summary.unknown_length, std=0.02)
 
-    def prepare(self, text: Tensor, text_mask: Tensor, video: Tensor | None = None) -> Condition:
+    def prepare(
+        self,
+        text: Tensor,
+        text_mask: Tensor,
+        video: Tensor | None = None,
+        sound_seconds: Tensor | None = None,
+    ) -> Condition:
         """Project what the prompt gives, once for all steps.
 
         Args:
@@ -224,9 +274,12 @@ class WooshTransformer(ModelMixin, ConfigMixin):
                 masked.
             video: features (B, K, video_channels) at 24 per second; zeros stand for "no video". None in a network
                 with video stands for one zero token.
+            sound_seconds: (B,) how long the sound itself is, without the silence around it; 0 where it is not known.
+                None is not known at all.
 
         Raises:
-            ValueError: a shape that does not fit, or video for a network without a video stream.
+            ValueError: a shape that does not fit, video for a network without a video stream, or a length for a network
+                without a summary.
         """
         if text.shape[1:] != self.text_padding.shape or text_mask.shape != text.shape[:2]:
             tokens, channels = self.text_padding.shape
@@ -237,7 +290,19 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         text = torch.where(
             text_mask[..., None].bool(), text.to(self.text_padding.dtype), self.text_padding
         )
-        return Condition(self.text_in(text), self._prepare_video(video, text))
+        summary = self._summarise(text, text_mask, sound_seconds)
+        return Condition(self.text_in(text), self._prepare_video(video, text), summary)
+
+    def _summarise(self, text: Tensor, mask: Tensor, seconds: Tensor | None) -> Tensor | None:
+        if self.prompt_summary is None:
+            if seconds is not None:
+                raise ValueError("this network is not told lengths; leave sound_seconds out")
+            return None
+        if seconds is None:
+            seconds = torch.zeros(len(text), device=text.device)
+        if seconds.shape != (len(text),):
+            raise ValueError(f"sound_seconds must be ({len(text)},), not {tuple(seconds.shape)}")
+        return self.prompt_summary(text, mask, seconds)
 
     def _prepare_video(self, video: Tensor | None, text: Tensor) -> Tensor | None:
         if self.video_in is None:
@@ -281,6 +346,8 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         """
         frames = self._check(latents, time, condition)
         embedding = self.embed_times(time, next_time, guidance)  # (B, W)
+        if condition.summary is not None:
+            embedding = embedding + condition.summary
         tokens = self.embed_tokens(latents, condition)  # (B, 1 + N, W), (B, L, W), maybe (B, K, W)
         joint_table, fused_table = self.rotary_tables(tokens)
         for block in self.joint:
@@ -292,9 +359,16 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         velocity = self.from_patches(patches, frames).to(latents.dtype)  # (B, C, T)
         if not self.linear_skip:
             return velocity
+        deviation = self._deviation(latents)
         if next_time is None:
-            return velocity + linear_velocity(latents, time)
-        return velocity + linear_mean_velocity(latents, time, next_time)
+            return velocity + linear_velocity(latents, time, deviation)
+        return velocity + linear_mean_velocity(latents, time, next_time, deviation)
+
+    def _deviation(self, latents: Tensor) -> Tensor | float:
+        """Of the data, (C, 1) or one for all channels."""
+        if self.latent_deviations is None:
+            return 1.0
+        return latents.new_tensor(self.latent_deviations)[:, None]
 
     def features(
         self, latents: Tensor, time: Tensor, condition: Condition, blocks: Sequence[int]
@@ -314,6 +388,8 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         if not blocks or not 0 <= min(blocks) <= max(blocks) < count:
             raise ValueError(f"blocks {list(blocks)}: this network has 0 to {count - 1}")
         embedding = self.embed_times(time)
+        if condition.summary is not None:
+            embedding = embedding + condition.summary
         tokens = self.embed_tokens(latents, condition)
         joint_table, fused_table = self.rotary_tables(tokens)
         audio = tokens[0].shape[1]
@@ -342,7 +418,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         batch, _, frames = latents.shape
         if not 0 < frames <= limit:
             raise ValueError(
-                f"{frames} latent frames; this network takes 1 to {limit} ({limit / LATENT_RATE:.2f} s)"
+                f"{frames} latent frames; this network takes 1 to {limit} ({limit / self.latent_rate:.2f} s)"
             )
         if time.shape != (batch,) or condition.text.shape[0] != batch:
             raise ValueError(
@@ -393,7 +469,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         """Position of every token in joint and in fused blocks, in latent frames.
 
         The memory token is at `max_frames`, audio tokens at their first frame, text at 0 (it does not rotate) and
-        video features at the latent frame of the same moment, k 100 / 24. The released networks use this in the joint
+        video features at the latent frame of the same moment, k `latent_rate` / 24. The released networks use this in the joint
         blocks only; in the fused ones they lay the tables of all streams, 2 `max_frames` rows each, one after the
         other and cut that to the sequence, so that tokens get whatever position stands at their place.
 
@@ -409,7 +485,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         rows = 2 * self.max_frames
         memory = torch.full((1,), float(self.max_frames), device=device)
         frames = torch.arange(0, rows, self.patch_size, device=device, dtype=torch.float32)
-        moments = torch.arange(rows, device=device) * (LATENT_RATE / VIDEO_RATE)
+        moments = torch.arange(rows, device=device) * (self.latent_rate / VIDEO_RATE)
         still = torch.zeros(text, device=device)
         joint = torch.cat((memory, frames[: audio - 1], still, moments[:video]))
         if not self.released_positions:

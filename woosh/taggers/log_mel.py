@@ -6,41 +6,12 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from woosh.audio.spectra import kaldi_mel_filters
+
 PRE_EMPHASIS = 0.97
 LOG_FLOOR = 1e-5
 LOW_JITTER = 10  # Hz: training moves the lower edge up by less than this
 HIGH_JITTER = 2000  # Hz: the range within which training moves the upper edge
-
-
-def kaldi_mel(hertz: Tensor) -> Tensor:
-    """Kaldi's mel scale: 1127 ln(1 + f / 700)."""
-    return 1127.0 * torch.log1p(hertz / 700.0)
-
-
-def kaldi_mel_filters(sample_rate: int, n_fft: int, bands: int, low: float, high: float) -> Tensor:
-    """Kaldi's filter bank: triangles of height 1, of equal width and straight edges on the mel scale.
-
-    Args:
-        sample_rate: in Hz.
-        n_fft: transform length; the filters act on its `n_fft // 2 + 1` powers, of which the last,
-            at half the sample rate, belongs to no band.
-        bands: number of filters.
-        low: lower edge of the first filter in Hz.
-        high: upper edge of the last filter in Hz.
-
-    Returns:
-        Filters (bands, n_fft // 2 + 1), float32, on the CPU.
-    """
-    # On the CPU by name: a module under construction on the meta device gets numbers all the same.
-    limits = kaldi_mel(torch.tensor([low, high], dtype=torch.float64, device="cpu"))
-    width = (limits[1] - limits[0]) / (bands + 1)
-    index = torch.arange(bands, dtype=torch.float64, device="cpu")
-    left = limits[0] + width * index[:, None]  # (bands, 1)
-    bins = torch.arange(n_fft // 2, dtype=torch.float64, device="cpu")
-    mel = kaldi_mel(bins * sample_rate / n_fft)  # (n_fft // 2,)
-    rising = (mel - left) / width
-    triangles = torch.minimum(rising, 2.0 - rising).clamp(min=0.0)
-    return functional.pad(triangles, (0, 1)).float()
 
 
 class LogMel(nn.Module):

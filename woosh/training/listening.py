@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from woosh.audio import resample
-from woosh.autoencoder.network import WooshAutoencoder
+from woosh.autoencoder import load_autoencoder
 from woosh.data.clips import Clip
 from woosh.data.sources import load_source
 from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_clap
@@ -19,7 +19,6 @@ from woosh.metrics.distributions import kernel_distance
 from woosh.metrics.retrieval import clap_score
 from woosh.training.conditioning import TextConditioner
 from woosh.training.run import Run
-from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Listener:
                 "evaluate_every is set: name autoencoder, held_out, text_encoder and tokenizer too"
             )
         self.config, self.text, self.seed = config, text, seed
-        self.autoencoder = load_saved(WooshAutoencoder, config.autoencoder)
+        self.autoencoder = load_autoencoder(config.autoencoder)
         self.autoencoder.to(text.encoder.device).eval()
         self.aligner = load_clap(config.aligner)
         clips = load_source(config.held_out, config.held_out_split, self.aligner.sample_rate)

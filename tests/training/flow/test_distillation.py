@@ -141,6 +141,7 @@ def test_the_true_flow_map_has_no_residual(objective: str) -> None:
 
 def test_the_linear_mean_velocity_is_what_its_flow_gives() -> None:
     (noisy,) = draws((3, 2, 5))
+    deviation = torch.tensor([[0.5], [2.0]], dtype=torch.float64)  # of each channel
     time = torch.tensor([1.0, 0.8, 0.5], dtype=torch.float64)
     next_time = torch.tensor([0.2, 0.0, 0.5], dtype=torch.float64)
     for row in range(2):
@@ -151,12 +152,12 @@ def test_the_linear_mean_velocity_is_what_its_flow_gives() -> None:
         x = noisy[row : row + 1]
         for t, r in itertools.pairwise(times.tolist()):
             middle = torch.full((1,), (t + r) / 2, dtype=torch.float64)
-            x = x - (t - r) * linear_velocity(x, middle)
+            x = x - (t - r) * linear_velocity(x, middle, deviation)
         mean = (noisy[row] - x[0]) / (time[row] - next_time[row])
-        found = linear_mean_velocity(noisy, time, next_time)[row]
+        found = linear_mean_velocity(noisy, time, next_time, deviation)[row]
         assert torch.allclose(found, mean, atol=2e-3)
-    still = linear_mean_velocity(noisy, time, time)
-    assert torch.allclose(still, linear_velocity(noisy, time), atol=1e-12)
+    still = linear_mean_velocity(noisy, time, time, deviation)
+    assert torch.allclose(still, linear_velocity(noisy, time, deviation), atol=1e-12)
 
 
 def test_the_loss_has_the_clipped_residual_as_gradient() -> None:

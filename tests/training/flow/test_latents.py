@@ -34,7 +34,7 @@ def ramp(frames: int, continuous: bool) -> LatentClip:
     return dataclasses.replace(clip(frames), latents=places, continuous=continuous)
 
 
-COMMON = Common(SILENCE, WEIGHT, None, None)
+COMMON = Common(SILENCE, WEIGHT, None, None, torch.ones_like(WEIGHT))
 
 
 def crops(**changes: object) -> Crops:
@@ -52,7 +52,7 @@ def crops(**changes: object) -> Crops:
 
 
 def batches(clips: list[LatentClip], **changes: object) -> LatentBatches:
-    settings = {"favoured": ("dog",), "favoured_share": 0.5, "short_share": 0.1}
+    settings = {"favoured": ("dog",), "favoured_share": 0.5, "short_share": 0.1, "balance": 0.0}
     settings |= {name: changes.pop(name) for name in tuple(changes) if name in settings}
     return LatentBatches(clips, crops(**changes), **settings)  # type: ignore[arg-type]
 
@@ -180,3 +180,40 @@ def test_impossible_settings_are_refused(clips: list[LatentClip]) -> None:
         batches(clips, favoured=("cat",))
     with pytest.raises(ValueError, match="no clip fills half of .2000"):
         batches(clips, lengths=(2000,), chances=(1.0,))
+
+
+def test_a_batch_tells_how_long_its_sounds_are() -> None:
+    """An event is as long as it is, a sound that goes on fills the crop, and some lengths are not told."""
+    event, steady = clip(60, "", 1.0, "event"), clip(500, "", 2.0, "steady")
+    batch = batches([event, steady], favoured=(), lengths=(100,), chances=(1.0,)).batch(0)
+    told = batch.sound_seconds
+    for latents, seconds in zip(batch.latents, told, strict=True):
+        full = 0.6 if bool((latents == 1.0).any()) else 1.0
+        assert seconds.item() in (0.0, pytest.approx(full))
+    many = batches([event], favoured=(), frames_per_batch=50_000, lengths=(100,), chances=(1.0,))
+    shares = (many.batch(1).sound_seconds == 0).float().mean().item()
+    assert shares == pytest.approx(0.3, abs=0.1)
+
+
+def test_rare_kinds_are_drawn_more_often_where_draws_are_balanced() -> None:
+    common = [dataclasses.replace(clip(500), category="RAIN") for _ in range(9)]
+    rare = dataclasses.replace(clip(500, "", 2.0), category="ZAP")
+
+    def share(balance: float) -> float:
+        settings = {"favoured": (), "short_share": 0.0, "frames_per_batch": 500_000}
+        source = batches([*common, rare], balance=balance, **settings)
+        return float((source.batch(0).latents == 2.0).all(dim=2).all(dim=1).float().mean())
+
+    assert share(0.0) == pytest.approx(0.1, abs=0.04)
+    assert share(1.0) == pytest.approx(0.5, abs=0.07)
+
+
+def test_folders_of_the_last_version_are_read(tmp_path: Path, clips: list[LatentClip]) -> None:
+    """They hold neither categories nor deviations."""
+    from safetensors.torch import load_file, save_file
+
+    save(tmp_path, clips)
+    tensors = load_file(tmp_path / "common.safetensors")
+    del tensors["deviation"]
+    save_file(tensors, tmp_path / "common.safetensors")
+    assert load_latents(tmp_path).common.deviation.tolist() == [1.0] * 4

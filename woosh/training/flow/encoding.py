@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from woosh.audio.spectra import MEL_FLOOR, mel_filters
-from woosh.autoencoder.network import WooshAutoencoder
+from woosh.autoencoder import Autoencoder, WooshMelAutoencoder
 from woosh.data.augmentation import at_fine_speed, coloured, mixed_as_equals, through_response
 from woosh.data.clips import Clip
 from woosh.training.cropping import happens
@@ -145,7 +145,7 @@ def versions(
 
 
 @torch.no_grad()
-def encode_clip(autoencoder: WooshAutoencoder, audio: np.ndarray) -> torch.Tensor:
+def encode_clip(autoencoder: Autoencoder, audio: np.ndarray) -> torch.Tensor:
     """Audio (S,), scaled to a peak of 0.8, -> normalised latents (C, T) of the channels to generate.
 
     The peak is fixed since the loudness of a recording says nothing about its caption.
@@ -158,7 +158,7 @@ def encode_clip(autoencoder: WooshAutoencoder, audio: np.ndarray) -> torch.Tenso
 
 @torch.inference_mode()
 def channel_weight(
-    autoencoder: WooshAutoencoder, clips: Sequence[torch.Tensor], generator: torch.Generator
+    autoencoder: Autoencoder, clips: Sequence[torch.Tensor], generator: torch.Generator
 ) -> torch.Tensor:
     """How much noise in each channel alone changes what is heard, (C,) with mean 1.
 
@@ -177,6 +177,10 @@ def channel_weight(
     if not clips:
         raise ValueError("no clip of 10 latent frames or more, by which channels could be weighed")
     channels = autoencoder.generated_channels
+    if isinstance(autoencoder, WooshMelAutoencoder):
+        # Its components are orthonormal in decades: the change is the unit of each.
+        weight = autoencoder.units[:channels].cpu()
+        return weight / weight.mean()
     filters = mel_filters(autoencoder.config.sample_rate, autoencoder.n_fft, MEL_BANDS)
 
     def heard(latents: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ hidden states, and what belongs to all: `common.safetensors` and `common.json`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ from woosh.data.shards import read_items, shard_urls, write_items
 from woosh.data.streaming import Item, ShardStream, StreamedBatches
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}  # of stored latents
-FACTS = ("captions", "name", "label", "group", "continuous")  # of a clip, as JSON
+UNTOLD_LENGTHS = 0.3  # share of the sounds whose length is not told
+FACTS = ("captions", "name", "label", "group", "continuous", "category")  # of a clip, as JSON
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class LatentClip:
         continuous: see above.
         states: hidden states of each caption (L, W), L its own number of tokens; empty if none were kept.
         video: features (K, C) of what is seen meanwhile, 24 per second, or None.
+        category: of the Universal Category System, or nothing.
     """
 
     latents: Tensor
@@ -51,6 +54,12 @@ class LatentClip:
     continuous: bool
     states: tuple[Tensor, ...] = ()
     video: Tensor | None = None
+    category: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What counts as the same kind where draws are balanced."""
+        return self.category or self.label
 
 
 class Common(NamedTuple):
@@ -60,6 +69,7 @@ class Common(NamedTuple):
     channel_weight: Tensor  # (C,) with mean 1, how much the ear notices of each channel
     empty_states: Tensor | None  # (L, W), hidden states of the empty caption
     text_tokens: int | None  # to which hidden states are padded
+    deviation: Tensor  # (C,), of each latent channel
 
 
 class LatentCache(NamedTuple):
@@ -73,14 +83,16 @@ class LatentCache(NamedTuple):
 class LatentBatch:
     """Latents (B, C, T) and one caption per clip; an empty caption trains the unconditional branch.
 
-    `states` (B, L, W) and `mask` (B, L) are the captions' hidden states, or None. `video` (B, K, C) are features, or
-    None if no clip has any.
+    `states` (B, L, W) and `mask` (B, L) are the captions' hidden states, or None. `sound_seconds` (B,) are the sounds'
+    lengths without the silence around them, 0 where it is not told. `video` (B, K, C) are features, or None if no clip
+    has any.
     """
 
     latents: Tensor
     captions: tuple[str, ...]
     states: Tensor | None
     mask: Tensor | None
+    sound_seconds: Tensor
     video: Tensor | None = None
 
 
@@ -154,7 +166,8 @@ def read_clip(item: Item, place: str) -> LatentClip:
         facts: Mapping[str, Any] = json.loads(item["json"])
         tensors = load(item["safetensors"])
         states = [tensors[name] for name in _numbered(facts["captions"]) if "states.0" in tensors]
-        values = {name: facts[name] for name in FACTS}
+        # Folders of version 0.7 hold no category.
+        values = {"category": ""} | {name: facts[name] for name in FACTS if name in facts}
         values["captions"] = tuple(values["captions"])
         return LatentClip(
             latents=tensors["latents"], states=tuple(states), video=tensors.get("video"), **values
@@ -167,7 +180,11 @@ def write_common(folder: Path, common: Common) -> None:
     """Write what belongs to all clips; last, since a folder without it is not complete."""
     from safetensors.torch import save_file
 
-    tensors = {"silence": common.silence, "channel_weight": common.channel_weight}
+    tensors = {
+        "silence": common.silence,
+        "channel_weight": common.channel_weight,
+        "deviation": common.deviation,
+    }
     if common.empty_states is not None:
         tensors["empty_states"] = common.empty_states
     (folder / "common.json").write_text(json.dumps({"text_tokens": common.text_tokens}) + "\n")
@@ -191,7 +208,10 @@ def read_common(folder: Path) -> Common:
     tensors = load_file(folder / "common.safetensors")
     facts = json.loads((folder / "common.json").read_text())
     empty = tensors.get("empty_states")
-    return Common(tensors["silence"], tensors["channel_weight"], empty, facts["text_tokens"])
+    weight = tensors["channel_weight"]
+    # Folders of version 0.7 hold no deviations: their channels had been normalised.
+    deviation = tensors.get("deviation", torch.ones_like(weight))
+    return Common(tensors["silence"], weight, empty, facts["text_tokens"], deviation)
 
 
 def load_latents(folder: Path) -> LatentCache:
@@ -284,6 +304,7 @@ class Crops:
         """A batch of these clips, each fitted to the length."""
         silence = self.common.silence
         latents = [fit_length(clip, silence, frames, self.latent_rate, generator) for clip in clips]
+        seconds = [self._told_seconds(clip, frames, generator) for clip in clips]
         captions, states = [], []
         for clip in clips:
             if generator.random() < self.caption_dropout:
@@ -294,7 +315,15 @@ class Crops:
                 captions.append(clip.captions[drawn])
                 states.append(clip.states[drawn] if clip.states else None)
         padded, mask = self._padded(states)
-        return LatentBatch(torch.stack(latents).float(), tuple(captions), padded, mask)
+        told = torch.tensor(seconds, dtype=torch.float32)
+        return LatentBatch(torch.stack(latents).float(), tuple(captions), padded, mask, told)
+
+    def _told_seconds(self, clip: LatentClip, frames: int, generator: np.random.Generator) -> float:
+        """How long a fitted sound is said to be: all of its frames if it goes on, 0 if it is not told."""
+        if generator.random() < UNTOLD_LENGTHS:
+            return 0.0
+        count = frames if clip.continuous else min(frames, clip.latents.shape[1])
+        return count / self.latent_rate
 
     def _padded(self, states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
         tokens = self.common.text_tokens
@@ -321,6 +350,8 @@ class LatentBatches:
         favoured: labels whose clips make up `favoured_share` of the draws, each label equally.
         favoured_share: 0 to 1.
         short_share: chance that any shorter clip is drawn and followed by silence.
+        balance: a clip's chance falls with the number of its kind's clips to this power: 0 draws all clips alike, 1 all
+            kinds.
     """
 
     def __init__(
@@ -330,6 +361,7 @@ class LatentBatches:
         favoured: Sequence[str],
         favoured_share: float,
         short_share: float,
+        balance: float = 0.0,
     ) -> None:
         self.clips, self.crops, self.favoured = clips, crops, tuple(favoured)
         self.favoured_share, self.short_share = favoured_share, short_share
@@ -348,6 +380,7 @@ class LatentBatches:
                 f"no clip fills half of {empty} latent frames; leave these out of lengths, and their chances out "
                 "of length_chances"
             )
+        self.rarity = rarity(clips, balance)
         labels = np.array([clip.label for clip in clips])
         self.of_label = {
             (length, label): numbers[labels[numbers] == label]
@@ -369,7 +402,14 @@ class LatentBatches:
             numbers = self.of_label[frames, label] if len(self.of_label[frames, label]) else numbers
         elif generator.random() < self.short_share:
             numbers = self.short
-        return self.clips[int(numbers[int(generator.integers(len(numbers)))])]
+        chances = self.rarity[numbers]
+        return self.clips[int(generator.choice(numbers, p=chances / chances.sum()))]
+
+
+def rarity(clips: Sequence[LatentClip], balance: float) -> np.ndarray:
+    """Each clip's relative chance (N,), its kind's number of clips to the power of -`balance`."""
+    counts = Counter(clip.kind for clip in clips)
+    return np.array([counts[clip.kind] ** -balance for clip in clips])
 
 
 def streamed_latents(crops: Crops, folder: Path) -> StreamedBatches[LatentBatch]:

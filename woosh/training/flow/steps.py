@@ -62,6 +62,7 @@ class FlowData:
         str, ...
     ] = ()  # labels that get extra weight; for data without labels leave it out
     favoured_share: float = 0.0  # of the draws, before `short_share`
+    balance: float = 0.0  # of kinds of sound, see `LatentBatches`; 0.5 lets rare ones be heard
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,18 @@ class Prompts:
         states: hidden states of the texts (B, L, W).
         mask: of their real tokens (B, L).
         video: features (B, K, V) of what is seen meanwhile, for a network that sees, or None.
+        sound_seconds: how long the sounds are (B,), for a network that is told, or None.
     """
 
     states: Tensor
     mask: Tensor
     video: Tensor | None = None
+    sound_seconds: Tensor | None = None
 
     def prepared_by(self, network: WooshTransformer) -> Condition:
         """These as a network's condition."""
-        return network.prepare(self.states, self.mask, self.video)
+        told = None if network.prompt_summary is None else self.sound_seconds
+        return network.prepare(self.states, self.mask, self.video, told)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ def latent_batches(data: FlowData, seed: int) -> StreamedBatches[LatentBatch] | 
     if data.streamed:
         return streamed_latents(crops, folder)
     clips = load_latents(folder).clips
-    return LatentBatches(clips, crops, data.favoured, data.favoured_share, data.short_share)
+    shares = (data.favoured, data.favoured_share, data.short_share, data.balance)
+    return LatentBatches(clips, crops, *shares)
 
 
 def load_text(data: FlowData, device: torch.device) -> TextConditioner | None:
@@ -217,10 +222,10 @@ def prompts_of(batch: LatentBatch, text: TextConditioner | None, number: int) ->
     if text is not None:
         sources = [random.Random(f"{number} {place}") for place in range(len(batch.captions))]
         typed = [varied(*pair) for pair in zip(batch.captions, sources, strict=True)]
-        return Prompts(*text(typed), batch.video)
+        return Prompts(*text(typed), batch.video, batch.sound_seconds)
     if batch.states is None or batch.mask is None:
         raise ValueError(NO_STATES)
-    return Prompts(batch.states, batch.mask, batch.video)
+    return Prompts(batch.states, batch.mask, batch.video, batch.sound_seconds)
 
 
 def empty_prompt(common: Common, text: TextConditioner | None, device: torch.device) -> Prompts:

@@ -27,12 +27,12 @@ from woosh.training.randomness import batch_generator
 
 
 def seen_crop(
-    clip: LatentClip, silence: Tensor, frames: int, generator: np.random.Generator
+    clip: LatentClip, crops: Crops, frames: int, generator: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Latents (C, `frames`) of a clip and the features (K, V) of the same moments.
 
-    It begins at a quarter of a second, where latents and features meet; after its end there is silence, and nothing is
-    seen.
+    It begins at a multiple of `ALIGNMENT`, where latents and features meet; after its end there is silence, and nothing
+    is seen.
 
     Raises:
         ValueError: a clip without video.
@@ -42,9 +42,12 @@ def seen_crop(
     spare = max(0, clip.latents.shape[1] - frames)
     start = ALIGNMENT * int(generator.integers(spare // ALIGNMENT + 1))
     latents = clip.latents[:, start : start + frames]
+    silence = crops.common.silence
     rest = silence[:, torch.arange(frames - latents.shape[1]) % silence.shape[1]]
     window = Window(start, start + frames)
-    return torch.cat([latents, rest], dim=1), video_of(clip.video[None], window)[0]
+    return torch.cat([latents, rest], dim=1), video_of(clip.video[None], window, crops.latent_rate)[
+        0
+    ]
 
 
 def video_channels(folder: Path) -> int:
@@ -74,9 +77,9 @@ def seen_batch(
     for clip in clips:
         if clip.video is None:
             fitted.append(clip)
-            seen.append(torch.zeros(video_tokens(frames), channels))
+            seen.append(torch.zeros(video_tokens(frames, crops.latent_rate), channels))
         else:
-            latents, video = seen_crop(clip, crops.common.silence, frames, generator)
+            latents, video = seen_crop(clip, crops, frames, generator)
             fitted.append(replace(clip, latents=latents))
             seen.append(video)
     batch = crops.collate(fitted, frames, generator)
@@ -108,7 +111,8 @@ class SeenBatches:
             if generator.random() < self.sound_share:
                 batch = self.sounds.batch(number)
                 count, _, frames = batch.latents.shape
-                return replace(batch, video=torch.zeros(count, video_tokens(frames), self.channels))
+                tokens = video_tokens(frames, self.crops.latent_rate)
+                return replace(batch, video=torch.zeros(count, tokens, self.channels))
         generator, frames = self.crops.start(number)
         drawn = [
             self.clips[int(generator.integers(len(self.clips)))]
@@ -166,7 +170,7 @@ def seen_batches(
     sounds = None
     if video.sound_share > 0:
         clips = load_latents(sounds_folder).clips
-        shares = (data.favoured, data.favoured_share, data.short_share)
+        shares = (data.favoured, data.favoured_share, data.short_share, data.balance)
         sounds = LatentBatches(clips, crops, *shares)
     return SeenBatches(load_latents(folder).clips, channels, crops, sounds, video.sound_share)
 
