@@ -59,8 +59,8 @@ def test_moving_average_is_the_closed_form() -> None:
             model[1].running_mean.fill_(value)
             average.update()
     expected = 1.0  # the first update copies
-    for value in (2.0, 3.0):
-        expected = 0.9 * expected + 0.1 * value
+    for decay, value in ((2 / 11, 2.0), (3 / 12, 3.0)):  # (1 + u) / (10 + u) is below 0.9 here
+        expected = decay * expected + (1 - decay) * value
     made = average.module()
     assert math.isclose(made[0].weight.item(), expected, rel_tol=1e-6)
     assert made[1].running_mean.item() == 3.0 and model[0].weight.item() == 3.0

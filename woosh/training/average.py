@@ -25,7 +25,10 @@ def like(value: Tensor, other: Tensor) -> Tensor:
 
 
 class MovingAverage(Generic[Model]):
-    """average <- decay average + (1 - decay) weights after every step; the first step copies.
+    """average <- d average + (1 - d) weights after every step; the first step copies.
+
+    After u steps d is (1 + u) / (10 + u), and `decay` at most: the first weights, of which nothing is to be kept, are soon
+    forgotten.
 
     Args:
         model: before `accelerator.prepare`, which may shard it; it is copied.
@@ -53,7 +56,7 @@ class MovingAverage(Generic[Model]):
     @torch.no_grad()
     def update(self) -> None:
         """Take the weights in."""
-        share = 1.0 if self.updates == 0 else 1.0 - self.decay
+        share = 1.0 if self.updates == 0 else max(1.0 - self.decay, 9.0 / (10.0 + self.updates))
         for value, live in zip(self.values, self.live, strict=True):
             value.lerp_(live.detach(), share)
         self.updates += 1

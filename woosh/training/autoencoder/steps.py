@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from woosh.autoencoder.network import WooshAutoencoder
+from woosh.autoencoder import Autoencoder, WooshAutoencoder
 from woosh.data.clips import Clip
 from woosh.metrics.reconstruction import mel_distance, si_sdr
 from woosh.training.autoencoder.discriminators import balanced
@@ -98,7 +98,7 @@ def draw_disturbance(
 
 
 @torch.no_grad()
-def evaluate(model: WooshAutoencoder, clips: Sequence[Clip], limit: int = 48) -> Evaluation:
+def evaluate(model: Autoencoder, clips: Sequence[Clip], limit: int = 48) -> Evaluation:
     """Mean MelDist and SI-SDR over up to `limit` held-out clips, evenly chosen, 5 s of each."""
     rate = model.config.sample_rate
     mel, sdr, sounds = [], [], {}
@@ -119,7 +119,7 @@ def evaluate(model: WooshAutoencoder, clips: Sequence[Clip], limit: int = 48) ->
     return Evaluation(scalars, sounds)
 
 
-def report(log: Log | None, step: int, model: WooshAutoencoder, clips: Sequence[Clip]) -> None:
+def report(log: Log | None, step: int, model: Autoencoder, clips: Sequence[Clip]) -> None:
     """Log how well a model reconstructs held-out clips, with some of its sounds; without a log do nothing."""
     if log is None:
         return

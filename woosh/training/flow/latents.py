@@ -167,7 +167,8 @@ def read_clip(item: Item, place: str) -> LatentClip:
         tensors = load(item["safetensors"])
         states = [tensors[name] for name in _numbered(facts["captions"]) if "states.0" in tensors]
         # Folders of version 0.7 hold no category.
-        values = {"category": ""} | {name: facts[name] for name in FACTS if name in facts}
+        values: dict[str, Any] = {"category": ""}
+        values |= {name: facts[name] for name in FACTS if name != "category" or name in facts}
         values["captions"] = tuple(values["captions"])
         return LatentClip(
             latents=tensors["latents"], states=tuple(states), video=tensors.get("video"), **values
