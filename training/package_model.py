@@ -41,6 +41,7 @@ class Config:
     default_steps: int
     default_guidance_scale: float
     guidance_start: float
+    time_shift: float  # of the sampler's steps, see `woosh.generation.solvers.shifted_times`
     licence: str  # of the weights, SPDX
     size_limit: int  # bytes of all weights and the tokenizer
 
@@ -77,6 +78,7 @@ def main(config: Config) -> None:
         default_steps=config.default_steps,
         default_guidance_scale=config.default_guidance_scale,
         guidance_start=config.guidance_start,
+        time_shift=config.time_shift,
     )
     if output.exists():
         shutil.rmtree(output)

@@ -34,6 +34,7 @@ class ModelInfo:
     longest: float  # seconds that it makes in one piece
     few_step: bool  # a distilled (flow-map) model
     video_channels: int | None  # of the features of a video that it takes, if it takes any
+    told_length: bool  # whether it is told how long the sound itself is
     visual: Path | None  # folder of the network that makes these, if it has one
     parts_of: str | None  # the built-in model that holds the parts which its folder has not
     parameters: int
@@ -210,6 +211,7 @@ def describe_model(folder: Path) -> ModelInfo:
         longest=longest,
         few_step=few_step,
         video_channels=video_channels,
+        told_length=bool(transformer.get("summary", False)),
         visual=visual,
         parts_of=index.get(SHARED),
         parameters=sum(_count_values(path) for part in holding for path in _weights(part)),

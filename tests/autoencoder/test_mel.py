@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.toys import make_mel_autoencoder
 from woosh.autoencoder import WooshAutoencoder, WooshMelAutoencoder, load_autoencoder
-from woosh.autoencoder.mel import SILENCE, decades, fit_magnitudes, powers, shifted_times
+from woosh.autoencoder.mel import SILENCE, decades, drawing_times, fit_magnitudes, powers
 from woosh.generation.transformer import WooshTransformer
 
 
@@ -101,9 +101,8 @@ def test_magnitudes_have_the_powers_that_they_were_fitted_to() -> None:
     assert error.max() < 0.1 and error.mean() < 1e-3
 
 
-def test_shifted_times_fall_from_one_to_nothing() -> None:
-    times = shifted_times(4)
-    assert times[0] == 1.0 and times[-1] == 0.0 and times == sorted(times, reverse=True)
+def test_drawing_times() -> None:
+    assert drawing_times(4) == [1.0, 0.5625, 0.25, 0.0625, 0.0]
 
 
 def test_saving_and_loading(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def test_no_negative_prompt_is_the_empty_text() -> None:
         ({"negative_prompt": ["a", "b"]}, "one for each prompt"),
         ({"seconds": 601}, "601 seconds are too long"),
         ({"seconds": -0.5}, "above 0, got -0.5"),
+        ({"sound_seconds": 0}, "sound_seconds must be a length above 0, got 0"),
+        ({"sound_seconds": float("nan")}, "sound_seconds must be a length above 0"),
         ({"steps": True}, "steps must be a whole number of 1 or more, got True"),
         ({"sounds_per_prompt": 0}, "sounds_per_prompt must be a whole number"),
         ({"guidance_scale": float("inf")}, "guidance_scale must be 0 or more"),
@@ -80,6 +82,8 @@ def test_a_described_and_a_loaded_model_refuse_the_same(options: dict[str, Any])
             Request("a dog", renoise=[0.5]).check(guided)
         with pytest.raises(ValueError, match="shorter than one sample"):
             Request("a dog", seconds=1e-6).check(guided)
+        with pytest.raises(ValueError, match="not told how long a sound is"):
+            Request("a dog", sound_seconds=1).check(guided)
 
 
 def test_seeds_count_up_from_the_first() -> None:

@@ -14,6 +14,7 @@ from woosh.generation.solvers import (
     flow_map,
     renoise_step,
     renoise_weights,
+    shifted_times,
     uniform_times,
 )
 
@@ -171,3 +172,9 @@ def test_on_step_sees_every_step_and_may_replace_the_latents(kind: str) -> None:
     assert torch.equal(seen[-1][2], plain)
     halved = solve(lambda step, _time, latents: latents / 2 if step == 0 else None)
     torch.testing.assert_close(halved, plain / 2)
+
+
+def test_shifted_times_lie_closer_near_the_noise() -> None:
+    assert torch.equal(shifted_times(5, 1.0), uniform_times(5))
+    times = shifted_times(4, 3.0)
+    assert torch.allclose(times, torch.tensor([1.0, 0.9, 0.75, 0.5, 0.0]))

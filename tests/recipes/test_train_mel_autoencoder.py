@@ -1,5 +1,6 @@
 """The mel autoencoder's recipe at toy size: components of the sounds, a loss that is right, exact resuming, and its flow."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from tests.recipes.toy_recipes import (
 from tests.toys import make_mel_autoencoder
 from training import encode_latents, package_model, train_flow, train_mel_autoencoder
 from woosh.autoencoder import WooshMelAutoencoder, load_autoencoder
+from woosh.catalogue import describe_model
 from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
+from woosh.generation.sampling import SamplingSettings
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.autoencoder.components import fit_components
 from woosh.training.autoencoder.detail import DoubtDistribution, draw_detail, training_step
@@ -146,3 +149,8 @@ def test_its_latents_train_a_flow_that_makes_sound(
     first, again = sampler(request), sampler(request)
     assert first.shape == (1, 1, 48_000) and first.isfinite().all() and first.abs().max() > 0
     assert torch.equal(first, again)
+    told = dataclasses.replace(request, sound_seconds=0.2)
+    told.check(describe_model(tmp_path / "model"))
+    assert not torch.equal(sampler(told), first)
+    later = dataclasses.replace(sampler, settings=SamplingSettings(time_shift=3.0))
+    assert not torch.equal(later(request), first)

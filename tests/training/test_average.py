@@ -1,7 +1,6 @@
 """The moving average forgets where it began, and then keeps its decay."""
 
 import pytest
-import torch
 from torch import nn
 
 from woosh.training.average import MovingAverage

@@ -167,7 +167,7 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
         x = noise.expand(batch, -1, -1)
         doubts = torch.full((batch,), doubt, device=device)
         deviation = self.deviations / self.units
-        grid = shifted_times(DRAWING_STEPS)
+        grid = drawing_times(DRAWING_STEPS)
         for time, next_time in zip(grid[:-1], grid[1:], strict=True):
             times = torch.full((batch,), time, device=device)
             guess = self.detail(x, times, given, doubts, deviation)
@@ -199,10 +199,9 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
         return self.decode(self.encode(audio))
 
 
-def shifted_times(steps: int) -> list[float]:
-    """Noise levels from 1 to 0 (steps + 1): s u / (1 + (s - 1) u) of equal steps u (arXiv 2403.03206, equation 23)."""
-    equal = [1.0 - step / steps for step in range(steps + 1)]
-    return [TIME_SHIFT * u / (1.0 - u + TIME_SHIFT * u) for u in equal]
+def drawing_times(steps: int) -> list[float]:
+    """Noise levels from 1 to 0 (steps + 1), the squares of equal steps: what is drawn is weaker than the noise."""
+    return [(1.0 - step / steps) ** 2 for step in range(steps + 1)]
 
 
 def decades(power: Tensor) -> Tensor:

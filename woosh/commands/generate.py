@@ -63,6 +63,13 @@ def add_to(commands: Commands) -> None:
         metavar="S",
         help="length (default 5), up to 600",
     )
+    add(
+        "--sound-seconds",
+        type=number(0, open_low=True),
+        metavar="S",
+        help="how long the sound itself is; silence follows up to --seconds. For models that are told "
+        "(default: left to the model)",
+    )
     add_request_options(parser)
     add("--solver", choices=SOLVERS, default="euler", help="default euler")
     add("--format", choices=tuple(audio.SUBTYPES), help="file format (default wav)")
@@ -132,6 +139,7 @@ def _request(prompt: str, seed: int, arguments: argparse.Namespace) -> Request:
         prompt=prompt,
         negative_prompt=None if negative is None else clean_text(negative, "negative prompt"),
         seconds=arguments.seconds,
+        sound_seconds=arguments.sound_seconds,
         steps=arguments.steps,
         guidance_scale=arguments.guidance,
         seed=seed,

@@ -43,9 +43,10 @@ class WooshPipeline(DiffusionPipeline):
         guidance_range: least and greatest guidance that a few-step model was taught.
         guidance_offset: what a few-step model embeds is the guidance plus this.
         renoise_scale: of the renoise weights of a few-step call that names none.
+        time_shift: of the steps of a call that names no times, see `woosh.generation.solvers.shifted_times`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         autoencoder: Autoencoder,
         transformer: WooshTransformer,
@@ -57,6 +58,7 @@ class WooshPipeline(DiffusionPipeline):
         guidance_range: Sequence[float] | None = None,
         guidance_offset: float = 0.0,
         renoise_scale: float = 1.0,
+        time_shift: float = 1.0,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -72,6 +74,7 @@ class WooshPipeline(DiffusionPipeline):
             guidance_range=None if guidance_range is None else list(guidance_range),
             guidance_offset=guidance_offset,
             renoise_scale=renoise_scale,
+            time_shift=time_shift,
         )
 
     @classmethod
@@ -144,6 +147,7 @@ class WooshPipeline(DiffusionPipeline):
         renoise: Sequence[float] | None = None,
         video: Tensor | None = None,
         video_guidance_scale: float | None = None,
+        sound_seconds: float | None = None,
     ) -> AudioPipelineOutput:
         """Generate P x N sounds from P prompts, those of the first prompt first.
 
@@ -180,6 +184,7 @@ class WooshPipeline(DiffusionPipeline):
                 model's `renoise_scale`.
             video: features (K, V) of what is seen, 24 per second (`woosh.video.watching.watch_video`), for all sounds of
                 the call. Models that see make sound without it, too.
+            sound_seconds: length of the sound itself, after which there is silence, for models that are told.
             video_guidance_scale: of the video alone, while `guidance_scale` is that of the words beyond it.
 
         Raises:
@@ -193,6 +198,7 @@ class WooshPipeline(DiffusionPipeline):
             prompt=prompt,
             negative_prompt=negative_prompt,
             seconds=seconds,
+            sound_seconds=sound_seconds,
             steps=num_inference_steps,
             guidance_scale=guidance_scale,
             sounds_per_prompt=num_waveforms_per_prompt,

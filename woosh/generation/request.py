@@ -40,6 +40,11 @@ class Abilities(Protocol):
         """Of the video features that it takes, if it takes any."""
         ...
 
+    @property
+    def told_length(self) -> bool:
+        """Whether it is told how long the sound itself is."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Request:
@@ -49,6 +54,8 @@ class Request:
         prompt: what to hear, one text or P. The empty text is the unconditional model.
         negative_prompt: what not to hear, one text for all or P; None is the empty text. Not for few-step models.
         seconds: length of the sounds, above 0 and up to 600.
+        sound_seconds: length of the sound itself, above 0, in what may be longer: silence follows. None leaves it to the
+            model. Only for models that are told.
         steps: of the solver, 1 or more; None is the model's default. Not with dopri5.
         guidance_scale: 0 or more, 1 is no guidance; None is the model's default. With `video_guidance_scale` it is
             that of the words beyond the video.
@@ -71,6 +78,7 @@ class Request:
     prompt: str | Sequence[str]
     negative_prompt: str | Sequence[str] | None = None
     seconds: float = 5.0
+    sound_seconds: float | None = None
     steps: int | None = None
     guidance_scale: float | None = None
     sounds_per_prompt: int = 1
@@ -90,6 +98,9 @@ class Request:
             raise ValueError(
                 f"{self.seconds:g} seconds are too long: up to {LONGEST_SECONDS:g} s are made at a time"
             )
+        told = self.sound_seconds
+        if told is not None and not (math.isfinite(told) and told > 0):
+            raise ValueError(f"sound_seconds must be a length above 0, got {told!r}")
         _check_whole("steps", self.steps)
         _check_whole("sounds_per_prompt", self.sounds_per_prompt)
         _check_scale("guidance_scale", self.guidance_scale)
@@ -147,6 +158,8 @@ class Request:
         """
         if self.samples(model.sample_rate) < 1:
             raise ValueError(f"{self.seconds:g} seconds are shorter than one sample")
+        if self.sound_seconds is not None and not model.told_length:
+            raise ValueError("this model is not told how long a sound is: leave out sound_seconds")
         if not model.few_step:
             if self.renoise is not None:
                 raise ValueError("renoise is for few-step models: leave it out")

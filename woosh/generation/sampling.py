@@ -37,7 +37,7 @@ from woosh.generation.solvers import (
     euler,
     flow_map,
     renoise_weights,
-    uniform_times,
+    shifted_times,
 )
 from woosh.generation.text_encoder import WooshTextEncoder, tokenize
 from woosh.generation.transformer import WooshTransformer
@@ -59,6 +59,7 @@ class SamplingSettings:
         guidance_range: least and greatest guidance that a few-step model was taught.
         guidance_offset: what a few-step model embeds is the guidance plus this.
         renoise_scale: of `solvers.renoise_weights`, for a few-step request that names no weights.
+        time_shift: of `solvers.shifted_times`, for a request that names no times.
     """
 
     default_steps: int | None = None
@@ -67,6 +68,7 @@ class SamplingSettings:
     guidance_range: Sequence[float] | None = None
     guidance_offset: float = 0.0
     renoise_scale: float = 1.0
+    time_shift: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,11 @@ class Sampler:
     def video_channels(self) -> int | None:
         """Of the video features that the transformer takes, if it takes any."""
         return self.transformer.config.video_channels
+
+    @property
+    def told_length(self) -> bool:
+        """Whether the transformer is told how long the sound itself is."""
+        return self.transformer.config.summary
 
     @property
     def steps(self) -> int:
@@ -208,7 +215,8 @@ class Sampler:
         """The grid (steps + 1,) from 1 to 0 (of no meaning to dopri5)."""
         if request.times is not None:
             return torch.tensor([float(time) for time in request.times])
-        return uniform_times(self.steps if request.steps is None else request.steps)
+        steps = self.steps if request.steps is None else request.steps
+        return shifted_times(steps, self.settings.time_shift)
 
     def _renoise(self, request: Request) -> tuple[float, ...]:
         """A weight for each step of a few-step model."""
@@ -279,6 +287,7 @@ class Sampler:
                 (text[rows], mask[rows]),
                 self._shown(request.video, shown),
                 windows,
+                self._told(request.sound_seconds, len(rows)),
             )
             groups.append(Group(clips, conditions))
         return groups
@@ -289,6 +298,10 @@ class Sampler:
             return None
         chosen = torch.tensor(shown, device=self.device)[:, None, None]
         return torch.where(chosen, video.to(self.device)[None], 0.0)
+
+    def _told(self, seconds: float | None, count: int) -> Tensor | None:
+        """How long each sound is (B,), if the request says."""
+        return None if seconds is None else torch.full((count,), seconds, device=self.device)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

@@ -32,6 +32,15 @@ def uniform_times(steps: int) -> Tensor:
     return torch.linspace(1, 0, steps + 1)
 
 
+def shifted_times(steps: int, shift: float) -> Tensor:
+    """Times from 1 to 0 that lie the closer near 1, the larger `shift` is; 1 leaves equal distances, (steps + 1,).
+
+    s u / (1 + (s - 1) u) of equal steps u (arXiv 2403.03206, equation 23).
+    """
+    equal = uniform_times(steps)
+    return shift * equal / (1 + (shift - 1) * equal)
+
+
 def euler(
     velocity: Velocity, noise: Tensor, times: Tensor, on_step: OnStep | None = None
 ) -> Tensor:
