@@ -14,7 +14,15 @@ from safetensors.torch import save_file
 
 from tests.paths import ROOT
 from tests.sounds import first_part, sound
-from tests.toys import make_clap, make_transformer, randomise, save_pipeline, save_seeing_pipeline
+from tests.toys import (
+    make_autoencoder,
+    make_clap,
+    make_mel_autoencoder,
+    make_transformer,
+    randomise,
+    save_pipeline,
+    save_seeing_pipeline,
+)
 from woosh.audio import write_audio
 from woosh.embeddings.clap import save_clap
 from woosh.embeddings.tagging import load_tagger
@@ -337,3 +345,29 @@ def test_recognition_of_every_stage(tmp_path: Path) -> None:
         0 <= c["first"] <= c["among_five"] <= c["sounds"] for c in counts["generated"].values()
     )
     assert re.search(rf"\| generated \| {len(PROMPTS)} \| {len(PROMPTS)} \| [01]\.\d+ \| ", said)
+
+
+def test_hearing_of_what_went_through_autoencoders(tmp_path: Path) -> None:
+    """A recording agrees with itself; the two kinds of autoencoder stand in one table."""
+    labels = sorted({label for prompt in PROMPTS for label in prompt.labels})
+    save_file(MobileNet(0.1, classes=len(labels)).state_dict(), tmp_path / "ear.safetensors")
+    (tmp_path / "labels.txt").write_text("\n".join(labels))
+    rows = []
+    for number in range(2):
+        write_audio(tmp_path / f"{number}.wav", sound(number, 0.3))
+        row = {"file": f"{number}.wav", "captions": ["a dog"], "seconds": 0.3, "label": "dog bark"}
+        rows.append(json.dumps(row | {"split": "validation"}))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(rows))
+    make_autoencoder().save_pretrained(tmp_path / "plain")
+    make_mel_autoencoder().save_pretrained(tmp_path / "mel")
+    models, out = (str(tmp_path / "plain"), str(tmp_path / "mel")), tmp_path / "heard.json"
+    options = ("--listener", f"tagger:{tmp_path / 'ear.safetensors'}", "--json", out)
+    said = run(
+        "evaluate_hearing", *options, "--manifest", tmp_path / "manifest.jsonl", "--model", *models
+    )
+    summary = json.loads(out.read_text())["summary"]
+    assert len(summary) == 5 and all(one["clips"] == 2 for one in summary.values())
+    itself = summary["recordings"]
+    assert itself["agrees first"] == itself["onsets"] == 1 and itself["MelDist"] == 0
+    assert all(one["ten classes"] == 2 and one["MelDist"] > 0 for one in list(summary.values())[1:])
+    assert "| recordings | 2 | 1.000 |" in said
