@@ -371,3 +371,14 @@ def test_hearing_of_what_went_through_autoencoders(tmp_path: Path) -> None:
     assert itself["agrees first"] == itself["onsets"] == 1 and itself["MelDist"] == 0
     assert all(one["ten classes"] == 2 and one["MelDist"] > 0 for one in list(summary.values())[1:])
     assert "| recordings | 2 | 1.000 |" in said
+
+
+def test_a_picture_of_recordings_and_what_is_kept_of_them(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", sound(0, 0.3))
+    make_mel_autoencoder().save_pretrained(tmp_path / "mel")
+    make_autoencoder().save_pretrained(tmp_path / "plain")
+    models = (f"former={tmp_path / 'plain'}", f"now={tmp_path / 'mel'}")
+    out = tmp_path / "listening.png"
+    run("listening_picture", f"a tone={tmp_path / 'a.wav'}", "--model", *models, "--out", out)
+    with Image.open(out) as picture:
+        assert picture.width > picture.height > 100 and len(picture.convert("RGB").getcolors()) > 50
