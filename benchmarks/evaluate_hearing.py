@@ -3,8 +3,8 @@
     python benchmarks/evaluate_hearing.py --listener tagger:FILE --manifest FILE [--model MODEL ...] [--seconds S]
         [--every N] [--json FILE]
 
-Every clip of a split is heard as it is, through the whole autoencoder, and through those latents alone that a generator
-makes. "Agrees" is how often the listener's first label of the recording is among its first five, and first, for the
+Every clip of a split is heard as it is, through the whole autoencoder, and, unless that is the same, through those
+latents alone that a generator makes. "Agrees" is how often the listener's first label of the recording is among its first five, and first, for the
 reconstruction; clips of the ten classes count as heard if a label of their class is. Distances are means over clips:
 MelDist, the error of the loudness in LU, and the F measure of onsets.
 """
@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from woosh.audio import read_audio
-from woosh.autoencoder import load_autoencoder
+from woosh.autoencoder import WooshAutoencoder, load_autoencoder
 from woosh.autoencoder.reconstruction import reconstruct, reconstruct_generated
 from woosh.catalogue import find_model, part_folders
 from woosh.data.manifests import Row, read_manifest
@@ -68,7 +68,8 @@ def ways_of(models: Sequence[str]) -> tuple[dict[str, Way], int]:
         autoencoder = load_autoencoder(folder_of(model), torch.float32).eval()
         rates.add(autoencoder.config.sample_rate)
         ways[model] = partial(reconstruct, autoencoder)
-        ways[f"{model}, generated channels"] = partial(reconstruct_generated, autoencoder)
+        if isinstance(autoencoder, WooshAutoencoder):
+            ways[f"{model}, generated channels"] = partial(reconstruct_generated, autoencoder)
     if len(rates) != 1:
         raise SystemExit(
             f"the models have the sample rates {sorted(rates)}: take one rate at a time"
