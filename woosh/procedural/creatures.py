@@ -28,6 +28,7 @@ from woosh.procedural.synthesis import (
     rolloff,
     sample_count,
     scatter,
+    surround,
     swell,
 )
 
@@ -117,7 +118,8 @@ def frog(rng: Generator, seconds: float) -> Plan:
             pulses = np.exp(-14 * (phase % 1.0))
             croak = resonate(pulses, sac, 0.12 * sac) + 0.6 * resonate(pulses, 2.1 * sac, 0.2 * sac)
             pieces.append((event, croak * swell(samples, 0.4, 0.8)))
-        return where.room(rng, mix(sample_count(seconds), pieces))
+        croaks = mix(sample_count(seconds), pieces)
+        return where.room(rng, surround(rng, croaks, rng.uniform(0.3, 0.6), 0.4, -45.0))
 
     return Plan(
         phrases(
@@ -170,7 +172,7 @@ def crickets(rng: Generator, seconds: float) -> Plan:
 
 def swarm(rng: Generator, seconds: float) -> Plan:
     """Insects: wing beats of many individuals that come and go."""
-    insect, beat = [("bees", 235.0), ("flies", 190.0), ("mosquitoes", 560.0), ("wasps", 150.0)][
+    insect, beat = [("bees", 235.0), ("flies", 190.0), ("mosquitoes", 420.0), ("wasps", 150.0)][
         int(rng.integers(4))
     ]
     size = choose(rng, "a small group of", "a large swarm of", "a few")
@@ -179,12 +181,16 @@ def swarm(rng: Generator, seconds: float) -> Plan:
     def render() -> Signal:
         samples = sample_count(seconds)
         audio = np.zeros(samples)
-        for _ in range({"a few": 3, "a small group of": 6}.get(size, 11)):
-            pitch = beat * rng.uniform(0.88, 1.12) * (1 + 0.06 * curve(rng, samples, 3, -1, 1))
-            weights = rolloff(1.2 * beat, 1.0, 7000)
-            weights = weights * rng.uniform(0.3, 1.0, len(weights))
-            audio += oscillate(cycles(pitch), weights, 0.5) * (0.15 + curve(rng, samples, 1.2) ** 2)
-        return where.room(rng, audio)
+        tilt = 0.3 if insect == "mosquitoes" else 0.7
+        for _ in range({"a few": 3, "a small group of": 5}.get(size, 8)):
+            drift = 0.02 * curve(rng, samples, 1.5, -1, 1) + 0.03 * curve(rng, samples, 30, -1, 1)
+            weights = rolloff(1.3 * beat, tilt, 6000)
+            weights = weights * rng.uniform(0.1, 1.0, len(weights))
+            wings = oscillate(cycles(beat * rng.uniform(0.92, 1.08) * (1 + drift)), weights, 0.5)
+            audio += wings / wings.std() * (0.1 + curve(rng, samples, 3.0) ** 2)
+        # Wing beats blow air at the microphone, too.
+        audio += 3.0 * lowpass(noise(rng, samples, 1.0), 150) + 0.3 * noise(rng, samples, 1.0)
+        return where.room(rng, surround(rng, audio, rng.uniform(0.2, 0.5), 0.3, -50.0))
 
     return Plan(
         phrases(

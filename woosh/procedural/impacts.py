@@ -18,10 +18,9 @@ from woosh.procedural.plan import (
 )
 from woosh.procedural.synthesis import (
     Signal,
-    bandpass,
-    bubble,
     burst,
     clock,
+    curve,
     decay,
     highpass,
     lowpass,
@@ -30,6 +29,7 @@ from woosh.procedural.synthesis import (
     noise,
     sample_count,
     scatter,
+    surround,
     sweep_band,
 )
 
@@ -99,6 +99,20 @@ def hit(rng: Generator, body: Body, seconds: float, brightness: float = 4000.0) 
     return mix(samples, [(0.0, ring), (0.0, 0.5 * body.contact * contact)])
 
 
+def to_peak(audio: Signal) -> Signal:
+    """The signal scaled to a peak of 1."""
+    return audio / np.abs(audio).max()
+
+
+def thump(rng: Generator, cutoff: float, seconds: float) -> Signal:
+    """A dull blow without a pitch: noise under `cutoff` Hz that falls by 60 dB over `seconds`.
+
+    Clean modes are heard as a drum or as a wood block.
+    """
+    samples = sample_count(seconds)
+    return to_peak(lowpass(noise(rng, samples), cutoff) * decay(samples, seconds))
+
+
 def impact(rng: Generator, seconds: float) -> Plan:
     """A blow or several on an object of some material and size."""
     material = choose(rng, *MATERIALS)
@@ -141,12 +155,15 @@ def knock(rng: Generator, seconds: float) -> Plan:
     count, where = len(events), place(rng)
 
     def render() -> Signal:
-        door = make_body(rng, "wood", 1.6, 14)
-        brightness = {"gentle": 700.0, "loud": 2500.0}.get(force, 1400.0)
-        blows = [
-            (event, rng.uniform(0.7, 1) * hit(rng, door, 0.35, brightness)) for event in events
-        ]
-        return where.room(rng, mix(sample_count(seconds), blows))
+        dull = {"gentle": 280.0, "loud": 560.0}.get(force, 400.0)
+        panel = rng.uniform(90, 150) * np.array([1.0, 1.7, 2.6])
+        blows = []
+        for event in events:
+            rings = rng.uniform(0.08, 0.16, 3)
+            ring = modes(panel, rings, rng.uniform(0.5, 1, 3), sample_count(0.2))
+            knuckles = thump(rng, dull, 0.2) + 0.5 * to_peak(ring)
+            blows.append((event, rng.uniform(0.7, 1) * knuckles))
+        return where.room(rng, surround(rng, mix(sample_count(seconds), blows), 0.3))
 
     return Plan(
         phrases(
@@ -169,18 +186,20 @@ def door_slam(rng: Generator, seconds: float) -> Plan:
     where, event = place(rng), 0.02
 
     def render() -> Signal:
-        heavy = 2.6 if "heavy" in material else 1.7
-        body = make_body(rng, "metal" if "metal" in material else "wood", heavy, 22)
-        thud = 0.9 * bubble(rng.uniform(55, 80), 0.35, -0.4)
-        air = 0.8 * lowpass(burst(rng, 0.3, 40, 500), 900)
-        latch = 0.25 * hit(rng, make_body(rng, "metal", 0.3, 8), 0.12, 9000)
-        rattle = [
-            (event + rng.uniform(0.03, 0.2), rng.uniform(0.05, 0.3) * hit(rng, body, 0.4, 1200))
-            for _ in range(5)
-        ]
-        blow = [(event, 1.4 * hit(rng, body, seconds - event, 1100)), (event, thud), (event, air)]
-        audio = mix(sample_count(seconds), [*blow, (event + 0.015, latch), *rattle])
-        return where.room(rng, audio)
+        dull = 250 * (0.7 if "heavy" in material else 1.0)
+        pieces = []
+        if "metal" in material:
+            dull *= 1.5
+            plate = make_body(rng, "metal", 1.5, 8)
+            plate = Body(plate.frequencies, 0.3 * plate.decays, plate.amplitudes, 0.0)
+            pieces.append((event, 0.4 * to_peak(hit(rng, plate, 0.8, 1100))))
+        pieces.append((event, thump(rng, dull, 0.4)))
+        pieces.append((event + rng.uniform(0.02, 0.05), 0.7 * thump(rng, 1.5 * dull, 0.24)))
+        for late in (0.0, *rng.uniform(0.02, 0.25, 6)):  # the latch, then the frame rattles
+            click = to_peak(burst(rng, rng.uniform(0.02, 0.06), 500, 4000))
+            pieces.append((event + late, 0.6 * rng.uniform(0.4, 1) * np.exp(-4 * late) * click))
+        echoed = surround(rng, mix(sample_count(seconds), pieces), 0.5, 0.3, -42)
+        return where.room(rng, echoed)
 
     return Plan(
         phrases(
@@ -275,20 +294,17 @@ def ball(rng: Generator, seconds: float) -> Plan:
     events, where = bounces(rng, seconds, first, float(rng.uniform(0.78, 0.87))), place(rng)
 
     def render() -> Signal:
-        pitch = {"basketball": 85.0, "ping pong ball": 1100.0, "rubber ball": 220.0}[kind]
-        pitch *= rng.uniform(0.85, 1.15)
-        ring = 0.03 if kind == "ping pong ball" else 0.14
-        bounce = modes(
-            pitch * np.array([1.0, 1.6, 2.3, 6.5]),
-            ring * np.array([1.0, 0.7, 0.5, 0.6]),
-            np.array([1.0, 0.5, 0.3, 0.1]),
-            sample_count(0.3),
+        dull, length = {"basketball": (320, 0.08), "ping pong ball": (900, 0.05)}.get(
+            kind, (400, 0.08)
         )
-        slap = burst(rng, 0.03, 3 * pitch, 12 * pitch)
-        pieces = []
-        for number, event in enumerate(events):
-            pieces += [(event, 0.88**number * bounce), (event, 0.5 * 0.8**number * slap)]
-        return where.room(rng, mix(sample_count(seconds), pieces))
+        dull *= rng.uniform(0.85, 1.15)
+        thuds = [
+            (event, rng.uniform(0.6, 1) * 0.88**number * thump(rng, dull, length))
+            for number, event in enumerate(events)
+        ]
+        # A hall with its hum of people and air: over silence these are drums.
+        echoed = surround(rng, mix(sample_count(seconds), thuds), 0.6, 0.6, -34)
+        return where.room(rng, echoed)
 
     return Plan(
         phrases(
@@ -339,28 +355,30 @@ def bell(rng: Generator, seconds: float) -> Plan:
 
 
 def explosion(rng: Generator, seconds: float) -> Plan:
-    """A pressure front, fire and noise that darken, a falling boom, debris."""
+    """A pressure front, the noise of fire that darkens, a long rumble, debris."""
     size = choose(rng, "small", "huge", "powerful")
     debris = choose(rng, "", "with falling debris")
     where, event = place(rng), 0.02
 
     def render() -> Signal:
         samples = sample_count(seconds - event)
-        length = {"small": 0.9, "huge": 3.0}.get(size, 1.8)
-        time = clock(samples)
-        blast = sweep_band(noise(rng, samples, 0.5), 120 + 2500 * np.exp(-time * 7 / length), 1.6)
-        blast *= decay(samples, 1.4 * length, 0.003)
-        deep = {"small": 90.0, "huge": 48.0}.get(size, 62.0)
-        phase = deep * (0.5 * time + 0.5 * length * (1 - np.exp(-time / length * 2)))
-        boom = np.sin(2 * np.pi * phase) * decay(samples, length, 0.006)
-        front = burst(rng, 0.06, 100, 8000)
-        audio = blast / np.abs(blast).max() + 0.8 * boom + mix(samples, [(0, 1.2 * front)])
+        length = {"small": 1.3, "huge": 4.2}.get(size, 2.6)
+        fire = noise(rng, samples, 1.0)
+        fire = sweep_band(fire, 100 + 800 * np.exp(-4 / length * clock(samples)), 1.8)
+        fire *= decay(samples, 1.4 * length, 0.008)
+        rumble = lowpass(noise(rng, samples, 1.0), 120) * curve(rng, samples, 12, 0.4, 1.0)
+        rumble *= decay(samples, 2.2 * length, 0.02)
+        # A stronger front than this is heard as a shot.
+        front = mix(samples, [(0, 0.3 * to_peak(burst(rng, 0.1, 60, 6000)))])
+        audio = np.tanh(4 * (to_peak(fire) + 1.5 * to_peak(rumble) + front))
         if debris:
-            onsets = rng.gamma(2.5, 0.25, 60)
-            stones = [burst(rng, rng.uniform(0.01, 0.05), 500, 6000) for _ in range(10)]
-            onsets = 0.15 + onsets[onsets < seconds - event - 0.15]
-            audio += scatter(rng, samples, onsets, rng.exponential(0.12, len(onsets)), stones)
-        return where.room(rng, mix(sample_count(seconds), [(event, np.tanh(1.5 * audio))]))
+            onsets = 0.15 + rng.gamma(2.5, 0.16 * length, 80)
+            onsets = onsets[onsets < seconds - event - 0.1]
+            stones = [to_peak(burst(rng, rng.uniform(0.02, 0.08), 200, 5000)) for _ in range(10)]
+            weights = rng.exponential(0.15, len(onsets))
+            audio += scatter(rng, samples, onsets, weights, stones)
+        echoed = surround(rng, mix(sample_count(seconds), [(event, audio)]), 1.0, 0.5, -50)
+        return where.room(rng, echoed)
 
     return Plan(
         phrases(
@@ -383,14 +401,12 @@ def gunshot(rng: Generator, seconds: float) -> Plan:
     count = len(events)
 
     def render() -> Signal:
-        bass, length = {"pistol": (240, 0.2), "rifle": (150, 0.35)}.get(weapon, (100, 0.45))
-        pieces = []
-        for event in events:
-            body = burst(rng, length, bass, 9000, 0.0002)
-            thump = bubble(0.6 * bass, 0.6 * length, -0.5)
-            tail = 0.12 * bandpass(noise(rng, 38_400, 0.8), 150, 3000) * decay(38_400, 0.8, 0.03)
-            pieces += [(event, 3 * body), (event, thump), (event, tail)]
-        return where.room(rng, np.tanh(mix(sample_count(seconds), pieces)))
+        bass, length = {"pistol": (240, 0.4), "rifle": (150, 0.7)}.get(weapon, (100, 0.9))
+        crack = lowpass(burst(rng, length, bass, 20_000, 0.0002), 4000, 1)
+        shot = np.tanh(5 * crack)  # the blast drives any microphone into clipping
+        shots = [(event, rng.uniform(0.9, 1.0) * shot) for event in events]
+        echoed = surround(rng, mix(sample_count(seconds), shots), 0.4, 0.4, -50)
+        return where.room(rng, echoed)
 
     return Plan(
         phrases(

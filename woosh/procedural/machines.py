@@ -12,6 +12,7 @@ from woosh.procedural.plan import (
     told,
 )
 from woosh.procedural.synthesis import (
+    RATE,
     Signal,
     bandpass,
     clock,
@@ -26,6 +27,7 @@ from woosh.procedural.synthesis import (
     rolloff,
     sample_count,
     saturate,
+    surround,
     swell,
     tame,
 )
@@ -80,38 +82,56 @@ def motor(
     return (pulses - pulses.mean() + breath * hiss) * load
 
 
+def knocks(rng: Generator, rate: Signal, cylinders: int) -> Signal:
+    """Firings of an engine as single samples: uneven cylinders, never quite in time.
+
+    Args:
+        rng: source of the unevenness.
+        rate: firings per second, (S,).
+        cylinders: firings until the pattern repeats.
+    """
+    firing = np.floor(cycles(rate)).astype(int)
+    onsets = np.flatnonzero(np.diff(firing))
+    strength = np.resize(rng.uniform(0.6, 1.0, cylinders), len(onsets))
+    strength = strength * rng.uniform(0.7, 1.0, len(onsets))
+    late = rng.normal(0, 0.04, len(onsets)) * RATE / rate[onsets]
+    pulses = np.zeros(len(rate))
+    np.add.at(pulses, np.clip(onsets + late.astype(int), 0, len(rate) - 1), strength)
+    return pulses
+
+
 def engine(rng: Generator, seconds: float) -> Plan:
-    """A vehicle engine behind its exhaust."""
+    """A vehicle engine: thuds of the exhaust, breath in their rhythm and the clatter of valves."""
     vehicle = choose(rng, "car", "truck", "motorcycle", "tractor")
     manner = choose(rng, "idling", "revving", "running", "speeding up")
     where = place(rng)
     events = speed_changes(rng, seconds, manner)
 
     def render() -> Signal:
-        speed = throttle(rng, sample_count(seconds), manner, events)
+        samples = sample_count(seconds)
+        speed = throttle(rng, samples, manner, events)
         idle, full, cylinders = {
-            "car": (27, 150, 4),
-            "truck": (34, 110, 6),
-            "motorcycle": (22, 170, 2),
-            "tractor": (18, 60, 3),
+            "car": (27, 95, 4),
+            "truck": (30, 70, 6),
+            "motorcycle": (22, 100, 2),
+            "tractor": (18, 45, 3),
         }[vehicle]
         rate = (idle + (full - idle) * speed) * rng.uniform(0.9, 1.1)
-        audio = motor(rng, rate, cylinders, 0.35 + 0.65 * speed)
-        pipe = np.sum(
+        firings = knocks(rng, rate, cylinders)
+        thuds = np.sum(
             [
-                gain * resonate(audio, frequency * rng.uniform(0.85, 1.15), 0.4 * frequency)
-                for frequency, gain in (
-                    (90, 1.0),
-                    (190, 0.8),
-                    (420, 0.6),
-                    (1100, 0.45),
-                    (2600, 0.3),
-                )
+                gain * resonate(firings, frequency * rng.uniform(0.8, 1.2), width)
+                for frequency, width, gain in ((80, 20, 1.0), (190, 60, 0.5), (420, 150, 0.3))
             ],
             axis=0,
         )
-        valves = 0.05 * highpass(noise(rng, len(rate)), 2500) * (0.2 + speed)
-        return where.room(rng, saturate(pipe, 1.5) + valves)
+        pressure = lowpass(firings, 0.3 * rate.mean(), 1)
+        breath = lowpass(noise(rng, samples, 1.0), 400, 1)
+        breath *= 0.25 + pressure / pressure.std()
+        valves = bandpass(noise(rng, samples), 1500, 7000) * lowpass(firings, 50, 1)
+        audio = thuds / thuds.std() + 0.5 * breath / breath.std() + valves / valves.std()
+        audio = audio * (0.4 + 0.6 * speed) + 0.01 * noise(rng, samples, 1.0)
+        return where.room(rng, tame(audio, 4.0))
 
     return Plan(
         phrases(
@@ -172,7 +192,7 @@ def helicopter(rng: Generator, seconds: float) -> Plan:
 
 
 def chainsaw(rng: Generator, seconds: float) -> Plan:
-    """A two-stroke engine: one firing per turn, a harsh pipe, the chain's hiss."""
+    """A two-stroke engine: one firing per turn, a harsh pipe, the chain's hiss and rasp."""
     manner = choose(rng, "idling", "revving", "running", "cutting wood")
     where = place(rng)
     events = speed_changes(rng, seconds, manner)
@@ -180,10 +200,10 @@ def chainsaw(rng: Generator, seconds: float) -> Plan:
     def render() -> Signal:
         speed = throttle(rng, sample_count(seconds), manner, events)
         samples = len(speed)
-        rate = rng.uniform(38, 48) + rng.uniform(95, 140) * speed
-        if manner == "cutting wood":
-            rate = rate * (0.8 + 0.18 * curve(rng, samples, 1.5))
-        audio = motor(rng, rate, 2, 0.35 + 0.65 * speed, 0.35)
+        rate = rng.uniform(48, 58) + rng.uniform(95, 140) * speed
+        if manner in ("running", "cutting wood"):
+            rate = rate * (0.75 + 0.2 * curve(rng, samples, 1.5))
+        audio = motor(rng, rate, 2, 0.35 + 0.65 * speed, 0.9 if manner == "idling" else 0.35)
         harsh = highpass(saturate(audio, 4.0), 120)
         pipe = 0.5 * harsh + np.sum(
             [
@@ -199,9 +219,9 @@ def chainsaw(rng: Generator, seconds: float) -> Plan:
             axis=0,
         )
         chain = bandpass(noise(rng, samples), 3000, 10_000) * (0.05 + speed)
-        wood = bandpass(noise(rng, samples), 500, 3500) * curve(rng, samples, 40)
-        cut = 0.35 * wood if manner == "cutting wood" else 0.0
-        return where.room(rng, pipe / pipe.std() + 0.12 * chain + cut)
+        rasp = bandpass(noise(rng, samples), 500, 3500) * curve(rng, samples, 40)
+        rasp *= 0.5 if manner == "cutting wood" else 0.4
+        return where.room(rng, pipe / pipe.std() + 0.12 * chain + rasp)
 
     return Plan(
         phrases(
@@ -219,6 +239,17 @@ def chainsaw(rng: Generator, seconds: float) -> Plan:
     )
 
 
+def mains_hum(rng: Generator, samples: int, base: float, iron: bool = True) -> Signal:
+    """Steady harmonics of about `base` Hz at unit level; `iron` hums at twice the frequency."""
+    pitch = base * rng.uniform(0.95, 1.05) * (1 + 0.0005 * curve(rng, samples, 0.5, -1, 1))
+    weights = rolloff(base, 1.5, 2500)
+    weights = weights * rng.uniform(0.4, 1.0, len(weights))
+    if iron:
+        weights[::2] *= 0.5
+    audio = oscillate(cycles(pitch), weights, 1.0)
+    return audio / audio.std()
+
+
 def hum(rng: Generator, seconds: float) -> Plan:
     """Steady drones: mains, transformers, spaceships."""
     kind = choose(rng, "refrigerator", "transformer", "spaceship", "synthesizer drone")
@@ -226,18 +257,12 @@ def hum(rng: Generator, seconds: float) -> Plan:
 
     def render() -> Signal:
         samples = sample_count(seconds)
-        base = {"refrigerator": 100.0, "transformer": 120.0, "spaceship": 55.0}.get(kind, 82.0)
-        base *= rng.uniform(0.9, 1.1) * (0.6 if pitch == "deep" else 1.0)
-        audio = np.zeros(samples)
-        for voice in range(3 if kind in ("spaceship", "synthesizer drone") else 1):
-            drift = base * (1 + 0.004 * voice + 0.002 * curve(rng, samples, 0.5, -1, 1))
-            weights = rolloff(base, 1.3, 2500)
-            weights = weights * rng.uniform(0.2, 1.0, len(weights))
-            audio += oscillate(cycles(drift), weights, 1.0)
-        audio /= audio.std()
-        audio *= 0.85 + 0.3 * curve(rng, samples, 1.0)
-        air = lowpass(noise(rng, samples, 0.8), 900)
-        return here(rng, audio + 0.25 * air / air.std())
+        base = {"refrigerator": 50.0, "transformer": 60.0, "spaceship": 55.0}.get(kind, 62.0)
+        base *= 0.8 if pitch == "deep" else 1.0
+        audio = mains_hum(rng, samples, base, kind in ("refrigerator", "transformer"))
+        audio *= 0.9 + 0.2 * curve(rng, samples, 1.0)
+        air = lowpass(noise(rng, samples), 10_000)
+        return here(rng, audio + 0.055 * air / air.std())
 
     return Plan(
         phrases(
@@ -254,24 +279,27 @@ def hum(rng: Generator, seconds: float) -> Plan:
 
 
 def appliance(rng: Generator, seconds: float) -> Plan:
-    """Household machines: a motor's whine in a stream of air."""
+    """Household machines: a motor's whine and hum in a stream of air."""
     kind = choose(rng, "vacuum cleaner", "hair dryer", "electric fan", "power drill")
     where = place(rng)
 
     def render() -> Signal:
         samples = sample_count(seconds)
-        base, air, tilt = {
-            "vacuum cleaner": (230.0, 1.2, 0.9),
-            "hair dryer": (290.0, 1.6, 1.1),
-            "electric fan": (60.0, 1.4, 1.4),
-        }.get(kind, (310.0, 0.35, 0.5))
-        turn = base * rng.uniform(0.8, 1.25) * (1 + 0.01 * curve(rng, samples, 1, -1, 1))
-        weights = rolloff(1.3 * base, tilt, 9000)
-        whine = oscillate(cycles(turn), weights * rng.uniform(0.1, 1.0, len(weights)), 0.5)
-        stream = bandpass(noise(rng, samples, 0.7), 150, 7000)
-        audio = whine / whine.std() + air * stream / stream.std()
+        base, whining, air, mains = {
+            "vacuum cleaner": (300.0, 1.0, 1.2, 0.4),
+            "hair dryer": (340.0, 0.9, 1.2, 0.4),
+            "electric fan": (190.0, 0.3, 0.2, 1.3),
+        }.get(kind, (310.0, 1.2, 0.7, 1.0))
+        turn = base * rng.uniform(0.85, 1.15) * (1 + 0.002 * curve(rng, samples, 6, -1, 1))
+        weights = rolloff(1.3 * base, 0.6, 9000)
+        weights *= rng.uniform(0.05, 1.0, len(weights))
+        weights[6] *= 3  # seven blades chop the air
+        whine = oscillate(cycles(turn), weights, 0.7)
+        stream = bandpass(noise(rng, samples, 0.5), 400, 5000, 2)
+        audio = whining * whine / whine.std() + air * stream / stream.std()
+        audio = surround(rng, audio, 0.4, 0.4) + mains * mains_hum(rng, samples, 50.0)
         if kind == "electric fan":
-            audio *= 0.8 + 0.2 * np.sin(2 * np.pi * cycles(turn / 9))
+            audio *= 0.93 + 0.07 * np.sin(2 * np.pi * cycles(turn / 9))
         return where.room(rng, audio)
 
     return Plan(

@@ -28,16 +28,40 @@ from woosh.procedural.synthesis import (
     noise,
     peaks,
     poisson,
-    resonate,
     sample_count,
     scatter,
     shape,
+    surround,
     sweep_band,
     swell,
     tame,
 )
 
 Generator = np.random.Generator
+
+OCTAVES = 31.25 * 2.0 ** np.arange(9)  # Hz, lower edges of the bands of `octaves`
+# Octaves above 350 Hz, where wind and sea are about loudest, (9, 1).
+HEIGHT = np.log2(OCTAVES / 350)[:, None]
+
+
+def octaves(
+    rng: Generator, samples: int, wobble: float, rate: float, faster: float = 0.0
+) -> Signal:
+    """Noise in bands of one octave, (9, S), each of which wavers on its own as moving air does.
+
+    Args:
+        rng: source of the noise.
+        samples: length.
+        wobble: decibels by which a band waves up and down.
+        rate: independent levels per second at 250 Hz.
+        faster: the rate grows with frequency to this power.
+    """
+    bands = np.zeros((len(OCTAVES), samples))
+    for band, low in zip(bands, OCTAVES, strict=True):
+        part = bandpass(rng.standard_normal(samples), low, 2 * low, 2)
+        level = curve(rng, samples, rate * (low / 250) ** faster, -wobble, wobble)
+        band[:] = part / part.std() * 10 ** (level / 20)
+    return bands
 
 
 def drops(rng: Generator, surface: str) -> list[Signal]:
@@ -95,7 +119,7 @@ def rain(rng: Generator, seconds: float) -> Plan:
 
 
 def wind(rng: Generator, seconds: float) -> Plan:
-    """Noise whose band follows the gusts; whistling adds narrow moving resonances."""
+    """Wavering noise that follows the gusts; whistling adds narrow moving resonances."""
     force = choose(rng, "gentle", "strong", "gusty")
     voice = choose(rng, "", "howling", "whistling") if force != "gentle" else ""
     around = choose(rng, "", "through trees", "around a house", "across an open field")
@@ -105,15 +129,17 @@ def wind(rng: Generator, seconds: float) -> Plan:
         rate = {"gentle": 0.4, "strong": 0.9, "gusty": 1.3}[force]
         depth = {"gentle": 0.4, "strong": 0.5, "gusty": 0.85}[force]
         gust = 1 - depth + depth * curve(rng, samples, rate)
-        centre = {"gentle": 300.0, "strong": 420.0, "gusty": 380.0}[force] * (0.5 + gust)
-        audio = sweep_band(noise(rng, samples, 0.6), centre, 1.1) * gust**1.5
+        highest = {"gentle": 0.8, "strong": 1.4, "gusty": 1.1}[force]
+        level = -3 * np.abs(HEIGHT) - 6 * np.maximum(HEIGHT - highest, 0)
+        strength = {"gentle": 3.0, "strong": 4.0, "gusty": 8.0}[force] * (2 * gust - 1)
+        audio = (10 ** ((level + strength) / 20) * octaves(rng, samples, 4, 20)).sum(axis=0)
         if voice:
             frames = frame_count(samples)
             base = 480.0 if voice == "howling" else 1300.0
             pitch = base * (0.6 + 0.8 * gust[np.linspace(0, samples - 1, frames).astype(int)])
             centres = pitch[:, None] * np.array([1.0, 1.52])
             tone = shape(noise(rng, samples), peaks(centres, np.array([45.0, 70.0]), np.ones(2)))
-            audio = audio / audio.std() + 0.9 * tone * gust**2 / tone.std()
+            audio = audio / audio.std() + 0.35 * tone * gust / tone.std()
         if around == "through trees":
             leaves = bandpass(noise(rng, samples), 2500, 9000) * gust**2 * curve(rng, samples, 12)
             audio = audio / audio.std() + 0.5 * leaves / leaves.std()
@@ -154,16 +180,18 @@ def waves(rng: Generator, seconds: float) -> Plan:
             late = np.clip(since - 1.2, 0, None)
             back += late * np.exp(1 - late)
         crest, back = (np.interp(clock(samples), coarse, part) for part in (crest, back))
-        depth = {"calm": 0.5, "rough": 1.3}.get(sea, 0.9)
-        deep = sweep_band(noise(rng, samples, 0.9), 250 + 900 * crest, 1.5) * (0.12 + crest)
-        foam = highpass(noise(rng, samples, 0.3), 1800) * (0.04 + 0.35 * crest**2 + 0.25 * back)
-        foam *= 0.6 + 0.8 * curve(rng, samples, 25)
-        audio = depth * deep / deep.std() + 0.7 * foam / foam.std()
+        # A wave brightens as it breaks and hisses as it runs back.
+        surge = {"calm": 6.0, "rough": 9.0}.get(sea, 7.5) * (2 * np.minimum(crest, 1.1) - 1)
+        level = -2 * np.abs(HEIGHT) - 6 * np.maximum(HEIGHT - 3, 0)
+        level = level + surge * (1 + 0.15 * HEIGHT) + 2 * back * np.clip(HEIGHT, 0, 3)
+        audio = (10 ** (level / 20) * octaves(rng, samples, 3, 10)).sum(axis=0)
+        audio /= audio.std()
         if shore == "a pebble beach":
-            onsets = poisson(rng, seconds, 350)
+            onsets = poisson(rng, seconds, 900)
             weights = rng.exponential(1.0, len(onsets)) * back[(onsets * RATE).astype(int)]
-            stones = [burst(rng, 0.01, rng.uniform(1500, 4000), 9000) for _ in range(10)]
-            audio += 2.5 * scatter(rng, samples, onsets, weights, stones)
+            stones = [burst(rng, 0.01, rng.uniform(1500, 4000), 9000, 0.002) for _ in range(10)]
+            rattle = scatter(rng, samples, onsets, weights, stones)
+            audio += 0.1 * rattle / (rattle.std() + 1e-12)
         return tame(here(rng, audio), 4.5)
 
     return Plan(
@@ -224,30 +252,26 @@ def fire(rng: Generator, seconds: float) -> Plan:
 
 
 def thunder(rng: Generator, seconds: float) -> Plan:
-    """A tortuous channel: many claps that arrive spread in time; with distance only the rumble."""
+    """An irregular rumble that swells, rolls and fades; a near one cracks, a far one is duller."""
     kind = choose(rng, "loud crack of thunder", "distant rumble of thunder", "rolling thunder")
     event = round(float(rng.uniform(0.01, 0.06)), 4)
+    near = kind == "loud crack of thunder"
 
     def render() -> Signal:
         samples = sample_count(seconds - event)
-        spread = {"loud crack of thunder": 0.5}.get(kind, 1.4)
-        arrivals = np.concatenate([[0.0], np.sort(rng.gamma(1.5, spread, 24))])
-        arrivals = arrivals[arrivals < seconds - event]
-        lobes = [
-            (a, rng.uniform(0.3, 1) * decay(samples, rng.uniform(0.5, 2.0), 0.03)) for a in arrivals
-        ]
-        rumble = lowpass(noise(rng, samples, 1.2), 320) * mix(samples, lobes)
-        audio = rumble / rumble.std()
-        if kind == "loud crack of thunder":
-            snaps = [
-                (a, rng.uniform(0.3, 1) * burst(rng, 0.25, 250, 9000)) for a in arrivals[:7] / 3
-            ]
-            crack = mix(samples, snaps)
-            audio += 3 * crack / np.abs(crack).max() * 2
-        else:
-            audio = lowpass(audio, 600 if kind.startswith("rolling") else 180)
-        tail = np.exp(-clock(samples) * 2.0 / max(seconds, 1.0))
-        whole = mix(sample_count(seconds), [(event, audio * tail)])
+        time = clock(samples)
+        # It swells up out of nothing; a near one cracks a moment later.
+        swelling = 30 * np.exp(-time / (0.2 if near else 0.5))
+        crack = np.exp(-np.abs(time - 0.35) / 0.25) if near else 0.0
+        slow, fast = curve(rng, samples, 1.2, -10, 10), curve(rng, samples, 6, -6, 6)
+        decibels = slow + fast - swelling - 8 * time / seconds + 8 * crack
+        # The rumble falls above its highest band, the crack less; each band crumples on its own.
+        highest = (-1.7 if kind == "distant rumble of thunder" else -1.3) + 1.5 * crack
+        fall = 10 * np.maximum(HEIGHT - highest, 0)
+        audio = (10 ** ((decibels - fall) / 20) * octaves(rng, samples, 5, 15, 0.4)).sum(axis=0)
+        audio = highpass(audio, 180, 1) * np.minimum(time / (0.03 if near else 0.3), 1)
+        audio += 0.001 * audio.std() * noise(rng, samples, 0.7)
+        whole = mix(sample_count(seconds), [(event, audio)])
         return here(rng, whole)
 
     article = "" if kind == "rolling thunder" else "a"
@@ -304,8 +328,34 @@ def stream(rng: Generator, seconds: float) -> Plan:
     )
 
 
+def plops(
+    rng: Generator,
+    onset: float,
+    pitch: float,
+    lengths: tuple[float, float],
+    rises: tuple[float, float],
+    most: int,
+) -> list[tuple[float, Signal]]:
+    """One to `most` bubbles close together, each weaker, of all sizes around `pitch` (Hz).
+
+    Args:
+        rng: source of their differences.
+        onset: of the first, in seconds.
+        pitch: Hz of a middling bubble.
+        lengths: shortest and longest, in seconds.
+        rises: least and greatest growth of the pitch, as in `bubble`.
+        most: number of bubbles at most.
+    """
+    pieces = []
+    for number in range(int(rng.integers(1, most + 1))):
+        frequency = min(pitch * (1 + 0.3 * number) * 2 ** rng.normal(0, 0.6), 8000.0)
+        ring = bubble(frequency, rng.uniform(*lengths), rng.uniform(*rises))
+        pieces.append((onset + number * rng.uniform(0.01, 0.05), 0.6**number * ring))
+    return pieces
+
+
 def bubbles(rng: Generator, seconds: float) -> Plan:
-    """Bubbles rise to the surface of a liquid."""
+    """Flurries of bubbles rise to the surface of a liquid that moves a little."""
     size = choose(rng, "small", "large", "")
     speed = choose(rng, "slowly", "quickly", "")
     liquid = choose(rng, "water", "a thick liquid", "a fish tank")
@@ -314,19 +364,17 @@ def bubbles(rng: Generator, seconds: float) -> Plan:
     events = spaced(rng, seconds, gap, 0.8)
 
     def render() -> Signal:
-        pitch = {"small": 1100.0, "large": 260.0}.get(size, 520.0)
+        pitch = {"small": 900.0, "large": 400.0}.get(size, 600.0)
         thick = liquid == "a thick liquid"
-        grains = [
-            bubble(
-                pitch * (0.6 if thick else 1.0) * 2 ** rng.normal(0, 0.35),
-                rng.uniform(0.05, 0.12),
-                rng.uniform(0.3, 1.0) if thick else rng.uniform(0.1, 0.5),
-            )
-            for _ in range(16)
-        ]
-        weights = rng.uniform(0.4, 1.0, len(events))
-        audio = scatter(rng, sample_count(seconds), np.array(events), weights, grains)
-        return here(rng, audio)
+        pitch *= 0.7 if thick else 1.0
+        pieces = []
+        for event in events:
+            rise = (0.6, 1.5) if thick else (0.3, 1.0)
+            gain = rng.uniform(0.4, 1.0)
+            for onset, ring in plops(rng, event, pitch, (0.03, 0.09), rise, 12):
+                pieces.append((onset, gain * ring))
+        audio = mix(sample_count(seconds), pieces)
+        return here(rng, surround(rng, audio, 0.6, 0.4, -16.0))
 
     return Plan(
         phrases(
@@ -343,27 +391,25 @@ def bubbles(rng: Generator, seconds: float) -> Plan:
 
 
 def drips(rng: Generator, seconds: float) -> Plan:
-    """Drops fall one by one into water: a tiny splash, then the ring of the bubble."""
+    """Drops fall one by one into water: a tiny splash, then the rings of its bubbles."""
     pace = choose(rng, "slow", "fast", "steady")
     around = choose(rng, "in a cave", "in a sink", "in a bucket", "")
     gap = {"slow": 1.2, "fast": 0.28, "steady": 0.65}[pace] * float(rng.uniform(0.9, 1.1))
     events = spaced(rng, seconds, gap, 0.08)
 
     def render() -> Signal:
-        pitch = {"in a bucket": 500.0, "in a sink": 1100.0}.get(around, 800.0)
+        pitch = {"in a bucket": 700.0, "in a sink": 1400.0}.get(around, 1000.0)
         pitch *= rng.uniform(0.8, 1.3)
         pieces = []
         for event in events:
-            gain = rng.uniform(0.6, 1.0)
-            splash = burst(rng, 0.012, 1500, 10_000)
-            ring = bubble(pitch * rng.uniform(0.9, 1.15), rng.uniform(0.05, 0.12), 0.25)
-            pieces += [(event, 0.3 * gain * splash), (event + 0.004, gain * ring)]
-        audio = here(rng, mix(sample_count(seconds), pieces))
-        if around == "in a cave":
-            tail = resonate(noise(rng, 60_000), pitch, 400) * decay(60_000, 1.25, 0.02)
-            echo = mix(len(audio), [(event, tail) for event in events])
-            audio = audio / np.abs(audio).max() + 0.25 * echo / np.abs(echo).max()
-        return audio
+            gain = rng.uniform(0.5, 1.0)
+            splash = burst(rng, rng.uniform(0.004, 0.02), rng.uniform(1500, 3000), 11_000)
+            pieces.append((event, gain * splash))
+            for onset, ring in plops(rng, event + 0.004, pitch, (0.015, 0.05), (1.0, 2.0), 8):
+                pieces.append((onset, gain * ring))
+        sixty, wet = {"in a cave": (1.5, 0.5), "in a bucket": (0.25, 0.4)}.get(around, (0.5, 0.3))
+        audio = mix(sample_count(seconds), pieces)
+        return here(rng, surround(rng, audio, sixty, wet, -38.0))
 
     return Plan(
         phrases(

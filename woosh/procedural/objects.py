@@ -19,13 +19,11 @@ from woosh.procedural.synthesis import (
     RATE,
     Signal,
     bandpass,
-    bubble,
     burst,
     curve,
     cycles,
     decay,
     gate,
-    highpass,
     lowpass,
     mix,
     noise,
@@ -34,40 +32,59 @@ from woosh.procedural.synthesis import (
     resonate,
     sample_count,
     scatter,
+    surround,
     sweep_band,
     swell,
+    tame,
 )
 
 Generator = np.random.Generator
 
 
-def footstep(rng: Generator, surface: str) -> Signal:
-    """One step: heel, then toe, on the given surface; about a quarter of a second."""
-    samples = sample_count(0.28)
-    two = decay(samples, 0.12, 0.004)
-    toe = sample_count(rng.uniform(0.07, 0.1))
-    two[toe:] += rng.uniform(0.4, 0.8) * decay(samples - toe, 0.14, 0.01)
+def crunch(rng: Generator, samples: int, grains: int, low: float, high: float) -> Signal:
+    """Stones, flakes or leaves that give way under heel and toe, each with its own pitch (Hz)."""
+    seconds = samples / RATE
+    toe = rng.uniform(0.25, 0.4) * seconds
+    pieces = []
+    for _ in range(grains):
+        centre = np.exp(rng.uniform(np.log(low), np.log(high)))
+        grain = burst(rng, rng.uniform(0.01, 0.04), 0.6 * centre, 1.7 * centre, 0.001)
+        onset = rng.gamma(2.0, 0.05 * seconds)
+        if rng.uniform() < 0.5:
+            onset = toe + 2 * onset
+        pieces.append((onset, rng.exponential(1.0) * grain))
+    return mix(samples, pieces)
+
+
+def footstep(rng: Generator, surface: str, seconds: float) -> Signal:
+    """One step of `seconds`: heel, then toe, on the given surface.
+
+    All of it is noise, differently each time: whatever rings makes a drum of the floor.
+    """
+    samples = sample_count(seconds)
+    toe = rng.uniform(0.25, 0.4) * seconds
+    press = mix(
+        samples,
+        [
+            (0.0, decay(samples, rng.uniform(0.8, 1.2) * seconds, 0.01)),
+            (toe, rng.uniform(0.5, 1.1) * decay(samples, rng.uniform(0.9, 1.3) * seconds, 0.03)),
+        ],
+    ) * (0.2 + curve(rng, samples, 70))
     hiss = rng.standard_normal(samples)
-    thump = 0.6 * mix(samples, [(0.0, bubble(rng.uniform(70, 110), 0.09, -0.3))])
-    if surface in ("wood", "metal"):
-        body = make_body(rng, surface, 1.9 if surface == "wood" else 1.4)
-        step = hit(rng, body, 0.28, 1500)
-        return mix(
-            samples, [(0, step), (toe / RATE, 0.5 * hit(rng, body, 0.2, 900)), (0, thump / 3)]
+    weight = lowpass(hiss, rng.uniform(150, 300)) * press
+    if surface in ("gravel", "snow", "dry leaves"):
+        grains, low, high = {"gravel": (70, 700, 3500), "snow": (80, 500, 2500)}.get(
+            surface, (70, 1200, 7000)
         )
-    if surface == "concrete":
-        return bandpass(hiss, 600, 5000) * decay(samples, 0.05, 0.001) + 0.5 * thump
-    if surface == "gravel":
-        stones = (rng.uniform(size=samples) < 0.012) * rng.exponential(1.0, samples)
-        return 3 * bandpass(stones * two * hiss, 900, 8000) + 0.15 * bandpass(hiss, 500, 6000) * two
-    if surface == "snow":
-        squeak = np.abs(curve(rng, samples, 160, -1, 1)) ** 2
-        return bandpass(hiss, 350, 3500) * squeak * swell(samples, 0.3, 1.2)
-    if surface == "dry leaves":
-        crackle = (rng.uniform(size=samples) < 0.02) * rng.exponential(1.0, samples) ** 1.3
-        rustle = swell(samples, 0.25, 1.0)
-        return highpass((crackle * 2 + 0.1) * hiss, 2500) * rustle
-    return bandpass(hiss, 900, 7000) * swell(samples, 0.2, 1.5) * 0.4 + 0.25 * thump  # grass
+        give = crunch(rng, samples, grains, low, high)
+        return give + 0.7 * weight + 0.2 * bandpass(hiss, low, high) * press
+    if surface == "grass":
+        blades = crunch(rng, samples, 60, 900, 5000)
+        return 0.4 * blades + 0.6 * bandpass(hiss, 700, 5000) * press + weight
+    top = {"wood": 1200, "metal": 2600}.get(surface, 2200)
+    sole = bandpass(hiss, 90, top) * press
+    clack = crunch(rng, samples, 30, 200, top)
+    return 0.4 * sole + clack + 0.5 * weight
 
 
 def footsteps(rng: Generator, seconds: float) -> Plan:
@@ -76,16 +93,18 @@ def footsteps(rng: Generator, seconds: float) -> Plan:
     pace = choose(rng, "slow", "fast", "steady")
     verb = {"slow": "walking slowly", "fast": "running", "steady": "walking"}[pace]
     gap = {"slow": 0.85, "fast": 0.32, "steady": 0.58}[pace] * float(rng.uniform(0.9, 1.12))
-    events, where = spaced(rng, seconds, gap, 0.06), place(rng)
+    events, where = spaced(rng, seconds, gap, 0.12), place(rng)
     floor = {"wood": "a wooden floor", "metal": "a metal walkway"}.get(surface, surface)
 
     def render() -> Signal:
-        loudness = rng.uniform(0.7, 1.0, len(events))
-        feet = [
-            (event, gain * footstep(rng, surface))
-            for event, gain in zip(events, loudness, strict=True)
-        ]
-        return where.room(rng, mix(sample_count(seconds), feet))
+        loudness = rng.uniform(0.65, 1.0, len(events))
+        feet = []
+        for event, gain in zip(events, loudness, strict=True):
+            step = tame(footstep(rng, surface, min(0.38, 0.7 * gap)), 4.0)
+            feet.append((event, gain * step / step.std()))
+        walk = mix(sample_count(seconds), feet)
+        # Steps over a silent ground are heard as ticks and drums: the place has its own noise.
+        return where.room(rng, surround(rng, walk, rng.uniform(0.3, 0.7), 0.2, -20.0))
 
     return Plan(
         phrases(
@@ -145,6 +164,29 @@ def clock_ticking(rng: Generator, seconds: float) -> Plan:
     )
 
 
+def keystroke(rng: Generator, kind: str) -> Signal:
+    """The touch, the bottom and the release of one key: short noises, none of which rings."""
+    low, high = {"laptop keyboard": (900, 5000), "typewriter": (700, 9000)}.get(kind, (1100, 9000))
+    length = 0.04 if kind == "typewriter" else 0.03
+    centre = rng.uniform(1500, 3200)
+
+    def click(gain: float, seconds: float) -> Signal:
+        grain = burst(rng, seconds, low, high) + 0.7 * resonate(
+            burst(rng, seconds, 300, high), centre, 0.5 * centre
+        )
+        return gain * grain
+
+    bottom = rng.uniform(0.01, 0.025)
+    release = bottom + rng.uniform(0.06, 0.11)
+    pieces = [
+        (0.0, click(rng.uniform(0.3, 0.7), 0.5 * length)),
+        (bottom, click(1.0, length)),
+        (bottom, 0.5 * burst(rng, 0.04, 150, 600)),
+        (release, click(rng.uniform(0.2, 0.4), length)),
+    ]
+    return mix(sample_count(0.2), pieces)
+
+
 def typing(rng: Generator, seconds: float) -> Plan:
     """Keys of a keyboard, pressed and released."""
     kind = choose(rng, "mechanical keyboard", "laptop keyboard", "typewriter")
@@ -153,18 +195,10 @@ def typing(rng: Generator, seconds: float) -> Plan:
     events = spaced(rng, seconds, gap, 0.6)
 
     def render() -> Signal:
-        loud = {"laptop keyboard": 1500.0, "mechanical keyboard": 4500.0, "typewriter": 6500.0}[
-            kind
-        ]
-        bodies = [make_body(rng, "plastic", rng.uniform(0.4, 0.6), 12) for _ in range(6)]
-        if kind == "typewriter":
-            bodies = [make_body(rng, "metal", 0.4, 12) for _ in range(6)]
-            bodies = [Body(b.frequencies, 0.12 * b.decays, b.amplitudes, 0.6) for b in bodies]
-        keys = [hit(rng, body, 0.12, loud) for body in bodies]
-        keys = [mix(6000, [(0, key), (rng.uniform(0.05, 0.08), 0.35 * key)]) for key in keys]
-        weights = rng.uniform(0.5, 1.0, len(events))
+        keys = [keystroke(rng, kind) for _ in range(12)]
+        weights = rng.uniform(0.3, 1.0, len(events))
         audio = scatter(rng, sample_count(seconds), np.array(events), weights, keys)
-        return here(rng, audio)
+        return here(rng, surround(rng, audio, rng.uniform(0.2, 0.4), 0.3, -42.0))
 
     return Plan(
         phrases(
@@ -227,16 +261,21 @@ def scissors(rng: Generator, seconds: float) -> Plan:
     material = choose(rng, "paper", "cardboard", "cloth", "")
 
     def render() -> Signal:
-        blades = make_body(rng, "metal", 0.2, 10)
+        soft = {"cloth": 0.1, "cardboard": 0.2}.get(material, 0.15)
+        centre = rng.uniform(1800, 3200)
         pieces = []
         for event in events:
-            samples = sample_count(rng.uniform(0.13, 0.2))
-            slide = highpass(rng.standard_normal(samples), 3000) * swell(samples, 0.75, 1.5)
-            scrape = slide * (0.5 + curve(rng, samples, 300))
-            soft = {"cloth": 0.25, "cardboard": 0.8}.get(material, 0.4)
-            pieces += [(event, soft * scrape)]
-            pieces += [(event + samples / RATE, 1.2 * hit(rng, blades, 0.12, 12000))]
-        return here(rng, mix(sample_count(seconds), pieces))
+            samples = sample_count(rng.uniform(0.06, 0.1))
+            slide = bandpass(rng.standard_normal(samples), 1500, 7000) * swell(samples, 0.6, 1.2)
+            closed = event + samples / RATE
+            pieces += [(event, soft * slide * (0.3 + curve(rng, samples, 120)))]
+            for onset, gain in ((event, 0.5), (closed, 0.7), (closed + 0.02, 0.4)):
+                click = burst(rng, 0.02, 1500, 8000)
+                click += 0.7 * resonate(burst(rng, 0.02, 900, 8000), centre, 0.5 * centre)
+                pieces += [(onset + rng.uniform(0, 0.01), gain * rng.uniform(0.6, 1.0) * click)]
+        audio = mix(sample_count(seconds), pieces)
+        # Without a room's noise around them the clicks are heard as a cap gun.
+        return here(rng, surround(rng, audio, rng.uniform(0.2, 0.4), 0.15, -30.0))
 
     return Plan(
         phrases(
@@ -263,9 +302,12 @@ def paper(rng: Generator, seconds: float) -> Plan:
         hiss = rng.standard_normal(samples)
         low = 700 if "cardboard" in sheet else 1800
         if action == "torn":
-            rate = {"slowly": 60.0, "quickly": 220.0}.get(speed, 120.0)
-            fibres = curve(rng, samples, rate) ** 3 * (0.4 + curve(rng, samples, 3))
-            audio = bandpass(hiss * fibres, low, 11_000)
+            rate = {"slowly": 90.0, "quickly": 260.0}.get(speed, 160.0)
+            grains = [burst(rng, rng.uniform(0.004, 0.02), 0.6 * low, 12_000) for _ in range(20)]
+            onsets = poisson(rng, seconds, rate)
+            audio = scatter(rng, samples, onsets, rng.exponential(0.5, len(onsets)), grains)
+            audio += 0.1 * bandpass(hiss, 0.6 * low, 9000)
+            audio *= 0.1 + curve(rng, samples, 3) ** 1.5
         else:
             rate = {"slowly": 40.0, "quickly": 220.0}.get(speed, 100.0)
             grains = [burst(rng, rng.uniform(0.004, 0.02), low, 12_000) for _ in range(10)]
@@ -273,6 +315,7 @@ def paper(rng: Generator, seconds: float) -> Plan:
             weights = rng.exponential(0.5, len(onsets)) ** 1.5
             audio = scatter(rng, samples, onsets, weights, grains) * (0.2 + curve(rng, samples, 5))
             audio += 0.01 * bandpass(hiss, low, 9000)
+        audio = surround(rng, audio, rng.uniform(0.2, 0.4), 0.3, -50.0)
         return here(rng, audio * gate(samples, 0.03))
 
     verb = {"crumpled": "crumpling", "torn": "tearing"}[action]

@@ -15,7 +15,6 @@ from woosh.procedural.plan import (
     told,
 )
 from woosh.procedural.synthesis import (
-    RATE,
     Signal,
     bandpass,
     burst,
@@ -31,11 +30,11 @@ from woosh.procedural.synthesis import (
     noise,
     oscillate,
     poisson,
-    ramp,
     rolloff,
     sample_count,
     saturate,
     scatter,
+    surround,
     tame,
 )
 
@@ -55,6 +54,7 @@ def tones(
 
 
 SQUARE = [1.0, 0.0, 0.33, 0.0, 0.2, 0.0, 0.14]
+QUARTER = [np.sin(0.25 * np.pi * k) * 2 / (np.pi * k) for k in range(1, 16)]  # high for 1/4
 
 
 def alarm(rng: Generator, seconds: float) -> Plan:
@@ -62,19 +62,22 @@ def alarm(rng: Generator, seconds: float) -> Plan:
     kind = choose(rng, "alarm clock", "smoke alarm", "burglar alarm", "electric buzzer")
     where = place(rng)
     first = round(float(rng.uniform(0.01, 0.05)), 4)
-    cycle = {"alarm clock": 1.0, "smoke alarm": 1.6, "burglar alarm": 0.5}.get(kind, 1.2)
+    cycle = {"alarm clock": 1.0, "smoke alarm": 1.6, "burglar alarm": 0.25}.get(kind, 1.2)
     starts = tuple(round(float(t), 4) for t in np.arange(first, seconds - 0.05, cycle))
 
     def render() -> Signal:
         samples = sample_count(seconds)
         if kind == "electric buzzer":
             buzz = oscillate(rng.uniform(100, 130) * clock(samples), rolloff(130, 0.5, 9000), 0.2)
+            buzz = bandpass(np.tanh(buzz / np.abs(buzz).max()), 400, 6000)  # of a small diaphragm
             on = ((clock(samples) - first) % cycle < 0.8) & (clock(samples) >= first)
-            return where.room(rng, buzz * lowpass(on.astype(float), 100, 1))
+            buzz = surround(rng, buzz * lowpass(on.astype(float), 100, 1), 0.4, 0.2)
+            return where.room(rng, buzz)
         if kind == "burglar alarm":
             turn = ((clock(samples) - first) % cycle) / cycle
-            tone = oscillate(cycles(1200 + 1500 * turn), SQUARE)
-            return where.room(rng, tone * (clock(samples) >= first))
+            pitch = rng.uniform(2350, 2850) * np.where(turn < 0.5, 1.0, 1.12)
+            tone = oscillate(cycles(pitch), [1.0, 0.5, 0.3, 0.2, 0.1]) * (clock(samples) >= first)
+            return where.room(rng, surround(rng, tone, 0.4, 0.2))
         count, length, gap = (4, 0.07, 0.125) if kind == "alarm clock" else (3, 0.35, 0.5)
         pitch = rng.uniform(1900, 2300) if kind == "alarm clock" else rng.uniform(2900, 3300)
         notes = [(start + n * gap, length, pitch) for start in starts for n in range(count)]
@@ -167,25 +170,26 @@ def siren(rng: Generator, seconds: float) -> Plan:
 
 
 def horn(rng: Generator, seconds: float) -> Plan:
-    """Horns of vehicles: two steady reeds."""
+    """Horns of vehicles: two or three steady reeds."""
     vehicle = choose(rng, "car", "truck", "train", "ship")
     kind = choose(rng, "short", "long")
     length = {"short": 0.25, "long": 1.0}[kind] * (2.0 if vehicle == "ship" else 1.0)
     length = min(length * float(rng.uniform(0.8, 1.2)), 0.85 * seconds)
-    events, where = repeats(rng, seconds, 1.4 * length, most=3, jitter=0.05), place(rng)
+    events, where = repeats(rng, seconds, 1.4 * length, most=3, jitter=0.2), place(rng)
     count = len(events)
 
     def render() -> Signal:
-        base = {"car": 410.0, "truck": 190.0, "train": 280.0}.get(vehicle, 85.0)
+        base = {"car": 350.0, "truck": 190.0, "train": 280.0}.get(vehicle, 150.0)
         base *= rng.uniform(0.9, 1.1)
         samples = sample_count(length)
-        chord = {"train": (1.0, 1.19, 1.5), "ship": (1.0, 1.005)}.get(vehicle, (1.0, 1.25))
+        chord = (1.0, 1.19, 1.5) if vehicle in {"train", "ship"} else (1.0, 1.25)
         blast = np.zeros(samples)
         for ratio in chord:
             onset = 1 - 0.04 * np.exp(-clock(samples) * 30)
-            blast += oscillate(cycles(base * ratio * onset), rolloff(base, 0.8, 7000), 0.15)
-        blast = lowpass(saturate(blast, 1.5), 4500) * gate(samples, 0.03)
-        return where.room(rng, mix(sample_count(seconds), [(event, blast) for event in events]))
+            blast += oscillate(cycles(base * ratio * onset), rolloff(base, 0.6, 7000), 0.15)
+        blast = lowpass(saturate(blast, 2.5), 6000) * gate(samples, 0.03)
+        blasts = mix(sample_count(seconds), [(event, blast) for event in events])
+        return where.room(rng, surround(rng, blasts, 0.5, 0.2, -60))
 
     return Plan(
         phrases(
@@ -201,36 +205,67 @@ def horn(rng: Generator, seconds: float) -> Plan:
     )
 
 
+def bell_ring(rng: Generator, seconds: float) -> Signal:
+    """A clapper between the two bells of an old telephone."""
+    strikes = np.arange(0, seconds, 1 / rng.uniform(20, 26))
+    ratios = np.array([1.0, 2.4, 2.9, 4.2, 5.1])
+    gains = np.array([1.0, 0.8, 0.7, 0.6, 0.4])
+    low = rng.uniform(1050, 1400)
+    bells = [
+        modes(pitch * ratios, 1.0 / np.sqrt(ratios), gains, sample_count(1.2))
+        for pitch in (low, 1.15 * low)
+    ]
+    blows = [(at, rng.uniform(0.7, 1) * bells[n % 2]) for n, at in enumerate(strikes)]
+    return mix(sample_count(seconds + 1.0), blows)
+
+
+def warble(rng: Generator, seconds: float) -> Signal:
+    """An electronic ring: two pitches in quick turn."""
+    samples = sample_count(seconds)
+    high = (clock(samples) * 20) % 1.0 >= 0.5
+    pitch = np.where(high, rng.uniform(1050, 1250), rng.uniform(800, 950))
+    return oscillate(cycles(pitch), SQUARE) * gate(samples, 0.01)
+
+
+def vibration(rng: Generator, seconds: float) -> Signal:
+    """The motor of a mobile phone, and its rattle on what it lies on."""
+    samples = sample_count(seconds)
+    shake = oscillate(rng.uniform(130, 180) * clock(samples), rolloff(170, 1.0, 4000), 0.7)
+    shake /= shake.std()
+    rattle = bandpass(noise(rng, samples), 800, 5000) * np.maximum(shake, 0)
+    return (shake + 0.2 * rattle) * gate(samples, 0.04)
+
+
+def ringtone(rng: Generator, seconds: float) -> Signal:
+    """A short tune of quick notes, over and over."""
+    step, base = rng.uniform(0.08, 0.12), rng.uniform(900, 1300)
+    tune = rng.choice([0, 4, 7, 9, 12], int(rng.integers(3, 5)))
+    notes = []
+    for number, onset in enumerate(np.arange(0, seconds - 0.02, step)):
+        samples = sample_count(min(step, seconds - onset))
+        pitch = base * 2 ** (tune[number % len(tune)] / 12)
+        note = oscillate(pitch * clock(samples), [1.0, 0.2, 0.1]) * decay(samples, 0.8, 0.002)
+        notes.append((onset, note * gate(samples, 0.003)))
+    return mix(sample_count(seconds), notes)
+
+
 def phone(rng: Generator, seconds: float) -> Plan:
-    """Telephones: two bells and a clapper, an electronic warble, a vibrating mobile."""
-    kind = choose(rng, "old telephone", "office telephone", "vibrating mobile phone")
-    period = {"old telephone": 2.6, "office telephone": 1.8}.get(kind, 1.1)
-    length = {"old telephone": 1.6, "office telephone": 1.0}.get(kind, 0.6)
+    """Telephones: two bells and a clapper, a warble, a tune, a vibrating mobile."""
+    rings = {
+        "old telephone": (bell_ring, 1.6, 2.6),
+        "office telephone": (warble, 1.0, 1.8),
+        "mobile phone": (ringtone, 1.2, 1.8),
+        "vibrating mobile phone": (vibration, 0.6, 1.1),
+    }
+    kind = choose(rng, *rings)
+    ring, length, period = rings[kind]
     where = place(rng)
     events = tuple(round(float(t), 4) for t in np.arange(0.02, seconds - 0.05, period))
 
     def render() -> Signal:
-        samples = sample_count(seconds)
-        ring = sample_count(min(length, seconds))
-        if kind == "old telephone":
-            strikes = np.arange(0, ring / RATE, 1 / rng.uniform(22, 28))
-            bells = []
-            for pitch in rng.uniform(1050, 1500, 2):
-                ratios = np.array([1.0, 2.4, 2.9, 4.2, 5.1])
-                gains = np.array([1.0, 0.6, 0.5, 0.35, 0.2])
-                bells.append(modes(pitch * ratios, 1.2 / ratios, gains, sample_count(1.0)))
-            one = scatter(rng, ring + RATE, strikes, rng.uniform(0.7, 1, len(strikes)), bells)
-        elif kind == "office telephone":
-            time = clock(ring)
-            pitch = np.where(
-                (time * 20) % 1.0 < 0.5, rng.uniform(800, 950), rng.uniform(1050, 1250)
-            )
-            one = oscillate(cycles(pitch), SQUARE) * gate(ring, 0.01)
-        else:
-            shake = oscillate(rng.uniform(130, 180) * clock(ring), rolloff(170, 1.0, 4000), 0.7)
-            rattle = bandpass(noise(rng, ring), 800, 5000) * np.maximum(shake, 0) / shake.std()
-            one = (shake / shake.std() + 0.2 * rattle) * gate(ring, 0.04)
-        return where.room(rng, mix(samples, [(event, one) for event in events]))
+        one = ring(rng, min(length, seconds))
+        calls = mix(sample_count(seconds), [(event, one) for event in events])
+        return where.room(rng, surround(rng, calls, 0.4, 0.3, -50))
 
     return Plan(
         phrases(
@@ -254,15 +289,15 @@ def laser(rng: Generator, seconds: float) -> Plan:
     count = len(events)
 
     def render() -> Signal:
-        top = {"high": 6000.0, "deep": 1500.0}.get(pitch, 3200.0) * rng.uniform(0.8, 1.2)
-        bottom, speed = top * rng.uniform(0.04, 0.12), rng.uniform(9, 22)
-        harmonics = [1.0, 0.4, 0.2] if rng.uniform() < 0.5 else [1.0, 0.0, 0.3]
+        top = {"high": 7000.0, "deep": 3000.0}.get(pitch, 4500.0) * rng.uniform(0.85, 1.15)
+        bottom, speed = 0.1 * top, rng.uniform(13, 17)
         samples = sample_count(min(0.45, seconds))
         pitch_curve = bottom + (top - bottom) * np.exp(-speed * clock(samples))
-        shot = oscillate(cycles(pitch_curve), harmonics) * decay(samples, 0.5, 0.002)
-        shot += 0.15 * noise(rng, samples) * decay(samples, 0.08)
+        # Nearly pure: harmonics and noise make a drum machine of the sweep.
+        shot = oscillate(cycles(pitch_curve), [1.0, 0.05]) * decay(samples, 0.9, 0.002)
+        shot *= gate(samples, 0.01)
         pieces = [(event, rng.uniform(0.8, 1) * shot) for event in events]
-        return here(rng, mix(sample_count(seconds), pieces))
+        return here(rng, surround(rng, mix(sample_count(seconds), pieces), 0.3, 0.1, -60))
 
     return Plan(
         phrases(
@@ -279,7 +314,7 @@ def laser(rng: Generator, seconds: float) -> Plan:
 
 
 def pickup(rng: Generator, seconds: float) -> Plan:
-    """Sounds of an arcade game: short runs of square-wave notes."""
+    """Sounds of an arcade game: short runs of notes of a narrow pulse wave."""
     kind = choose(rng, "coin", "power-up", "game over", "jump")
     events = repeats(rng, seconds, 0.9, most=2, jitter=0.0)
 
@@ -287,19 +322,21 @@ def pickup(rng: Generator, seconds: float) -> Plan:
         base = rng.uniform(400, 800)
         if kind == "jump":
             samples = sample_count(min(0.3, seconds))
-            tone = oscillate(cycles(base * ramp(samples, 0.6, 1.8)), SQUARE) * gate(samples, 0.02)
+            steps = np.floor(15 * clock(samples)) / 15  # a console moves the pitch in steps
+            tone = oscillate(cycles(base * 1.5 * 2 ** (steps / 0.3)), QUARTER)
+            tone *= decay(samples, 2.0, 0.002) * gate(samples, 0.003)
             return mix(sample_count(seconds), [(event, tone) for event in events])
         steps, each = {
             "coin": ((12, 17), 0.07),
-            "power-up": ((0, 4, 7, 12, 16, 19), 0.07),
-        }.get(kind, ((7, 4, 2, 0, -5), 0.14))
+            "power-up": ((0, 4, 7, 12, 16, 19), 0.05),
+        }.get(kind, ((7, 4, 2, 0, -5), 0.1))
         pieces = []
         for event in events:
             for number, step in enumerate(steps):
                 last = number == len(steps) - 1
                 samples = sample_count(0.4 if last else each)
                 phase = base * 2 ** (step / 12) * clock(samples)
-                tone = oscillate(phase, SQUARE) * decay(samples, 0.7 if last else 2.0, 0.002)
+                tone = oscillate(phase, QUARTER) * decay(samples, 0.7 if last else 2.0, 0.002)
                 pieces.append((event + number * each, tone * gate(samples, 0.003)))
         return mix(sample_count(seconds), pieces)
 
@@ -328,21 +365,22 @@ def zap(rng: Generator, seconds: float) -> Plan:
         time = clock(samples)
         envelope = np.zeros(samples)
         for event in events:
-            length = rng.uniform(0.1, 0.35)
+            length = rng.uniform(0.15, 0.5)
             since = time - event
-            envelope += (
-                rng.uniform(0.5, 1) * ((since >= 0) & (since < length)) * (1 - since / length)
-            )
+            fall = np.sqrt(np.clip(1 - since / length, 0, 1))
+            envelope += rng.uniform(0.5, 1) * (since >= 0) * fall
         mains = rng.choice([100.0, 120.0])
-        pulses = np.exp(-12 * ((time * mains) % 1.0)) * (0.5 + curve(rng, samples, 90))
-        arc = highpass(noise(rng, samples), 1200) * pulses * envelope
-        buzz = oscillate(mains * time, rolloff(mains, 0.6, 6000), 0.4)
-        level = 0.5 * envelope + (0.06 if course == "buzzing and crackling" else 0.005)
-        onsets = poisson(rng, seconds, 25)
-        snaps = [burst(rng, rng.uniform(0.001, 0.006), 1500, 16_000, 0.0001) for _ in range(8)]
-        weights = rng.pareto(2.0, len(onsets)) * np.interp(onsets, time, envelope + 0.02)
-        crackle = scatter(rng, samples, onsets, weights, snaps)
-        return here(rng, arc / arc.std() + level * buzz / buzz.std() + 2 * crackle)
+        pulses = np.exp(-6 * ((time * mains) % 1.0)) * (0.3 + curve(rng, samples, 200) ** 2)
+        arc = highpass(noise(rng, samples), 800) * pulses * envelope
+        buzz = oscillate(mains * time, rolloff(mains, 0.7, 6000), 0.4)
+        # The mains are heard between the sparks too; sparks alone pass for torn paper.
+        level = 0.5 * envelope + (0.7 if course == "buzzing and crackling" else 0.55)
+        onsets = poisson(rng, seconds, 500)
+        snaps = [burst(rng, rng.uniform(0.001, 0.006), 1500, 16_000, 0.0001) for _ in range(12)]
+        weights = rng.pareto(1.8, len(onsets)) * (np.interp(onsets, time, envelope) + 0.15)
+        crackle = tame(scatter(rng, samples, onsets, weights, snaps), 12)
+        audio = arc / arc.std() + level * buzz / buzz.std() + 3 * crackle / crackle.std()
+        return here(rng, surround(rng, audio, 0.3, 0.2, -50))
 
     return Plan(
         phrases(

@@ -314,3 +314,29 @@ def room(rng: np.random.Generator, audio: Signal, metres: float) -> Signal:
     for corner in rng.uniform(200, 6000, 2):  # shelves: every microphone has its colour
         spectrum *= (1 + rng.uniform(0.6, 1.6) * hertz / corner) / (1 + hertz / corner)
     return np.fft.irfft(spectrum, size)[: len(audio)]
+
+
+def surround(
+    rng: np.random.Generator,
+    audio: Signal,
+    sixty: float,
+    wet: float = 0.4,
+    floor: float = -55.0,
+) -> Signal:
+    """The sound in a live place: dry sounds over dead silence are taken for music.
+
+    Args:
+        rng: of the tail and of the background.
+        audio: the dry sound, (S,).
+        sixty: seconds until the reverberation has fallen by 60 dB.
+        wet: root of the energy of the reverberation against the dry sound's.
+        floor: level of the background noise against the peak, in dB.
+    """
+    length = sample_count(1.2 * sixty)
+    tail = rng.standard_normal(length) * decay(length, sixty, 0.004)
+    tail[: sample_count(0.004)] = 0.0  # the nearest wall is over a metre away
+    response = wet * tail / np.sqrt(np.sum(tail**2))
+    size = fast_length(len(audio) + length)
+    echo = np.fft.irfft(np.fft.rfft(audio, size) * np.fft.rfft(response, size), size)
+    result = audio + echo[: len(audio)]
+    return result + 10 ** (floor / 20) * np.abs(result).max() * noise(rng, len(audio), 1.0)

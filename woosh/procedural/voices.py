@@ -17,6 +17,7 @@ from woosh.procedural.plan import (
     told,
 )
 from woosh.procedural.synthesis import (
+    RATE,
     Signal,
     bandpass,
     bubble,
@@ -24,10 +25,8 @@ from woosh.procedural.synthesis import (
     clock,
     curve,
     cycles,
-    decay,
     frame_count,
     gate,
-    highpass,
     lowpass,
     mix,
     noise,
@@ -37,6 +36,7 @@ from woosh.procedural.synthesis import (
     rolloff,
     sample_count,
     shape,
+    surround,
     swell,
 )
 
@@ -90,7 +90,7 @@ def bark(rng: Generator, size: str, pitch: float, length: float) -> Signal:
         tuple(scale * f for f in moment)
         for moment in ((450, 1100, 2500, 3800), (900, 1650, 2900, 4200), (550, 1150, 2500, 3700))
     ]
-    audio = voice(rng, course, mouth, 0.7, 0.9, 0.6)
+    audio = voice(rng, course, mouth, 0.7, 0.7, 0.6)
     return audio * swell(samples, 0.22, 1.3) * rng.uniform(0.8, 1.0)
 
 
@@ -106,9 +106,10 @@ def dog(rng: Generator, seconds: float) -> Plan:
     count = len(events)
 
     def render() -> Signal:
-        pitch = {"small": 720.0, "large": 260.0}.get(size, 430.0) * rng.uniform(0.85, 1.2)
+        pitch = {"small": 720.0, "large": 380.0}.get(size, 500.0) * rng.uniform(0.85, 1.2)
         pieces = [(event, bark(rng, size, pitch, length)) for event in events]
-        return where.room(rng, mix(sample_count(seconds), pieces))
+        barks = mix(sample_count(seconds), pieces)
+        return where.room(rng, surround(rng, barks, rng.uniform(0.2, 0.6)))
 
     return Plan(
         phrases(
@@ -124,6 +125,25 @@ def dog(rng: Generator, seconds: float) -> Plan:
     )
 
 
+def crow(rng: Generator, length: float) -> Signal:
+    """One cock-a-doodle-doo: two notes, a break, then a long one that falls at its end."""
+    samples = sample_count(length)
+    position = np.linspace(0, 1, samples)
+    moments = (0, 0.08, 0.12, 0.16, 0.18, 0.25, 0.29, 0.33, 0.85, 0.93, 1)
+    tones = (0.8, 0.85, 0.68, 0.78, 1.0, 0.98, 0.75, 1.0, 0.98, 0.9, 0.7)
+    levels = (0.0, 0.5, 0.05, 0.05, 1.0, 0.8, 0.12, 0.8, 0.6, 0.3, 0.0)
+    pitch = rng.uniform(690, 790) * np.interp(position, moments, tones)
+    pitch *= 1 + 0.02 * curve(rng, samples, 100, -1, 1)
+    # The throat rings near the second harmonic, well over the fundamental.
+    strengths = np.array([0.4, 1.0, 0.15, 0.18, 0.12, 0.12, 0.07, 0.06, 0.05, 0.04])
+    phase = cycles(pitch)
+    rough = 0.35 * np.interp(position, moments, (0.6, 0.3, 1, 1, 0.1, 0.5, 1, 0.1, 0, 0.6, 1))
+    tone = oscillate(phase, strengths * rng.uniform(0.7, 1.3, 10), 0.05)
+    tone = tone * (1 + rough * np.cos(np.pi * phase))
+    air = bandpass(noise(rng, samples), 1000, 5000)
+    return (tone + 0.08 * air) * np.interp(position, moments, levels)
+
+
 def rooster(rng: Generator, seconds: float) -> Plan:
     """Cock-a-doodle-doo: two short notes, a rising one, a long falling one."""
     where = place(rng)
@@ -134,28 +154,9 @@ def rooster(rng: Generator, seconds: float) -> Plan:
     count = len(events)
 
     def render() -> Signal:
-        base = rng.uniform(520, 680)
-        crows = []
-        for event in events:
-            start = event
-            notes = (
-                (0.10, (0.8, 1.15, 1.1)),
-                (0.09, (1.1, 1.2, 1.1)),
-                (0.22, (1.15, 1.5, 1.45)),
-                (0.52, (1.35, 1.5, 1.42, 1.2, 0.85)),
-            )
-            for share, course in notes:
-                samples = sample_count(share * length)
-                pitch = base * ramp(samples, *course)
-                throat = [
-                    (1000, 2100, 3300, 5200),
-                    (1500, 2700, 4000, 6000),
-                    (1100, 2200, 3400, 5400),
-                ]
-                note = voice(rng, pitch, throat, 0.5, 0.12, 0.15 if share > 0.4 else 0.08)
-                crows.append((start, note * gate(samples, 0.03)))
-                start += share * length + 0.02 * length
-        return where.room(rng, mix(sample_count(seconds), crows))
+        crows = [(event, crow(rng, length)) for event in events]
+        audio = mix(sample_count(seconds), crows)
+        return where.room(rng, surround(rng, audio, rng.uniform(0.3, 0.7)))
 
     return Plan(
         phrases(
@@ -218,25 +219,25 @@ def sneeze(rng: Generator, seconds: float) -> Plan:
     events = (0.01, round(0.01 + inhale, 4))
 
     def render() -> Signal:
-        pitch = {"man": 150.0, "woman": 270.0, "child": 380.0}.get(person, 210.0)
-        pitch *= rng.uniform(0.85, 1.2)
+        pitch = {"man": 190.0, "woman": 330.0, "child": 420.0}.get(person, 260.0)
+        pitch *= rng.uniform(0.9, 1.15)
         scale = {"man": 0.9, "woman": 1.1, "child": 1.3}.get(person, 1.0)
         samples = sample_count(inhale)
-        open_mouth = [(scale * 700, scale * 1300, scale * 2600)] * 2
-        gasp = voice(rng, pitch * ramp(samples, 1.0, 1.4), open_mouth, 1.2, 2.0)
-        gasp *= 0.1 * ramp(samples, 0.2, 1.0, 0.5) * gate(samples, 0.02)
-        hiss = sample_count(rng.uniform(0.1, 0.2))
-        spray = bandpass(noise(rng, hiss), 1800, 9000, 2)
-        spray = 1.6 * spray / spray.std() * decay(hiss, 0.5, 0.004) * gate(hiss, 0.004)
-        tail = sample_count(rng.uniform(0.2, 0.4))
-        vowel = [
-            (scale * f, scale * g, scale * 2500) for f, g in ((600, 1700), (450, 1100), (380, 850))
+        gasp = bandpass(noise(rng, samples), 1500, 6000) * swell(samples, 0.7, 1.0)
+        blast = sample_count(rng.uniform(0.16, 0.26))
+        spray = bandpass(noise(rng, blast), 2500, 8000) + bandpass(noise(rng, blast), 350, 4000)
+        spray *= ramp(blast, 1.0, 0.9, 0.5, 0.25) * gate(blast, 0.006)
+        tail = sample_count(rng.uniform(0.12, 0.22))
+        mouth = [
+            (scale * 450, scale * 1000, scale * 2500),
+            (scale * 370, scale * 850, scale * 2400),
         ]
-        shout = voice(rng, pitch * ramp(tail, 1.8, 1.5, 0.9), vowel, 0.8, 1.0, 0.2)
-        shout *= swell(tail, 0.15, 1.0)
-        burst_at = events[1]
-        pieces = [(events[0], gasp), (burst_at, spray), (burst_at + 0.05, shout)]
-        return here(rng, mix(sample_count(seconds), pieces))
+        choo = voice(rng, pitch * ramp(tail, 1.25, 1.1, 0.9), mouth, 1.2, 0.4, 0.1)
+        choo *= swell(tail, 0.25, 1.0)
+        at = events[1]
+        pieces = [(events[0], 0.06 * gasp), (at, spray), (at + 0.8 * blast / RATE, 0.35 * choo)]
+        audio = mix(sample_count(seconds), pieces)
+        return here(rng, surround(rng, audio, rng.uniform(0.2, 0.5)))
 
     return Plan(
         phrases(
@@ -264,12 +265,24 @@ def cat(rng: Generator, seconds: float) -> Plan:
         pieces = []
         for event in events:
             samples = sample_count(length)
-            course = base * ramp(samples, 0.8, 1.15, 1.2, 1.05, 0.8) * rng.uniform(0.95, 1.05)
-            mouth = [(500, 2300, 3600), (950, 1900, 3500), (1000, 1700, 3400), (550, 1000, 3000)]
+            course = (
+                base * ramp(samples, 0.85, 1.0, 1.05, 1.05, 1.0, 0.95) * rng.uniform(0.95, 1.05)
+            )
+            mouth = [
+                (600, 1200, 2900, 4200),
+                (1400, 2100, 3300, 4600),
+                (1700, 2500, 3600, 5000),
+                (1700, 2400, 3500, 5000),
+                (1300, 2200, 3300, 4800),
+                (900, 1500, 2900, 4400),
+                (650, 1200, 2800, 4200),
+            ]
             rough = 0.4 if mood == "angry" else 0.06
-            meow = voice(rng, course, mouth, 0.8, 0.08, rough) * swell(samples, 0.35, 0.8)
+            meow = voice(rng, course, mouth, 1.0, 0.08, rough)
+            meow *= ramp(samples, 0.0, 0.25, 0.7, 1.0, 0.7, 0.3, 0.15, 0.0)
             pieces.append((event, meow))
-        return here(rng, mix(sample_count(seconds), pieces))
+        meows = mix(sample_count(seconds), pieces)
+        return here(rng, surround(rng, meows, rng.uniform(0.2, 0.6)))
 
     return Plan(
         phrases(
@@ -322,19 +335,24 @@ def cough(rng: Generator, seconds: float) -> Plan:
 
     def render() -> Signal:
         scale = {"man": 0.9, "woman": 1.1, "child": 1.3}[person]
-        pitch = {"man": 130.0, "woman": 230.0, "child": 330.0}[person] * rng.uniform(0.85, 1.15)
+        pitch = {"man": 170.0, "woman": 280.0, "child": 380.0}[person] * rng.uniform(0.85, 1.15)
+        open_throat = tuple(scale * f for f in (550, 1350, 2700, 3800))
+        closed = tuple(scale * f for f in (400, 1000, 2500, 3600))
         pieces = []
         for event in events:
-            samples = sample_count(rng.uniform(0.2, 0.32))
-            throat = [
-                (scale * 650, scale * 1250, scale * 2500),
-                (scale * 500, scale * 1100, scale * 2400),
-            ]
-            tone = voice(rng, pitch * ramp(samples, 1.3, 1.0, 0.8), throat, 1.0, 1.8, 0.4)
-            tone *= decay(samples, 0.45, 0.006) * gate(samples, 0.006)
-            click = highpass(burst(rng, 0.05, 600, 5000), 500)
-            pieces += [(event, tone), (event, 1.5 * click)]
-        return here(rng, mix(sample_count(seconds), pieces))
+            blow = burst(rng, 0.09, 250, 6000, 0.002)
+            air = sample_count(rng.uniform(0.16, 0.26))
+            rush = voice(rng, np.full(air, 0.5 * pitch), [open_throat, open_throat], 1.0, 8.0, 0.5)
+            rush *= ramp(air, 1.0, 0.6, 0.45, 0.35) * gate(air, 0.006)
+            end = sample_count(rng.uniform(0.1, 0.16))
+            tone = voice(
+                rng, pitch * ramp(end, 1.2, 1.1, 0.8), [open_throat, closed], 1.0, 0.5, 0.4
+            )
+            tone *= swell(end, 0.3, 1.0)
+            voiced = event + 0.9 * air / RATE
+            pieces += [(event, 2.0 * blow), (event, rush), (voiced, rng.uniform(0.3, 0.9) * tone)]
+        audio = mix(sample_count(seconds), pieces)
+        return here(rng, surround(rng, audio, rng.uniform(0.2, 0.5)))
 
     return Plan(
         phrases(
