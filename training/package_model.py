@@ -42,6 +42,7 @@ class Config:
     default_guidance_scale: float
     guidance_start: float
     time_shift: float  # of the sampler's steps, see `woosh.generation.solvers.shifted_times`
+    latent_doubt: float  # of a mel autoencoder, see `WooshMelAutoencoder.draw`
     licence: str  # of the weights, SPDX
     size_limit: int  # bytes of all weights and the tokenizer
 
@@ -79,6 +80,7 @@ def main(config: Config) -> None:
         default_guidance_scale=config.default_guidance_scale,
         guidance_start=config.guidance_start,
         time_shift=config.time_shift,
+        latent_doubt=config.latent_doubt,
     )
     if output.exists():
         shutil.rmtree(output)

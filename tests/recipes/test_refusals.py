@@ -33,6 +33,7 @@ CONFIG_OF = {
     "package_video": "package_tiny_video",
     "teach": "teach_tiny",
     "train_autoencoder": "own_autoencoder",
+    "train_mel_autoencoder": "mel_autoencoder_tiny",
     "train_clap": "own_clap",
     "train_flow": "own_flow",
     "train_tagger": "tagger_own",

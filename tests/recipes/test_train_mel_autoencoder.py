@@ -17,7 +17,7 @@ from tests.recipes.toy_recipes import (
     same,
     weights,
 )
-from tests.toys import make_mel_autoencoder
+from tests.toys import make_mel_autoencoder, make_pipeline
 from training import encode_latents, package_model, train_flow, train_mel_autoencoder
 from woosh.autoencoder import WooshMelAutoencoder, load_autoencoder
 from woosh.catalogue import describe_model
@@ -101,6 +101,12 @@ def test_the_loss_of_a_perfect_guess_is_nothing() -> None:
     assert torch.equal(again.given, batches[1].given) and torch.equal(again.time, batches[1].time)
 
 
+def test_only_what_draws_can_doubt() -> None:
+    sampler = make_pipeline().sampler
+    with pytest.raises(ValueError, match=r"latent_doubt is 0.2, and only a WooshMelAutoencoder"):
+        dataclasses.replace(sampler, settings=SamplingSettings(latent_doubt=0.2))
+
+
 @pytest.mark.parametrize("least", [0.0, 0.6])
 def test_impossible_doubts(least: float) -> None:
     with pytest.raises(ValueError, match="least_doubt is"):
@@ -152,5 +158,10 @@ def test_its_latents_train_a_flow_that_makes_sound(
     told = dataclasses.replace(request, sound_seconds=0.2)
     told.check(describe_model(tmp_path / "model"))
     assert not torch.equal(sampler(told), first)
-    later = dataclasses.replace(sampler, settings=SamplingSettings(time_shift=3.0))
+    settings = dataclasses.replace(sampler.settings, latent_doubt=0.5)
+    doubting = dataclasses.replace(sampler, settings=settings)
+    assert torch.equal(doubting.latents(request), sampler.latents(request))
+    assert not torch.equal(doubting(request), first)
+    settings = dataclasses.replace(sampler.settings, time_shift=3.0)
+    later = dataclasses.replace(sampler, settings=settings)
     assert not torch.equal(later(request), first)

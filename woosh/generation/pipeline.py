@@ -44,6 +44,7 @@ class WooshPipeline(DiffusionPipeline):
         guidance_offset: what a few-step model embeds is the guidance plus this.
         renoise_scale: of the renoise weights of a few-step call that names none.
         time_shift: of the steps of a call that names no times, see `woosh.generation.solvers.shifted_times`.
+        latent_doubt: how far generated latents are doubted, see `WooshMelAutoencoder.draw`.
     """
 
     def __init__(  # noqa: PLR0913
@@ -59,6 +60,7 @@ class WooshPipeline(DiffusionPipeline):
         guidance_offset: float = 0.0,
         renoise_scale: float = 1.0,
         time_shift: float = 1.0,
+        latent_doubt: float = 0.0,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -75,6 +77,7 @@ class WooshPipeline(DiffusionPipeline):
             guidance_offset=guidance_offset,
             renoise_scale=renoise_scale,
             time_shift=time_shift,
+            latent_doubt=latent_doubt,
         )
 
     @classmethod

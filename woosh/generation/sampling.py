@@ -11,13 +11,14 @@ import math
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from woosh.autoencoder import Autoencoder
+from woosh.autoencoder import Autoencoder, WooshMelAutoencoder
 from woosh.catalogue import longest_seconds, window_frames
 from woosh.generation.guidance import (
     WHOLE,
@@ -60,6 +61,7 @@ class SamplingSettings:
         guidance_offset: what a few-step model embeds is the guidance plus this.
         renoise_scale: of `solvers.renoise_weights`, for a few-step request that names no weights.
         time_shift: of `solvers.shifted_times`, for a request that names no times.
+        latent_doubt: deviation of the noise that generated latents are taken to have, see `WooshMelAutoencoder.draw`.
     """
 
     default_steps: int | None = None
@@ -69,6 +71,7 @@ class SamplingSettings:
     guidance_offset: float = 0.0
     renoise_scale: float = 1.0
     time_shift: float = 1.0
+    latent_doubt: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class Sampler:
         step_bar: makes a progress bar (tqdm) of so many steps; None are as many as it takes.
 
     Raises:
-        ValueError: the transformer makes other channels than the autoencoder decodes.
+        ValueError: the transformer makes other channels than the autoencoder decodes, or an autoencoder that draws
+            nothing is told to doubt.
     """
 
     autoencoder: Autoencoder
@@ -101,6 +105,11 @@ class Sampler:
             raise ValueError(
                 f"the transformer makes {made} latent channels, the autoencoder decodes {wanted}: "
                 "they do not belong together"
+            )
+        if self.settings.latent_doubt and not isinstance(self.autoencoder, WooshMelAutoencoder):
+            raise ValueError(
+                f"latent_doubt is {self.settings.latent_doubt}, and only a WooshMelAutoencoder draws what it doubts: "
+                "make it 0"
             )
 
     @property
@@ -313,7 +322,9 @@ class Sampler:
             ValueError: the audio is not finite (float16 may overflow).
         """
         size = 1 if self.device.type == "cpu" else len(latents)
-        audio = torch.cat([self.autoencoder.decode(clips) for clips in latents.split(size)])
+        doubt = self.settings.latent_doubt
+        decode = partial(self.autoencoder.decode, doubt=doubt) if doubt else self.autoencoder.decode
+        audio = torch.cat([decode(clips) for clips in latents.split(size)])
         audio = audio.float()
         if not bool(audio.isfinite().all()):
             raise ValueError(

@@ -19,11 +19,13 @@ from woosh.procedural.synthesis import (
     RATE,
     Signal,
     bandpass,
+    bubble,
     burst,
     curve,
     cycles,
     decay,
     gate,
+    highpass,
     lowpass,
     mix,
     noise,
@@ -35,56 +37,38 @@ from woosh.procedural.synthesis import (
     surround,
     sweep_band,
     swell,
-    tame,
 )
 
 Generator = np.random.Generator
 
 
-def crunch(rng: Generator, samples: int, grains: int, low: float, high: float) -> Signal:
-    """Stones, flakes or leaves that give way under heel and toe, each with its own pitch (Hz)."""
-    seconds = samples / RATE
-    toe = rng.uniform(0.25, 0.4) * seconds
-    pieces = []
-    for _ in range(grains):
-        centre = np.exp(rng.uniform(np.log(low), np.log(high)))
-        grain = burst(rng, rng.uniform(0.01, 0.04), 0.6 * centre, 1.7 * centre, 0.001)
-        onset = rng.gamma(2.0, 0.05 * seconds)
-        if rng.uniform() < 0.5:
-            onset = toe + 2 * onset
-        pieces.append((onset, rng.exponential(1.0) * grain))
-    return mix(samples, pieces)
-
-
-def footstep(rng: Generator, surface: str, seconds: float) -> Signal:
-    """One step of `seconds`: heel, then toe, on the given surface.
-
-    All of it is noise, differently each time: whatever rings makes a drum of the floor.
-    """
-    samples = sample_count(seconds)
-    toe = rng.uniform(0.25, 0.4) * seconds
-    press = mix(
-        samples,
-        [
-            (0.0, decay(samples, rng.uniform(0.8, 1.2) * seconds, 0.01)),
-            (toe, rng.uniform(0.5, 1.1) * decay(samples, rng.uniform(0.9, 1.3) * seconds, 0.03)),
-        ],
-    ) * (0.2 + curve(rng, samples, 70))
+def footstep(rng: Generator, surface: str) -> Signal:
+    """One step: heel, then toe, on the given surface; about a quarter of a second."""
+    samples = sample_count(0.28)
+    two = decay(samples, 0.12, 0.004)
+    toe = sample_count(rng.uniform(0.07, 0.1))
+    two[toe:] += rng.uniform(0.4, 0.8) * decay(samples - toe, 0.14, 0.01)
     hiss = rng.standard_normal(samples)
-    weight = lowpass(hiss, rng.uniform(150, 300)) * press
-    if surface in ("gravel", "snow", "dry leaves"):
-        grains, low, high = {"gravel": (70, 700, 3500), "snow": (80, 500, 2500)}.get(
-            surface, (70, 1200, 7000)
+    thump = 0.6 * mix(samples, [(0.0, bubble(rng.uniform(70, 110), 0.09, -0.3))])
+    if surface in ("wood", "metal"):
+        body = make_body(rng, surface, 1.9 if surface == "wood" else 1.4)
+        step = hit(rng, body, 0.28, 1500)
+        return mix(
+            samples, [(0, step), (toe / RATE, 0.5 * hit(rng, body, 0.2, 900)), (0, thump / 3)]
         )
-        give = crunch(rng, samples, grains, low, high)
-        return give + 0.7 * weight + 0.2 * bandpass(hiss, low, high) * press
-    if surface == "grass":
-        blades = crunch(rng, samples, 60, 900, 5000)
-        return 0.4 * blades + 0.6 * bandpass(hiss, 700, 5000) * press + weight
-    top = {"wood": 1200, "metal": 2600}.get(surface, 2200)
-    sole = bandpass(hiss, 90, top) * press
-    clack = crunch(rng, samples, 30, 200, top)
-    return 0.4 * sole + clack + 0.5 * weight
+    if surface == "concrete":
+        return bandpass(hiss, 600, 5000) * decay(samples, 0.05, 0.001) + 0.5 * thump
+    if surface == "gravel":
+        stones = (rng.uniform(size=samples) < 0.012) * rng.exponential(1.0, samples)
+        return 3 * bandpass(stones * two * hiss, 900, 8000) + 0.15 * bandpass(hiss, 500, 6000) * two
+    if surface == "snow":
+        squeak = np.abs(curve(rng, samples, 160, -1, 1)) ** 2
+        return bandpass(hiss, 350, 3500) * squeak * swell(samples, 0.3, 1.2)
+    if surface == "dry leaves":
+        crackle = (rng.uniform(size=samples) < 0.02) * rng.exponential(1.0, samples) ** 1.3
+        rustle = swell(samples, 0.25, 1.0)
+        return highpass((crackle * 2 + 0.1) * hiss, 2500) * rustle
+    return bandpass(hiss, 900, 7000) * swell(samples, 0.2, 1.5) * 0.4 + 0.25 * thump  # grass
 
 
 def footsteps(rng: Generator, seconds: float) -> Plan:
@@ -93,18 +77,16 @@ def footsteps(rng: Generator, seconds: float) -> Plan:
     pace = choose(rng, "slow", "fast", "steady")
     verb = {"slow": "walking slowly", "fast": "running", "steady": "walking"}[pace]
     gap = {"slow": 0.85, "fast": 0.32, "steady": 0.58}[pace] * float(rng.uniform(0.9, 1.12))
-    events, where = spaced(rng, seconds, gap, 0.12), place(rng)
+    events, where = spaced(rng, seconds, gap, 0.06), place(rng)
     floor = {"wood": "a wooden floor", "metal": "a metal walkway"}.get(surface, surface)
 
     def render() -> Signal:
-        loudness = rng.uniform(0.65, 1.0, len(events))
-        feet = []
-        for event, gain in zip(events, loudness, strict=True):
-            step = tame(footstep(rng, surface, min(0.38, 0.7 * gap)), 4.0)
-            feet.append((event, gain * step / step.std()))
-        walk = mix(sample_count(seconds), feet)
-        # Steps over a silent ground are heard as ticks and drums: the place has its own noise.
-        return where.room(rng, surround(rng, walk, rng.uniform(0.3, 0.7), 0.2, -20.0))
+        loudness = rng.uniform(0.7, 1.0, len(events))
+        feet = [
+            (event, gain * footstep(rng, surface))
+            for event, gain in zip(events, loudness, strict=True)
+        ]
+        return where.room(rng, mix(sample_count(seconds), feet))
 
     return Plan(
         phrases(
