@@ -46,7 +46,8 @@ def files(folder: Path) -> list[str]:
 def test_generate_writes_the_file_that_was_named(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert generate(model, "a dog  barking", "-o", "dog.flac", "--seconds", 0.5, "--seed", 7) == 0
+    options = ("-o", "dog.flac", "--seconds", 0.5, "--seed", 7, "--quiet")
+    assert generate(model, "a dog  barking", *options) == 0
     assert files(tmp_path) == ["dog.flac"]
     assert audio.read_audio("dog.flac").shape == (1, 24_000)
     assert audio.read_metadata("dog.flac") == {
@@ -113,9 +114,24 @@ def test_format_option_and_loudness(model: Path, tmp_path: Path, file_format: st
 
 
 def test_unreachable_loudness_is_told(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert generate(model, "rain", "--seconds", 0.5, "--loudness", 0, "-o", "a.wav") == 0
+    options = ("--seconds", 0.5, "--loudness", 0, "-o", "a.wav", "--quiet")
+    assert generate(model, "rain", *options) == 0
     assert re.fullmatch(r"woosh: note: 0 LUFS .* it has -\d+\.\d LUFS\n", capsys.readouterr().err)
     assert np.abs(audio.read_audio("a.wav")).max() > 0.99
+
+
+def test_a_sound_that_is_heard_as_something_else_is_noted(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The toy's noise is no dog; of words that name no sound the ear knows nothing."""
+    options = ("--seconds", 0.5, "--seed", 7, "-o", "out/")
+    assert generate(model, "a dog barking", "the quick brown fox", *options) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(
+        r"woosh: note: \S+dog\S+ may not be 'a dog barking': the built-in ear hears", line
+    )
+    assert generate(model, "a dog barking", "-o", "b.wav", "--seconds", 0.5, "--quiet") == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -267,7 +283,8 @@ def test_models_lists_the_built_in_ones(
     assert line.startswith("toy  0.2 M parameters  0.")
     assert "1.99 s in one piece at 48000 Hz  cc-by-4.0" in line
     assert str(model) in line
-    assert woosh("generate", "rain", "--model", "toy", "--seconds", 0.1, "-o", "a.wav") == 0
+    options = ("--model", "toy", "--seconds", 0.1, "-o", "a.wav", "--quiet")
+    assert woosh("generate", "rain", *options) == 0
     monkeypatch.setattr(catalogue, "BUILT_IN", tmp_path)
     assert woosh("models") == 2
 
@@ -387,6 +404,7 @@ def test_the_installed_command_is_quiet(model: Path, tmp_path: Path) -> None:
         "a.wav",
         "--seconds",
         "0.1",
+        "--quiet",
     ]
     answer = subprocess.run([*command, "--model", model], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr

@@ -59,9 +59,11 @@ def make_autoencoder() -> WooshAutoencoder:
     )
 
 
-def make_mel_autoencoder() -> WooshMelAutoencoder:
+def make_mel_autoencoder(width: int = 16) -> WooshMelAutoencoder:
     """48 kHz, 25 latent frames of 8 channels per second, of components along the diagonals of a random turn."""
-    model = WooshMelAutoencoder(latent_channels=CHANNELS, width=16, inner_width=24, detail_layers=2)
+    model = WooshMelAutoencoder(
+        latent_channels=CHANNELS, width=width, inner_width=24, detail_layers=2
+    )
     generator = torch.Generator().manual_seed(0)
     size = len(model.mean)
     turn, _ = torch.linalg.qr(torch.randn(size, size, generator=generator))
@@ -77,14 +79,16 @@ def make_transformer(
     channels: int = CHANNELS,
     linear_skip: bool = False,
     video_channels: int | None = None,
+    width: int = 32,
+    summary: bool = False,
 ) -> WooshTransformer:
     """One joint and one fused block, two latent frames per token."""
     return WooshTransformer(
         latent_channels=channels,
         text_width=TEXT_WIDTH,
         text_tokens=TOKENS,
-        width=32,
-        inner_width=64,
+        width=width,
+        inner_width=2 * width,
         joint_blocks=1,
         fused_blocks=1,
         heads=2,
@@ -96,6 +100,7 @@ def make_transformer(
         flow_map=flow_map,
         linear_skip=linear_skip,
         video_channels=video_channels,
+        summary=summary,
     )
 
 

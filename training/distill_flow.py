@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from woosh.data.streaming import StreamedBatches
+from woosh.generation.changes import load_transformer
 from woosh.generation.flow import expand_like, interpolate
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import (
@@ -52,6 +53,7 @@ from woosh.training.flow.distillation import (
     teacher_velocity,
 )
 from woosh.training.flow.latents import LatentBatch, LatentBatches, read_common
+from woosh.training.flow.low_rank import learn_low_rank, save_whole
 from woosh.training.flow.steps import (
     OPTIMIZERS,
     FlowData,
@@ -66,7 +68,6 @@ from woosh.training.flow.steps import (
 )
 from woosh.training.flow.video import SeenBatches, VideoData, hide_pictures, seen_batches
 from woosh.training.listening import ListenConfig, listen_if_due, listener_of
-from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class Config:
     video: VideoData
     teacher: str  # folder of a transformer
     student: str | None  # few-step transformer to go on from; null starts from the teacher
+    rank: (
+        int  # of the changes that this run adds to the student's matrices; 0 lets all weights learn
+    )
     guidance_start: float  # largest time at which the teacher's guidance acts
     jumps: JumpConfig
     embedding_steps: int  # that fit the new embedding to the teacher's, before the run's steps
@@ -116,11 +120,11 @@ class JumpBatch:
 
 
 def repeat_empty(empty: Prompts, prompts: Prompts) -> Prompts:
-    """The empty text (1, L, W) for each clip of a batch, and features of nothing where the batch has a video."""
+    """The empty text (1, L, W) for each clip of a batch, as long as its sound, with features of nothing for a video."""
     count = len(prompts.states)
     states, mask = (part.expand(count, *part.shape[1:]) for part in (empty.states, empty.mask))
     unseen = None if prompts.video is None else torch.zeros_like(prompts.video)
-    return Prompts(states, mask, unseen)
+    return Prompts(states, mask, unseen, prompts.sound_seconds)
 
 
 def training_step(
@@ -192,11 +196,13 @@ def build_judge(run: Run, config: Config, teacher: WooshTransformer) -> Judge:
 def build_student(config: Config, teacher: WooshTransformer) -> WooshTransformer:
     """The student to go on from, or one with the teacher's weights and an embedding fitted to the teacher's."""
     if config.student is not None:
-        return load_saved(WooshTransformer, config.student, torch.float32).train()
-    student = student_of(teacher)
-    if not config.run.resume:
-        rate, seed = config.embedding_learning_rate, config.run.seed
-        fit_embedding(student, teacher, config.jumps, config.embedding_steps, rate, seed)
+        student = load_transformer(config.student, torch.float32)
+    else:
+        student = student_of(teacher)
+        if not config.run.resume:
+            rate, seed = config.embedding_learning_rate, config.run.seed
+            fit_embedding(student, teacher, config.jumps, config.embedding_steps, rate, seed)
+    learn_low_rank(student, config.rank, whole=("flow_map_embedding.", "final."))
     return student.train()
 
 
@@ -214,10 +220,10 @@ def main(config: Config) -> None:
     text = load_text(config.data, run.device)
 
     # 3. Models
-    teacher = load_saved(WooshTransformer, config.teacher, torch.float32)
+    teacher = load_transformer(config.teacher, torch.float32)
     teacher.eval().requires_grad_(False)
     model = build_student(config, teacher)
-    teacher.to(run.device)
+    teacher.to(run.device)  # type: ignore[arg-type]  # diffusers hides the signature
     run.follow(model)
     for network in (model, teacher):
         blocks = (*network.joint, *network.fused)
@@ -255,7 +261,7 @@ def main(config: Config) -> None:
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
         listen_if_due(run, listener)
-        run.save_if_due(lambda average: average.save_pretrained(run.output / "transformer"))
+        run.save_if_due(lambda average: save_whole(average, run.output / "transformer"))
 
 
 if __name__ == "__main__":

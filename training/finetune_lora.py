@@ -23,6 +23,7 @@ from woosh.autoencoder import Autoencoder, load_autoencoder
 from woosh.catalogue import GUIDED_MODEL, describe_model, find_model, part_folders
 from woosh.data.clips import Clip
 from woosh.data.sources import load_source
+from woosh.generation.changes import load_transformer
 from woosh.generation.lora import LoraFacts, add_lora, save_lora
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule, prepare_blocks
@@ -38,7 +39,6 @@ from woosh.training.flow.steps import (
     training_step,
 )
 from woosh.training.listening import ListenConfig, listen_if_due, listener_of
-from woosh.weight_files import load_saved
 
 BETAS = (0.9, 0.99)
 
@@ -139,7 +139,7 @@ def main(config: Config) -> None:
     # 2. The model that learns, and its companions
     parts = teachable_parts(config.model)
     text = load_text_conditioner(parts["text_encoder"], parts["tokenizer"], run.device)
-    model = load_saved(WooshTransformer, parts["transformer"], torch.float32)
+    model = load_transformer(parts["transformer"], torch.float32)
     autoencoder = load_autoencoder(parts["autoencoder"], torch.float32)
     autoencoder.to(run.device).eval()
     add_lora(model, config.rank, config.alpha, config.dropout)

@@ -1,4 +1,4 @@
-"""Put trained parts together into a model folder: half precision, model card, attribution, logs.
+"""Put trained parts together into a model folder: half precision or eight bits, model card, attribution, logs.
 
     python training/package_model.py configs/package_tiny.yaml [name=value ...]
 
@@ -16,12 +16,14 @@ from pathlib import Path
 
 from woosh.autoencoder import load_autoencoder
 from woosh.data.manifests import read_manifest
+from woosh.generation.changes import load_transformer
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
-from woosh.generation.transformer import WooshTransformer
 from woosh.training.command import run_recipe
 from woosh.training.packaging import attribution, copy_records, half, model_card, size_of
-from woosh.weight_files import load_saved
+from woosh.weight_files import load_saved, save_compact
+
+EIGHT_BIT_PARTS = ("autoencoder", "transformer")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Config:
     guidance_start: float
     time_shift: float  # of the sampler's steps, see `woosh.generation.solvers.shifted_times`
     latent_doubt: float  # of a mel autoencoder, see `WooshMelAutoencoder.draw`
+    eight_bits: bool  # keep the matrices of the autoencoder and the transformer so, see `woosh.compact_weights`
     licence: str  # of the weights, SPDX
     size_limit: int  # bytes of all weights and the tokenizer
 
@@ -65,7 +68,7 @@ def main(config: Config) -> None:
     text_run = Path(config.text_encoder)
     rows = read_manifest(config.manifest, config.split)
     autoencoder = load_autoencoder(Path(config.autoencoder) / "autoencoder")
-    transformer = load_saved(WooshTransformer, Path(config.transformer) / "transformer")
+    transformer = load_transformer(Path(config.transformer) / "transformer")
     text_encoder = load_saved(WooshTextEncoder, text_run / "text_encoder")
     parts = {"autoencoder": autoencoder, "transformer": transformer, "text_encoder": text_encoder}
     parameters = {
@@ -85,6 +88,10 @@ def main(config: Config) -> None:
     if output.exists():
         shutil.rmtree(output)
     pipeline.save_pretrained(output)
+    if config.eight_bits:
+        for name in EIGHT_BIT_PARTS:
+            shutil.rmtree(output / name)
+            save_compact(parts[name], output / name)
     size = size_of(output, config.size_limit)
     (output / "README.md").write_text(card_of(config, parameters))
     (output / "ATTRIBUTION.md").write_text(attribution(rows))

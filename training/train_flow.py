@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from woosh.generation.changes import load_transformer
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import Run, RunConfig, TrainingStep, prepare_blocks
 from woosh.training.batches import to_device
@@ -41,7 +42,6 @@ from woosh.training.flow.steps import (
     training_step,
 )
 from woosh.training.listening import ListenConfig, listen_if_due, listener_of
-from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def text_shape(common: Common, text: TextConditioner | None) -> tuple[int, int]:
 def build_model(config: Config, common: Common, text: TextConditioner | None) -> WooshTransformer:
     """A new transformer that fits these latents and hidden states, or the one to go on from."""
     if config.initial is not None:
-        model = load_saved(WooshTransformer, config.initial, torch.float32).train()
+        model = load_transformer(config.initial, torch.float32).train()
     else:
         tokens, width = text_shape(common, text)
         model = WooshTransformer(

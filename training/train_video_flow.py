@@ -15,12 +15,14 @@ from pathlib import Path
 
 import torch
 
+from woosh.generation.changes import load_transformer
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import Run, RunConfig, TrainingStep, prepare_blocks
 from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
 from woosh.training.config import check_choice
 from woosh.training.flow.latents import read_common
+from woosh.training.flow.low_rank import learn_low_rank, save_whole
 from woosh.training.flow.steps import (
     OPTIMIZERS,
     FlowBatch,
@@ -41,7 +43,6 @@ from woosh.training.flow.video import (
     video_channels,
     with_video,
 )
-from woosh.weight_files import load_saved
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Config:
     data: FlowData  # of the sounds without a picture
     video: VideoData
     initial: str  # folder of a transformer, with a video stream or without
+    rank: int  # of the changes of its matrices, apart from a new video stream; 0 lets all weights learn
     times: TimeDistribution
     log_variance: bool  # learn how much the loss at each time counts
     channel_weights: bool  # weigh latent channels by how much of them is heard
@@ -62,7 +64,7 @@ class Config:
 
 def build_model(config: Config, channels: int) -> WooshTransformer:
     """The transformer to go on from; one that does not see yet gets a video stream."""
-    model = load_saved(WooshTransformer, config.initial, torch.float32)
+    model = load_transformer(config.initial, torch.float32)
     if model.config.video_channels is None:
         model = with_video(model, channels)
     elif model.config.video_channels != channels:
@@ -70,6 +72,7 @@ def build_model(config: Config, channels: int) -> WooshTransformer:
             f"{config.initial} takes {model.config.video_channels} video features, the clips have {channels}"
         )
     model.log_variance_head.requires_grad_(config.log_variance)
+    learn_low_rank(model, config.rank, whole=("video_in.", ".video.", "final.", "log_variance"))
     return model.train()
 
 
@@ -107,7 +110,7 @@ def main(config: Config) -> None:
                 loss, scalars = train_step(FlowBatch(latents, prompts, noise, time))
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
-        run.save_if_due(lambda average: average.save_pretrained(run.output / "transformer"))
+        run.save_if_due(lambda average: save_whole(average, run.output / "transformer"))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ DEFAULT_ALIGNER = "woosh-tiny-clap"
 DEFAULT_TAGGER = "woosh-tiny-tagger"
 PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
 VISUAL = "visual"  # folder of the network that watches, beside the parts of a model that sees
+CHANGES_FILE = "changes.safetensors"  # weights of a transformer that another's are changed to
+CHANGES_FORMAT = "woosh-changes"
 SHARED = "_parts_of"  # in model_index.json; diffusers passes over names that begin like this
 
 
@@ -196,7 +198,8 @@ def describe_model(folder: Path) -> ModelInfo:
     parts = part_folders(folder)
     autoencoder = _read_json(parts["autoencoder"] / "config.json")
     transformer = _read_json(parts["transformer"] / "config.json")
-    visual = folder / VISUAL if (folder / VISUAL).is_dir() else None
+    visuals = [place / VISUAL for place in _places(folder) if (place / VISUAL).is_dir()]
+    visual = visuals[0] if visuals and transformer.get("video_channels") else None
     holding = [parts[part] for part in PARTS[:3]] + ([visual] if visual else [])
     try:
         few_step, video_channels = bool(transformer["flow_map"]), transformer.get("video_channels")
@@ -214,26 +217,20 @@ def describe_model(folder: Path) -> ModelInfo:
         told_length=bool(transformer.get("summary", False)),
         visual=visual,
         parts_of=index.get(SHARED),
-        parameters=sum(_count_values(path) for part in holding for path in _weights(part)),
+        parameters=sum(_parameters(part) for part in holding),
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
     )
 
 
 def part_folders(folder: Path) -> dict[str, Path]:
-    """Where each part of a generator lies: in its folder, or in the built-in model that `SHARED` names.
+    """Where each part of a generator lies: in its folder, or in the built-in model that `SHARED` names, and so on.
 
     Raises:
-        FileNotFoundError: a part is in neither.
+        FileNotFoundError: a part is in none.
         ValueError: the name is no built-in model's.
     """
-    shared = _read_json(folder / "model_index.json").get(SHARED)
-    places = [folder]
-    if shared is not None:
-        plain = shared and Path(str(shared)).name == shared
-        if not plain or not (BUILT_IN / shared).is_dir():
-            raise ValueError(f"{folder} takes parts of {shared!r}, which is no built-in model")
-        places.append(BUILT_IN / shared)
+    places = _places(folder)
     found = {}
     for part in PARTS:
         there = [place / part for place in places if (place / part).is_dir()]
@@ -241,6 +238,19 @@ def part_folders(folder: Path) -> dict[str, Path]:
             raise FileNotFoundError(f"{folder} is incomplete: it has no folder {part}")
         found[part] = there[0]
     return found
+
+
+def _places(folder: Path) -> list[Path]:
+    """A generator's folder, that of the built-in model whose parts it shares, and so on."""
+    places = [folder]
+    while (shared := _read_json(places[-1] / "model_index.json").get(SHARED)) is not None:
+        plain = shared and Path(str(shared)).name == shared
+        if not plain or not (BUILT_IN / shared).is_dir() or BUILT_IN / shared in places:
+            raise ValueError(
+                f"{places[-1]} takes parts of {shared!r}, which is no other built-in model"
+            )
+        places.append(BUILT_IN / shared)
+    return places
 
 
 def describe_aligner(folder: Path) -> AlignerInfo:
@@ -257,7 +267,7 @@ def describe_aligner(folder: Path) -> AlignerInfo:
         name=folder.resolve().name,
         folder=folder,
         text_encoder_of=shared,
-        parameters=sum(_count_values(path) for part in parts for path in _weights(folder / part)),
+        parameters=sum(_parameters(folder / part) for part in parts),
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
     )
@@ -277,7 +287,7 @@ def describe_tagger(folder: Path) -> TaggerInfo:
         name=folder.resolve().name,
         folder=folder,
         labels=len(labels.read_text(encoding="utf-8").splitlines()),
-        parameters=sum(_count_values(path) for path in _weights(folder / "network")),
+        parameters=_parameters(folder / "network"),
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
     )
@@ -302,25 +312,44 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _count_values(path: Path) -> int:
-    """Count the numbers in a safetensors file by its header: 8 bytes of length, then JSON."""
+def _parameters(folder: Path) -> int:
+    """Parameters of the network in a folder, whole or kept as changes of a built-in model's transformer."""
+    return sum(math.prod(shape) for shape in _shapes(folder).values())
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    """Shapes of a network's tensors by name, from the headers of its files."""
+    changes = folder / CHANGES_FILE
+    if not changes.is_file():
+        headers = [_header(path)[0] for path in _weights(folder)]
+        return {name: shape for header in headers for name, shape in header.items()}
+    shapes, facts = _header(changes)
+    base = str(facts.get("base"))
+    if not is_built_in(base):
+        raise ValueError(f"{changes} changes {base!r}, which is no built-in model")
+    own = {name: shape for name, shape in shapes.items() if ".lora_" not in name}
+    return _shapes(part_folders(BUILT_IN / base)["transformer"]) | own
+
+
+def _header(path: Path) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Shapes by name and metadata of a safetensors file: 8 bytes of length, then JSON.
+
+    The scales of eight-bit weights (`woosh.compact_weights.SCALES`) are left out: they are no parameters.
+    """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         # A length past the file's end would ask for as much memory as a damaged header says.
         header = file.read(length) if 0 < length < path.stat().st_size else b""
     try:
-        tensors = json.loads(header)
+        entries = json.loads(header)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: it has no safetensors header") from error
-    end = max(
-        (entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"),
-        default=0,
-    )
+    facts = entries.pop("__metadata__", {})
+    end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     if path.stat().st_size != 8 + length + end:
         raise ValueError(f"{path} is damaged: its size does not fit its header")
-    return sum(
-        math.prod(entry["shape"]) for name, entry in tensors.items() if name != "__metadata__"
-    )
+    named = ((name, entry["shape"]) for name, entry in entries.items())
+    return {name: shape for name, shape in named if not name.endswith(".row_scale")}, facts
 
 
 def _licence(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Reading files of weights without running anything that they may hold, and checking that they fit."""
+"""Files of weights: read without running anything that they may hold, and checked whether they fit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from woosh.compact_weights import compacted, restored
+
+# Not diffusers' own name: a tool that does not know the eight-bit form finds no weights instead of wrong ones.
+COMPACT_FILE = "weights_8bit.safetensors"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -39,16 +44,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_saved(cls: Any, folder: str | Path, dtype: torch.dtype | None = None) -> Any:
-    """A network that its class's `save_pretrained` wrote, in a precision or as it was saved, without network.
+    """A network that its class's `save_pretrained` or `save_compact` wrote, without network.
 
     Args:
         cls: class of the network, one of diffusers' models.
         folder: of its config.json and weights.
-        dtype: of the weights.
+        dtype: of the weights; None is float32, whatever they were saved in.
 
     Raises:
         FileNotFoundError: the folder holds no network.
-        ValueError: its weights are damaged.
+        ValueError: its weights are damaged, or eight-bit ones do not fit its configuration.
     """
     from safetensors import SafetensorError
 
@@ -57,10 +62,47 @@ def load_saved(cls: Any, folder: str | Path, dtype: torch.dtype | None = None) -
         raise FileNotFoundError(
             f"no {cls.__name__} in {folder}: name the folder that holds its config.json and weights"
         )
+    if (folder / COMPACT_FILE).is_file():
+        return load_compact(cls, folder, dtype or torch.float32)
     try:
         return cls.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
     except SafetensorError as error:
         raise ValueError(f"the weights in {folder} are damaged: {error}") from error
+
+
+def save_compact(model: Any, folder: Path) -> None:
+    """Write config.json and the eight-bit weights of one of diffusers' models.
+
+    Raises:
+        ValueError: a value that this form cannot hold.
+    """
+    from safetensors.torch import save_file
+
+    tensors = compacted(model)
+    model.save_config(folder)
+    save_file(tensors, folder / COMPACT_FILE)
+
+
+def load_compact(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """A model of `save_compact`; see `load_saved`."""
+    path = folder / COMPACT_FILE
+    try:
+        tensors = restored(read_tensors(path), dtype)
+    except ValueError as error:
+        raise ValueError(f"the weights in {folder} are damaged: {error}") from error
+    return build(cls, cls.load_config(folder), tensors, str(path))
+
+
+def build(cls: Any, config: Mapping[str, Any], tensors: Mapping[str, Tensor], title: str) -> Any:
+    """One of diffusers' models from its configuration and its tensors, in evaluation.
+
+    Raises:
+        ValueError: tensors that do not fit; `title` says what they are.
+    """
+    model = cls.from_config(config)
+    check_tensors(model, tensors, title)
+    model.load_state_dict(tensors, assign=True)
+    return model.eval()
 
 
 def check_tensors(

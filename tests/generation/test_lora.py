@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.toys import TEXT_WIDTH, make_transformer, randomise
-from woosh.generation.lora import LoraFacts, add_lora, merge_lora, read_lora, save_lora
+from woosh.generation.lora import LoraFacts, add_lora, merge_lora, merged, read_lora, save_lora
 from woosh.generation.transformer import WooshTransformer
 
 FACTS = LoraFacts(rank=3, alpha=6.0, base="a toy", trigger="in my castle")
@@ -57,6 +57,29 @@ def test_merged_weights_do_what_the_adapters_do(file: Path) -> None:
     assert merge_lora(plain, file) == FACTS
     assert list(plain.state_dict()) == names
     torch.testing.assert_close(velocity(plain), velocity(adapted(5)), rtol=1e-4, atol=1e-4)
+
+
+def test_a_merged_copy_does_what_the_adapters_do_and_leaves_them(file: Path) -> None:
+    model, plain = adapted(5), randomise(make_transformer(), 1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    copied = merged(model)
+    assert list(copied.state_dict()) == list(plain.state_dict())
+    assert {type(part) for part in copied.modules()} == {type(part) for part in plain.modules()}
+    torch.testing.assert_close(velocity(copied), velocity(model), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(velocity(copied), velocity(plain), rtol=1e-2, atol=1e-2)
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    merge_lora(plain, file)
+    for name, value in copied.state_dict().items():
+        torch.testing.assert_close(value, plain.state_dict()[name], rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_without_adapters_is_merged_into_its_like() -> None:
+    plain = randomise(make_transformer(), 1)
+    copied = merged(plain)  # type: ignore[arg-type]
+    assert copied is not plain and list(copied.state_dict()) == list(plain.state_dict())
+    assert torch.equal(velocity(copied), velocity(plain))
 
 
 def test_files_add_up_and_scale(tmp_path: Path, file: Path) -> None:

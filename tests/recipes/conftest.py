@@ -194,6 +194,7 @@ def video_flow_config(
         toy.data,
         VideoData(str(videos_run), sound_share=0.5, frame_dropout=0.1, video_dropout=0.1),
         initial=str(flow_run / "transformer"),
+        rank=0,
         times=TimeDistribution(1.0, 1.2),
         log_variance=True,
         channel_weights=True,

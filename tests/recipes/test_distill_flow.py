@@ -13,13 +13,15 @@ import torch
 from tests.recipes.toy_recipes import (
     Killed,
     distill_config,
+    flow_config,
     killed_after_saving,
     same,
     weights,
 )
-from tests.toys import TEXT_WIDTH, make_transformer
-from training import distill_flow, train_video_flow
+from tests.toys import TEXT_WIDTH, make_transformer, randomise
+from training import distill_flow, train_flow, train_video_flow
 from woosh.autoencoder import WooshAutoencoder
+from woosh.generation.lora import LAYERS
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.conditioning import load_text_conditioner
@@ -72,6 +74,94 @@ def test_a_resumed_distillation_equals_an_uninterrupted_one(
             distill_flow.main(config)
     distill_flow.main(replace_fields(config, resume=True))
     assert same(weights(distill_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+
+
+@pytest.fixture(scope="module")
+def told_flow(latents_run: Path, text_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A flow that is told how long sounds are."""
+    output = tmp_path_factory.mktemp("told") / "flow"
+    config = flow_config(latents_run, text_run, output)
+    train_flow.main(replace_fields(config, summary=True, steps=2, save_every=2))
+    return output
+
+
+def low_rank_config(
+    latents: Path, text: Path, flow: Path, output: Path, **changes: Any
+) -> distill_flow.Config:
+    return replace_fields(distill_config(latents, text, flow, output), rank=2, **changes)
+
+
+@pytest.fixture(scope="module")
+def low_rank_run(latents_run: Path, text_run: Path, told_flow: Path) -> Path:
+    output = told_flow.parent / "low_rank"
+    distill_flow.main(low_rank_config(latents_run, text_run, told_flow, output))
+    return output
+
+
+def test_a_student_of_a_rank_differs_from_its_teacher_by_that_rank(
+    low_rank_run: Path, told_flow: Path
+) -> None:
+    student = WooshTransformer.from_pretrained(low_rank_run / "transformer")
+    teacher = WooshTransformer.from_pretrained(told_flow / "transformer")
+    before, after = teacher.state_dict(), student.state_dict()
+    assert list(after) == list(student_of(teacher).state_dict())  # and no adapters
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    blocks = {name for name in moved if name.startswith(("joint.", "fused."))}
+    assert {name.split(".")[-2] for name in blocks} == set(LAYERS)
+    assert all(name.endswith(".weight") for name in blocks)
+    for name in blocks:
+        values = torch.linalg.svdvals(after[name] - before[name])
+        assert values[0] > 0 and values[2] < 1e-3 * values[0], name
+    assert moved - blocks and all(name.startswith("final.") for name in moved - blocks)
+
+
+def test_a_student_is_told_lengths_as_its_teacher_is(low_rank_run: Path) -> None:
+    student = WooshTransformer.from_pretrained(low_rank_run / "transformer").eval()
+    assert student.config.flow_map and student.config.summary
+    states, mask = torch.zeros(1, *student.text_padding.shape), torch.ones(1, 12)
+    noise, time = torch.randn(1, student.config.latent_channels, 51), torch.ones(1)
+    short, long = (
+        student(noise, time, student.prepare(states, mask, None, seconds), time / 2, time)
+        for seconds in (torch.tensor([0.2]), torch.tensor([5.0]))
+    )
+    assert short.isfinite().all() and not torch.equal(short, long)
+
+
+def test_a_resumed_student_of_a_rank_equals_an_uninterrupted_one(
+    low_rank_run: Path,
+    told_flow: Path,
+    latents_run: Path,
+    text_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = low_rank_config(latents_run, text_run, told_flow, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        killed_after_saving(patch)
+        with pytest.raises(Killed):
+            distill_flow.main(config)
+    distill_flow.main(replace_fields(config, resume=True))
+    assert same(weights(low_rank_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+
+
+def test_a_negative_rank_is_refused(
+    latents_run: Path, text_run: Path, flow_run: Path, tmp_path: Path
+) -> None:
+    config = distill_config(latents_run, text_run, flow_run, tmp_path / "run")
+    with pytest.raises(ValueError, match="rank is -2; it must be positive"):
+        distill_flow.main(replace_fields(config, rank=-2))
+
+
+def test_the_empty_text_is_as_long_as_the_sound_beside_it() -> None:
+    """Else guidance would push towards the length, too."""
+    teacher: Any = randomise(make_transformer(summary=True), 1)
+    seconds = torch.tensor([0.5, 4.0, 0.0])
+    prompts = Prompts(torch.randn(3, 12, TEXT_WIDTH), torch.ones(3, 12), None, seconds)
+    empty = Prompts(torch.zeros(1, 12, TEXT_WIDTH), torch.zeros(1, 12))
+    found = distill_flow.repeat_empty(empty, prompts).prepared_by(teacher)
+    wanted = teacher.prepare(torch.zeros(3, 12, TEXT_WIDTH), torch.zeros(3, 12), None, seconds)
+    assert torch.equal(found.summary, wanted.summary) and torch.equal(found.text, wanted.text)
+    assert not torch.equal(found.summary[0], found.summary[1])
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,26 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.kept_forms import make_student
 from tests.paths import ROOT
-from tests.toys import make_transformer, randomise
+from tests.recipes.toy_recipes import weights
+from tests.toys import make_transformer, randomise, save_pipeline
 from training import package_student
-from woosh.catalogue import BUILT_IN, describe_model, part_folders
-from woosh.generation.loading import load_sampler
+from woosh import catalogue
+from woosh.catalogue import BUILT_IN, CHANGES_FILE, describe_model, part_folders
+from woosh.generation.loading import load_model, load_sampler
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.request import Request
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import load_config, replace_fields
+from woosh.weight_files import load_saved
 
 CONFIGS = ROOT / "configs"
 
@@ -85,7 +90,7 @@ def test_a_pipeline_with_shared_parts_is_saved_whole(packaged: Path, tmp_path: P
 @pytest.mark.parametrize("name", ["../woosh-tiny", "/etc", "nothing", ""])
 def test_parts_come_from_built_in_models_alone(name: str, tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_parts_of": name}))
-    with pytest.raises(ValueError, match="no built-in model"):
+    with pytest.raises(ValueError, match="which is no other built-in model"):
         part_folders(tmp_path)
 
 
@@ -94,3 +99,99 @@ def test_a_part_that_is_nowhere(tmp_path: Path) -> None:
     make_transformer().save_pretrained(tmp_path / "transformer")
     with pytest.raises(FileNotFoundError, match="it has no folder autoencoder"):
         part_folders(tmp_path)
+
+
+@pytest.fixture
+def low_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> package_student.Config:
+    """A student whose blocks differ from a built-in toy's by rank 3, to be packaged as such."""
+    monkeypatch.setattr(catalogue, "BUILT_IN", tmp_path / "models")
+    toy = save_pipeline(tmp_path / "models" / "toy")
+    teacher = load_saved(WooshTransformer, toy / "transformer", torch.float32)
+    make_student(teacher, 3, 1).save_pretrained(tmp_path / "run" / "transformer")
+    return replace_fields(
+        load_config(package_student.Config, CONFIGS / "package_tiny_fast.yaml"),
+        output=str(tmp_path / "models" / "toy-fast"),
+        records=str(tmp_path / "records"),
+        transformer=str(tmp_path / "run"),
+        parts_of="toy",
+        rank=3,
+    )
+
+
+def test_a_student_of_a_rank_is_kept_as_changes_and_plays(
+    low_rank: package_student.Config, tmp_path: Path
+) -> None:
+    package_student.main(low_rank)
+    folder = Path(low_rank.model.output)
+    assert sorted(p.name for p in (folder / "transformer").iterdir()) == [
+        CHANGES_FILE,
+        "config.json",
+    ]
+    student = WooshTransformer.from_pretrained(tmp_path / "run" / "transformer")
+    sampler, request = load_sampler(folder), Request("rain", seconds=0.3, seed=0)
+    made = sampler.latents(request)
+    sampler.transformer.load_state_dict(student.state_dict())
+    assert (made - sampler.latents(request)).norm() < 2e-3 * made.norm()
+    info = describe_model(folder)
+    assert info.few_step and info.parts_of == "toy" and info.licence == "cc-by-4.0"
+    pipeline = WooshPipeline.from_pretrained("toy-fast", dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    sound = pipeline("rain", seconds=0.3, generator=torch.Generator().manual_seed(0)).audios
+    assert np.array_equal(sound, load_sampler(folder)(request).numpy())
+    card = (folder / "README.md").read_text()
+    assert f"{sum(value.numel() for value in student.parameters()):,} parameters" in card
+    request.check(info)
+    assert np.array_equal(sound, load_model(info, "cpu", "auto")(request).numpy())
+
+
+def test_a_student_of_a_student_is_changes_of_changes(
+    low_rank: package_student.Config, tmp_path: Path
+) -> None:
+    """The toy's student in one rank more: its folder names the first student's, and leads to the toy from there."""
+    package_student.main(low_rank)
+    first = load_sampler(low_rank.model.output).transformer
+    further = copy.deepcopy(first)
+    with torch.no_grad():
+        further.fused[0].out.weight.add_(torch.outer(torch.randn(32), torch.randn(96)), alpha=0.03)
+    further.save_pretrained(tmp_path / "further" / "transformer")
+    config = replace_fields(
+        low_rank,
+        transformer=str(tmp_path / "further"),
+        output=str(tmp_path / "models" / "toy-faster"),
+        parts_of="toy-fast",
+        rank=1,
+    )
+    package_student.main(config)
+    loaded = load_sampler(config.model.output)
+    for name, value in further.state_dict().items():
+        torch.testing.assert_close(loaded.transformer.state_dict()[name], value, rtol=0, atol=1e-3)
+    info = describe_model(Path(config.model.output))
+    assert info.parts_of == "toy-fast"
+    assert info.parameters == describe_model(Path(low_rank.model.output)).parameters
+    assert loaded(Request("rain", seconds=0.1, seed=0)).isfinite().all()
+
+
+def test_a_rank_that_leaves_something_out_is_refused(low_rank: package_student.Config) -> None:
+    package_student.main(low_rank)
+    folder = Path(low_rank.model.output)
+    before = (folder / "transformer" / CHANGES_FILE).read_bytes()
+    message = (
+        r"changes of rank 2 leave out \d\d\.\d% of what .*run changed in the transformer of toy"
+    )
+    with pytest.raises(ValueError, match=message):
+        package_student.main(replace_fields(low_rank, rank=2))
+    assert (folder / "transformer" / CHANGES_FILE).read_bytes() == before
+    package_student.main(replace_fields(low_rank, rank=0))
+    assert not (folder / "transformer" / CHANGES_FILE).exists()
+    assert all(value.dtype == torch.float16 for value in weights(folder / "transformer").values())
+
+
+def test_a_student_of_another_model_is_refused(
+    low_rank: package_student.Config, tmp_path: Path
+) -> None:
+    shutil.rmtree(tmp_path / "run")
+    other = randomise(make_transformer(flow_map=True), 9)
+    other.save_pretrained(tmp_path / "run" / "transformer")
+    with pytest.raises(ValueError, match="train it with that rank, from that transformer"):
+        package_student.main(low_rank)
+    assert not Path(low_rank.model.output).exists()

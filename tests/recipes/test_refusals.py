@@ -40,6 +40,7 @@ CONFIG_OF = {
     "train_text_encoder": "text_encoder_tiny",
     "train_video_flow": "own_video_flow",
     "train_visual": "visual_tiny",
+    "tune_flow": "tune_mel",
 }
 FITTING = ('precision="no"', "lengths=[51]", "length_chances=[1]")  # to the sounds here
 

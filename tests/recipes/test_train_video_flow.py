@@ -14,6 +14,7 @@ from tests.toys import make_transformer, randomise
 from training import encode_video, train_flow, train_video_flow
 from woosh.data.streaming import StreamedBatches
 from woosh.generation.guidance import video_tokens
+from woosh.generation.lora import LAYERS
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import replace_fields
 from woosh.training.flow.latents import Crops, load_latents
@@ -157,6 +158,35 @@ def test_it_trains_and_resumes_exactly(
             train_video_flow.main(again)
     train_video_flow.main(replace_fields(again, resume=True))
     assert same(weights(trained / "transformer"), weights(tmp_path / "run" / "transformer"))
+
+
+def test_a_flow_that_sees_by_low_rank_changes(
+    video_flow_config: train_video_flow.Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It keeps all that it knew but for matrices of the rank, and learns its eyes whole; it resumes exactly."""
+    config = replace_fields(video_flow_config, output=str(tmp_path / "run"), rank=2)
+    train_video_flow.main(config)
+    model = WooshTransformer.from_pretrained(tmp_path / "run" / "transformer")
+    blind = WooshTransformer.from_pretrained(config.initial)
+    before, after = blind.state_dict(), model.state_dict()
+    assert list(after) == list(with_video(blind, 16).state_dict())  # and no adapters
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    blocks = {name for name in moved if name.startswith(("joint.", "fused."))}
+    assert {name.split(".")[-2] for name in blocks} == set(LAYERS)
+    for name in blocks:
+        values = torch.linalg.svdvals(after[name] - before[name])
+        assert values[0] > 0 and values[2] < 1e-3 * values[0], name
+    whole = {name.split(".")[0] for name in moved - blocks}
+    assert whole == {"final", "log_variance_head"}
+    again = replace_fields(config, output=str(tmp_path / "again"))
+    with monkeypatch.context() as patch:
+        killed_after_saving(patch)
+        with pytest.raises(Killed):
+            train_video_flow.main(again)
+    train_video_flow.main(replace_fields(again, resume=True))
+    assert same(after, weights(tmp_path / "again" / "transformer"))
 
 
 def test_other_features_are_refused(

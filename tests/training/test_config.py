@@ -26,6 +26,7 @@ RECIPES = {
     "clap": "train_clap",
     "text_encoder": "train_text_encoder",
     "distill": "distill_flow",
+    "tune": "tune_flow",
     "own_autoencoder": "train_autoencoder",
     "own_latents": "encode_latents",
     "own_flow": "train_flow",

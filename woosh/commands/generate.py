@@ -23,8 +23,12 @@ from woosh.commands.outputs import plan_output
 from woosh.generation.request import SOLVERS, Request, clean_text
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from woosh.embeddings.prompt_check import PromptEar
     from woosh.generation.sampling import Sampler
 
+NAMED_LABELS = 3  # of what is heard, in a note
 EXAMPLES = """\
 examples:
   woosh generate "a dog barking" -o dog.wav
@@ -76,6 +80,11 @@ def add_to(commands: Commands) -> None:
     add_model_options(parser)
     parser.set_defaults(model=None)
     add(
+        "--quiet",
+        action="store_true",
+        help="do not listen whether a sound is what its prompt asks for, and do not note it where it is not",
+    )
+    add(
         "--lora",
         action="append",
         default=[],
@@ -118,10 +127,12 @@ def run(arguments: argparse.Namespace) -> None:
         audio.encode_metadata(record)
     target = plan_output(arguments.output, arguments.format, clips)
 
+    from woosh.embeddings.prompt_check import load_prompt_ear
     from woosh.generation.loading import load_model
 
     sampler = load_model(info, arguments.device, arguments.dtype)
     _add_loras(sampler, arguments.lora)
+    ear = None if arguments.quiet else load_prompt_ear()
     target.folder.mkdir(exist_ok=True)
     ceiling = audio.CEILINGS[target.file_format]
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
@@ -131,6 +142,8 @@ def run(arguments: argparse.Namespace) -> None:
         audio.write_audio(path, sound, info.sample_rate, record)
         seconds = sound.shape[1] / info.sample_rate
         print(f"{path}  {seconds:.2f} s  seed {request.seed}", flush=True)
+        if ear is not None:
+            _note_misheard(ear, str(request.prompt), path, sound, info.sample_rate)
 
 
 def _request(prompt: str, seed: int, arguments: argparse.Namespace) -> Request:
@@ -145,6 +158,19 @@ def _request(prompt: str, seed: int, arguments: argparse.Namespace) -> Request:
         seed=seed,
         solver=arguments.solver,
     )
+
+
+def _note_misheard(
+    ear: PromptEar, prompt: str, path: Path, sound: np.ndarray, sample_rate: int
+) -> None:
+    """Say what a sound is heard as, if that is not what its prompt asks for."""
+    heard = ear.misheard(prompt, sound, sample_rate)
+    if heard:
+        print(
+            f"woosh: note: {path.name} may not be {prompt!r}: the built-in ear hears "
+            f"{'; '.join(heard[:NAMED_LABELS])}. Another --seed may be better; --quiet leaves this out",
+            file=sys.stderr,
+        )
 
 
 def _base_model(loras: list[tuple[str, float]]) -> str:

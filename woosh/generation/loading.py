@@ -13,9 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 from woosh.autoencoder import load_autoencoder
 from woosh.catalogue import ModelInfo, part_folders
+from woosh.generation.changes import load_transformer
 from woosh.generation.sampling import Sampler, SamplingSettings
 from woosh.generation.text_encoder import WooshTextEncoder
-from woosh.generation.transformer import WooshTransformer
 from woosh.progress import steps_on_terminals
 from woosh.weight_files import load_saved
 
@@ -106,8 +106,6 @@ def load_part(name: str, folder: str | Path, dtype: torch.dtype | None = None) -
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     if name == "autoencoder":
         return load_autoencoder(folder, dtype)
-    kinds = {
-        "transformer": WooshTransformer,
-        "text_encoder": WooshTextEncoder,
-    }
-    return load_saved(kinds[name], folder, dtype)
+    if name == "transformer":
+        return load_transformer(folder, dtype)
+    return load_saved(WooshTextEncoder, folder, dtype)

@@ -1,4 +1,4 @@
-"""Low-rank adapters of a transformer (LoRA, arXiv 2106.09685): made for training, saved, merged into the weights.
+"""Low-rank adapters of a transformer (LoRA, arXiv 2106.09685): made for training, saved, and merged into the weights.
 
 A file holds two matrices for every adapted layer, NAME.lora_A.weight (R, inputs) and NAME.lora_B.weight (outputs, R), as
 the peft library names them, and its facts as metadata: W becomes W + scale alpha / R B A.
@@ -6,6 +6,7 @@ the peft library names them, and its facts as metadata: W becomes W + scale alph
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from woosh.generation.transformer import WooshTransformer
 
 A, B = ".lora_A.weight", ".lora_B.weight"
 FORMAT = "woosh-lora"
@@ -56,6 +59,19 @@ def add_lora(transformer: nn.Module, rank: int, alpha: float, dropout: float) ->
         target_modules=rf"{BLOCKS}({ends})",
     )
     inject_adapter_in_model(config, transformer)
+
+
+def merged(transformer: WooshTransformer) -> WooshTransformer:
+    """A copy whose weights hold what its adapters add, without adapters."""
+    from peft.tuners.lora import LoraLayer
+
+    plain = copy.deepcopy(transformer)
+    adapted = [(name, part) for name, part in plain.named_modules() if isinstance(part, LoraLayer)]
+    for name, part in adapted:
+        part.merge()  # type: ignore[operator] - peft leaves it to the kinds of layer
+        parent, _, leaf = name.rpartition(".")
+        setattr(plain.get_submodule(parent), leaf, part.get_base_layer())
+    return plain
 
 
 def save_lora(transformer: nn.Module, path: Path, facts: LoraFacts) -> None:

@@ -14,13 +14,14 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from woosh.autoencoder import Autoencoder
-from woosh.catalogue import find_model, is_built_in, part_folders
+from woosh.catalogue import CHANGES_FILE, find_model, is_built_in, part_folders
 from woosh.generation.loading import load_part, settings_of
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.solvers import OnStep
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
+from woosh.weight_files import COMPACT_FILE
 
 # Modules of the parts as version 0.7 and earlier wrote them into model_index.json.
 FORMER_HOMES = {"woosh.autoencoder", "woosh.text", "woosh.transformer"}
@@ -87,7 +88,8 @@ class WooshPipeline(DiffusionPipeline):
         """Load a built-in model by its name, a model folder, or one of the hub.
 
         A built-in name is found first, without a call to the hub.
-        Parts that a folder shares with a built-in model are loaded from there. The other options are those of
+        Parts that a folder shares with a built-in model are loaded from there, and weights in eight bits or kept as
+        changes are read as such. The other options are those of
         `DiffusionPipeline.from_pretrained`.
         """
         if is_built_in(str(pretrained_model_name_or_path)):
@@ -95,7 +97,8 @@ class WooshPipeline(DiffusionPipeline):
         folder = Path(pretrained_model_name_or_path)
         if (folder / "model_index.json").is_file():
             for part, place in part_folders(folder).items():
-                if place.parent != folder and part not in options:
+                own_form = (place / COMPACT_FILE).is_file() or (place / CHANGES_FILE).is_file()
+                if (place.parent != folder or own_form) and part not in options:
                     options[part] = load_part(part, place, options.get("dtype"))
         return super().from_pretrained(pretrained_model_name_or_path, **options)
 

@@ -57,6 +57,10 @@ class TrainingStep(nn.Module):
         return (1 + BACKWARD) * counter.get_total_flops()
 
 
+# Joined tensors are written first and joined then: inside of the join, a CPU's loops are not vectorised.
+COMPILATION = {"max_pointwise_cat_inputs": 0}
+
+
 def prepare_blocks(blocks: Iterable[nn.Module], checkpointed: bool, compiled: bool) -> None:
     """Say how a model's blocks are run.
 
@@ -69,7 +73,7 @@ def prepare_blocks(blocks: Iterable[nn.Module], checkpointed: bool, compiled: bo
         if checkpointed:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if compiled:
-            block.compile(dynamic=False)
+            block.compile(dynamic=False, options=COMPILATION)
 
 
 def frozen(model: nn.Module, *inputs: Tensor | list[Tensor]) -> Any:

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from woosh.catalogue import SHARED, describe_model, find_model
+from woosh.catalogue import SHARED, describe_model, find_model, part_folders
 from woosh.data.manifests import Row, check_captions, read_objects
-from woosh.generation.transformer import WooshTransformer
-from woosh.weight_files import load_saved
+from woosh.generation.changes import changes_between, load_transformer, save_changes
 
 Model = TypeVar("Model", bound=nn.Module)
+TOLERANCE = 0.01  # share of a change that its low-rank form may leave out: rounding, and no more
 
 
 def attribution(rows: Sequence[Row]) -> str:
@@ -75,6 +75,7 @@ class SharingConfig:
     default_steps: int
     default_guidance_scale: float
     size_limit: int  # bytes of the folder
+    rank: int  # keep the transformer as changes of this rank of the built-in model's; 0 keeps it whole, in half precision
 
     @property
     def licence(self) -> str:
@@ -91,15 +92,30 @@ def write_sharing(config: SharingConfig, sampling: Mapping[str, Any]) -> int:
 
     Returns:
         The transformer's parameters.
+
+    Raises:
+        ValueError: changes of that rank do not make the transformer.
     """
     output = Path(config.output)
     source = find_model(config.parts_of) / "model_index.json"
     index = json.loads(source.read_text(encoding="utf-8"))
-    network = load_saved(WooshTransformer, Path(config.transformer) / "transformer")
+    network = load_transformer(Path(config.transformer) / "transformer", torch.float32)
     parameters = sum(value.numel() for value in network.parameters())
+    changes: dict[str, torch.Tensor] = {}
+    if config.rank:
+        base = part_folders(find_model(config.parts_of))["transformer"]
+        changes, left = changes_between(load_transformer(base, torch.float32), network, config.rank)
+        if left > TOLERANCE:
+            raise ValueError(
+                f"changes of rank {config.rank} leave out {left:.1%} of what {config.transformer} changed in the "
+                f"transformer of {config.parts_of}: train it with that rank, from that transformer, or choose rank 0"
+            )
     if output.exists():
         shutil.rmtree(output)
-    half(network).save_pretrained(output / "transformer")
+    if config.rank:
+        save_changes(network, changes, config.parts_of, output / "transformer")
+    else:
+        half(network).save_pretrained(output / "transformer")
     index |= {
         SHARED: config.parts_of,
         "default_steps": config.default_steps,

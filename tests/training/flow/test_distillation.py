@@ -1,6 +1,7 @@
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,15 +11,17 @@ from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from tests.toys import make_transformer
+from tests.toys import make_transformer, randomise
 from woosh.generation.flow import guide, linear_mean_velocity, linear_velocity
 from woosh.generation.layers import FusedBlock, JointBlock, rotary_frequencies, rotary_table
 from woosh.generation.solvers import MeanVelocity, euler, uniform_times
+from woosh.generation.transformer import Condition, WooshTransformer
 from woosh.training.flow.distillation import (
     JUMP_OBJECTIVES,
     JumpConfig,
     JumpObjective,
     Times,
+    both_conditions,
     draw_jumps,
     draw_times,
     exact_derivative,
@@ -242,6 +245,57 @@ def test_guidance_acts_up_to_its_start() -> None:
     assert torch.allclose(found[0], alone[0], atol=1e-5)
     assert torch.allclose(found[1], guide(alone, unconditional, 3.0)[1], atol=1e-5)
     assert not found.requires_grad
+
+
+def told_conditions(sizes: dict[str, Any]) -> tuple[WooshTransformer, Condition, Condition]:
+    """A teacher with the conditions of two prompts and of nothing, told all that it can be told."""
+    teacher: Any = randomise(make_transformer(**sizes), 1)
+    states, mask = torch.randn(2, 12, teacher.config.text_width), torch.ones(2, 12)
+    video = torch.randn(2, 3, 4) if "video_channels" in sizes else None
+    seconds = torch.tensor([0.5, 0.0]) if "summary" in sizes else None
+    unseen = None if video is None else torch.zeros_like(video)
+    condition = teacher.prepare(states, mask, video, seconds)
+    empty = teacher.prepare(torch.zeros_like(states), torch.zeros(2, 12), unseen, seconds)
+    return teacher, condition, empty
+
+
+TEACHERS = {
+    "plain": {},
+    "seeing": {"video_channels": 4},
+    "told lengths": {"summary": True},
+    "both": {"video_channels": 4, "summary": True},
+}
+
+
+@pytest.mark.parametrize("kind", TEACHERS)
+def test_two_conditions_are_joined_in_all_their_parts(kind: str) -> None:
+    _, condition, empty = told_conditions(TEACHERS[kind])
+    both = both_conditions(condition, empty)
+    for name in ("text", "video", "summary"):
+        first, second, joined = (getattr(one, name) for one in (condition, empty, both))
+        if first is None:
+            assert second is None and joined is None
+        else:
+            assert torch.equal(joined, torch.cat([first, second]))
+            assert not torch.equal(first, second)
+    assert (both.video is not None) == ("video_channels" in TEACHERS[kind])
+    assert (both.summary is not None) == ("summary" in TEACHERS[kind])
+
+
+@pytest.mark.parametrize("kind", TEACHERS)
+def test_guidance_of_one_is_the_conditional_velocity(kind: str) -> None:
+    teacher, condition, empty = told_conditions(TEACHERS[kind])
+    latents, time = torch.randn(2, 8, 9), torch.tensor([0.8, 0.3])
+    with torch.no_grad():
+        alone, unconditional = (teacher(latents, time, one) for one in (condition, empty))
+    one, zero, three = (
+        teacher_velocity(teacher, condition, empty, torch.full((2,), guidance), 1.0)(latents, time)
+        for guidance in (1.0, 0.0, 3.0)
+    )
+    torch.testing.assert_close(one, alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(zero, unconditional, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(three, guide(alone, unconditional, 3.0), rtol=1e-4, atol=1e-4)
+    assert (three - one).norm() > 0.1 * one.norm()
 
 
 CENTRES = torch.tensor([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7], [0.3, 0.2]])

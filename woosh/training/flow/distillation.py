@@ -12,6 +12,7 @@ with it). All objectives have the teacher's flow as their only solution; the las
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -100,6 +101,15 @@ def draw_jumps(latents: Tensor, config: JumpConfig, seed: int, number: int) -> J
     return Jumps(noise.to(device), Times(*(t.to(device) for t in times)), guidance.to(device))
 
 
+def both_conditions(first: Condition, second: Condition) -> Condition:
+    """Two conditions one after the other, of the same kind."""
+    parts = {}
+    for field in dataclasses.fields(Condition):
+        values = [getattr(condition, field.name) for condition in (first, second)]
+        parts[field.name] = None if values[0] is None else torch.cat(values)
+    return Condition(**parts)
+
+
 def teacher_velocity(
     teacher: WooshTransformer,
     condition: Condition,
@@ -108,8 +118,7 @@ def teacher_velocity(
     guidance_start: float,
 ) -> Velocity:
     """The teacher's velocity under guidance (B,), which acts at times up to `guidance_start` only."""
-    videos = [part.video for part in (condition, empty) if part.video is not None]
-    both = Condition(torch.cat([condition.text, empty.text]), torch.cat(videos) if videos else None)
+    both = both_conditions(condition, empty)
 
     @torch.no_grad()
     def velocity(noisy: Tensor, time: Tensor) -> Tensor:

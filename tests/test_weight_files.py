@@ -1,0 +1,131 @@
+"""Files of networks in eight bits: what is read is what was written, and what does not fit is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.kept_forms import WIDE
+from tests.toys import make_autoencoder, make_mel_autoencoder, make_transformer, randomise
+from woosh.autoencoder import load_autoencoder
+from woosh.compact_weights import SCALES, compacted, restored
+from woosh.generation.loading import load_part
+from woosh.generation.transformer import WooshTransformer
+from woosh.weight_files import COMPACT_FILE, load_saved, save_compact
+
+MAKERS = {
+    "transformer": lambda: make_transformer(width=WIDE, linear_skip=True),
+    "seeing transformer": lambda: make_transformer(width=WIDE, flow_map=True, video_channels=5),
+    "mel autoencoder": lambda: make_mel_autoencoder(32),
+    "autoencoder": make_autoencoder,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A transformer in eight bits."""
+    save_compact(randomise(make_transformer(width=WIDE), 1), tmp_path / "transformer")
+    return tmp_path / "transformer"
+
+
+def assert_same(model: Any, tensors: dict[str, torch.Tensor]) -> None:
+    state = model.state_dict()
+    assert state.keys() == tensors.keys()
+    assert all(torch.equal(value, tensors[name]) for name, value in state.items())
+    assert all(value.dtype == tensors[name].dtype for name, value in state.items())
+
+
+def sizes(model: Any) -> dict[str, Any]:
+    return {name: value for name, value in model.config.items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_what_is_read_is_what_was_written(
+    kind: str, dtype: torch.dtype | None, tmp_path: Path
+) -> None:
+    model = randomise(MAKERS[kind](), 1)
+    save_compact(model, tmp_path / "part")
+    assert sorted(p.name for p in (tmp_path / "part").iterdir()) == ["config.json", COMPACT_FILE]
+    loaded = load_saved(type(model), tmp_path / "part", dtype)
+    assert_same(loaded, restored(compacted(model), dtype or torch.float32))
+    assert not loaded.training and type(loaded) is type(model)
+    assert sizes(loaded) == sizes(model)
+    part = "transformer" if "transformer" in kind else "autoencoder"
+    assert_same(load_part(part, tmp_path / "part", dtype), loaded.state_dict())
+
+
+def test_a_whole_network_is_saved_from_what_was_read(folder: Path, tmp_path: Path) -> None:
+    loaded = load_saved(WooshTransformer, folder, torch.float32)
+    loaded.save_pretrained(tmp_path / "whole")
+    again = WooshTransformer.from_pretrained(tmp_path / "whole")
+    assert_same(again, loaded.state_dict())
+
+
+def test_sound_goes_through_an_autoencoder_in_eight_bits(tmp_path: Path) -> None:
+    model = randomise(make_mel_autoencoder(32), 1)
+    save_compact(model, tmp_path)
+    loaded = load_autoencoder(tmp_path, torch.float32)
+    audio = 0.1 * torch.randn(1, 1, 9_600, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        latents, kept = model.encode(audio), loaded.encode(audio)  # type: ignore[operator]
+        assert (latents - kept).norm() < 0.01 * latents.norm()
+        assert loaded.decode(kept).isfinite().all()
+
+
+def test_the_file_is_half_as_large(folder: Path) -> None:
+    model = load_saved(WooshTransformer, folder)
+    model.save_pretrained(folder.parent / "half")
+    (half,) = (folder.parent / "half").glob("*.safetensors")
+    assert (folder / COMPACT_FILE).stat().st_size < 0.6 * half.stat().st_size
+
+
+def test_diffusers_alone_refuses_instead_of_reading_wrong_numbers(folder: Path) -> None:
+    with pytest.raises(OSError, match="no file named diffusion_pytorch_model"):
+        WooshTransformer.from_pretrained(folder, local_files_only=True)
+
+
+def test_a_damaged_file_is_refused(folder: Path) -> None:
+    path = folder / COMPACT_FILE
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=f"the weights in {folder} are damaged"):
+        load_saved(WooshTransformer, folder)
+
+
+def test_missing_and_misshapen_scales_are_refused(folder: Path) -> None:
+    path = folder / COMPACT_FILE
+    tensors = load_file(path)
+    name = next(name for name in tensors if name.endswith(SCALES))
+    wrong = {"cut": tensors[name][:5].contiguous(), "one for all": tensors[name][:1].contiguous()}
+    for scales in wrong.values():
+        save_file(tensors | {name: scales}, path)
+        with pytest.raises(ValueError, match=f"{folder} are damaged: the scales of"):
+            load_saved(WooshTransformer, folder)
+    save_file({key: value for key, value in tensors.items() if key != name}, path)
+    with pytest.raises(ValueError, match=f"{folder} are damaged: whole numbers and scales"):
+        load_saved(WooshTransformer, folder)
+
+
+def test_a_configuration_that_does_not_fit_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "inner_width": 64}))
+    with pytest.raises(ValueError, match=r"text_in.expand.weight has shape \(192, 16\), expected"):
+        load_saved(WooshTransformer, folder)
+    (folder / "config.json").write_text(json.dumps({**config, "flow_map": True}))
+    with pytest.raises(ValueError, match=r"8bit.*flow_map_embedding.\S* is missing"):
+        load_saved(WooshTransformer, folder)
+
+
+def test_a_network_with_values_that_no_form_holds_is_not_written(tmp_path: Path) -> None:
+    model = randomise(make_transformer(width=WIDE), 1)
+    for value, message in ((float("nan"), "eight bits"), (1e6, "beyond half precision")):
+        layer = model.fused[0].out if message == "eight bits" else model.memory_token  # type: ignore[index, union-attr]
+        with torch.no_grad():
+            getattr(layer, "weight", layer)[..., 0] = value  # type: ignore[index, call-overload]
+        with pytest.raises(ValueError, match=message):
+            save_compact(model, tmp_path / "part")
+        assert not (tmp_path / "part").exists()
+        model = randomise(make_transformer(width=WIDE), 1)

@@ -1,0 +1,78 @@
+"""Weights in eight bits: the matrices of linear layers in whole numbers with one scale for each row, the rest in half precision.
+
+`woosh.weight_files` writes and reads their files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+SCALES = ".row_scale"  # ends the name of a matrix's scales
+LEAST_VALUES = 2**14  # of a matrix; smaller ones are not worth the loss
+LARGEST = 127
+
+
+def rounded(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix (R, N) in whole numbers from -127 to 127, int8, and the scale (R, 1) of each row, float16.
+
+    Raises:
+        ValueError: a value that is not finite, or whose scale half precision cannot hold.
+    """
+    matrix = matrix.float()
+    largest = matrix.abs().amax(dim=1, keepdim=True)
+    scale = (largest / LARGEST).half()
+    # Rounded up, never down: the largest values of a row would be cut, those of a small one by a third.
+    next_scale = (scale.view(torch.int16) + 1).view(torch.float16)
+    scale = torch.where(scale.float() * LARGEST < largest, next_scale, scale)
+    if not torch.isfinite(scale).all():
+        raise ValueError("the matrix holds values that eight bits with a scale cannot hold")
+    whole = torch.where(scale > 0, matrix / scale.float().clamp_min(1e-30), 0.0)
+    return whole.round().clamp(-LARGEST, LARGEST).to(torch.int8), scale
+
+
+def compacted(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a model by name, with their scales.
+
+    Raises:
+        ValueError: a value that neither form can hold.
+    """
+    matrices = {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module.weight.numel() >= LEAST_VALUES
+    }
+    tensors: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        if name in matrices:
+            tensors[name], tensors[name + SCALES] = rounded(value)
+        elif value.is_floating_point():
+            tensors[name] = value.half()
+            if not torch.isfinite(tensors[name]).all():
+                raise ValueError(f"{name} holds values beyond half precision")
+        else:
+            tensors[name] = value
+    return {name: value.contiguous().cpu() for name, value in tensors.items()}
+
+
+def restored(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors of `compacted` as a model has them, in a precision.
+
+    Raises:
+        ValueError: whole numbers without their scales, one for each row, or scales of nothing.
+    """
+    scales = {name: value for name, value in tensors.items() if name.endswith(SCALES)}
+    whole = {name for name, value in tensors.items() if value.dtype == torch.int8}
+    if {name + SCALES for name in whole} != set(scales):
+        raise ValueError("whole numbers and scales do not belong together")
+    values: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        if name in whole:
+            if value.ndim != 2 or scales[name + SCALES].shape != (len(value), 1):
+                raise ValueError(f"the scales of {name} are not one for each of its rows")
+            values[name] = (value.float() * scales[name + SCALES].float()).to(dtype)
+        elif name not in scales:
+            values[name] = value.to(dtype) if value.is_floating_point() else value
+    return values

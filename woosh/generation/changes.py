@@ -1,0 +1,160 @@
+"""A transformer kept as what differs from a built-in one: low-rank changes of its matrices, and what is new or small, whole.
+
+A few-step student or a network that sees is a few megabytes in this form. A folder holds the config.json of the whole
+network and `CHANGES_FILE`: two matrices for every changed one, named as in `woosh.generation.lora` (W becomes W + B A),
+other tensors under their own names, and in the metadata the built-in model whose transformer was changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from woosh.catalogue import (
+    CHANGES_FILE,
+    CHANGES_FORMAT,
+    find_model,
+    is_built_in,
+    part_folders,
+)
+from woosh.generation.lora import A, B
+from woosh.generation.transformer import WooshTransformer
+from woosh.weight_files import build, load_saved
+
+
+def load_transformer(folder: str | Path, dtype: torch.dtype | None = None) -> WooshTransformer:
+    """A transformer from its folder, whole or kept as changes of a built-in model's.
+
+    Args:
+        folder: of its config.json and weights.
+        dtype: of the weights; None is float32, whatever they were saved in.
+
+    Raises:
+        FileNotFoundError: the folder holds no transformer, or one that changes an unknown model's.
+        ValueError: its weights are damaged or do not fit.
+    """
+    folder = Path(folder).expanduser()
+    path = folder / CHANGES_FILE
+    if not path.is_file():
+        return load_saved(WooshTransformer, folder, dtype)
+    changes, base = read_changes(path)
+    if not is_built_in(base):
+        raise FileNotFoundError(f"{path} changes {base!r}, which is no built-in model")
+    original = load_transformer(part_folders(find_model(base))["transformer"], torch.float32)
+    tensors = changed(original.state_dict(), changes, str(path))
+    cast = {name: value.to(dtype or torch.float32) for name, value in tensors.items()}
+    config: Any = WooshTransformer.load_config(folder)
+    return build(WooshTransformer, config, cast, str(path))
+
+
+def read_changes(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Tensors of a file of `save_changes`, and the name of the model that they change.
+
+    Raises:
+        ValueError: it is no such file, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata: Mapping[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if metadata.get("format") != CHANGES_FORMAT or not metadata.get("base"):
+        raise ValueError(f"{path} does not say which model it changes")
+    return tensors, metadata["base"]
+
+
+def changed(
+    original: Mapping[str, Tensor], changes: Mapping[str, Tensor], title: str
+) -> dict[str, Tensor]:
+    """The tensors of a network, float32, from those of another and what `changes_between` found.
+
+    Raises:
+        ValueError: changes of matrices that are not there or have another shape; `title` says whose.
+    """
+    pairs = {name.removesuffix(end) for name in changes for end in (A, B) if name.endswith(end)}
+    tensors = {name: value.float() for name, value in original.items()}
+    for name, value in changes.items():
+        if not name.endswith((A, B)):
+            tensors[name] = value.float()
+    for name in sorted(pairs):
+        weight = f"{name}.weight"
+        first, second = changes.get(name + A), changes.get(name + B)
+        if first is None or second is None or weight not in original:
+            raise ValueError(f"{title} is damaged: the change of {name} lacks a part")
+        has, rank = tuple(tensors[weight].shape), tuple(first.shape[:1])
+        shapes = tuple(second.shape), tuple(first.shape)
+        if shapes != ((*has[:1], *rank), (*rank, *has[1:])):
+            raise ValueError(
+                f"{title} changes {name} by factors of shapes {shapes[0]} and {shapes[1]}, here is {has}"
+            )
+        tensors[weight] = tensors[weight] + second.float() @ first.float()
+    return tensors
+
+
+def changes_between(
+    original: WooshTransformer, network: WooshTransformer, rank: int
+) -> tuple[dict[str, Tensor], float]:
+    """What makes of one network another, in half precision.
+
+    Args:
+        original: the one, float32.
+        network: the other, float32; it has all tensors of the first.
+        rank: of the changes of matrices. Tensors that a change would not make smaller are whole.
+
+    Returns:
+        Tensors by name, and the share of the matrices' change (in its norm) that the rank leaves out.
+
+    Raises:
+        ValueError: the other network lacks a tensor, or what differs is beyond half precision.
+    """
+    before, after = original.state_dict(), network.state_dict()
+    missing = sorted(set(before) - set(after))
+    if missing:
+        raise ValueError(f"the network lacks {missing[:5]}, which the one that it changes has")
+    changes: dict[str, Tensor] = {}
+    whole = left = 0.0
+    for name, value in after.items():
+        if name not in before or before[name].shape != value.shape:
+            changes[name] = value.half().contiguous()
+        elif torch.equal(before[name], value):
+            continue
+        elif (
+            value.ndim == 2 and rank * sum(value.shape) < value.numel() and name.endswith("weight")
+        ):
+            change = value - before[name]
+            first, second = low_rank(change, rank)
+            stem = name.removesuffix(".weight")
+            changes[stem + A], changes[stem + B] = first, second
+            whole += float(change.square().sum())
+            left += float((change - second.float() @ first.float()).square().sum())
+        else:
+            changes[name] = value.half().contiguous()
+    for name, value in changes.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{name} holds values beyond half precision")
+    return changes, (left / whole) ** 0.5 if whole else 0.0
+
+
+def low_rank(change: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The nearest matrix of a rank to (M, N) as factors (R, N) and (M, R) of equal norm, in half precision."""
+    left, values, right = torch.linalg.svd(change.float(), full_matrices=False)
+    root = values[:rank].sqrt()
+    first, second = root[:, None] * right[:rank], left[:, :rank] * root
+    return first.half().contiguous(), second.half().contiguous()
+
+
+def save_changes(
+    network: WooshTransformer, changes: Mapping[str, Tensor], base: str, folder: Path
+) -> None:
+    """Write a network's config.json and the changes that make it of a built-in model's."""
+    from safetensors.torch import save_file
+
+    network.save_config(folder)
+    save_file(dict(changes), folder / CHANGES_FILE, {"format": CHANGES_FORMAT, "base": base})
