@@ -26,9 +26,9 @@ from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_cla
 from woosh.evaluation.aligner import embed_beginnings
 from woosh.evaluation.plots import plot_objectives
 from woosh.evaluation.ten_classes import LABELS, PROMPTS
+from woosh.generation.changes import load_transformer
 from woosh.generation.flow import expand_like, guide, radius, velocity_from_v
 from woosh.generation.solvers import Velocity, euler, uniform_times
-from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
 from woosh.training.conditioning import load_text_conditioner
@@ -41,7 +41,7 @@ def load_velocity(
 ) -> Callable[[Sequence[str]], Velocity]:
     """The guided velocity of a run's transformer under given prompts, whatever it was trained to predict."""
     config = yaml.safe_load((run / "config.yaml").read_text())
-    model = WooshTransformer.from_pretrained(run / "transformer").eval()
+    model = load_transformer(run / "transformer", torch.float32).eval()
     circular = config["objective"] == "v_prediction"
 
     def under(prompts: Sequence[str]) -> Velocity:

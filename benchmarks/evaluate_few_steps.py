@@ -27,6 +27,7 @@ from woosh.embeddings.clap import WooshClap, embed_sounds, embed_texts, load_cla
 from woosh.embeddings.tagging import Tagger, load_ear
 from woosh.evaluation.aligner import embed_beginnings
 from woosh.evaluation.ten_classes import LABELS, PROMPTS, class_scores
+from woosh.generation.changes import load_transformer
 from woosh.generation.loading import load_sampler
 from woosh.generation.sampling import Sampler
 from woosh.generation.solvers import euler, flow_map, renoise_weights, uniform_times
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for steps in options.teacher_steps
     ]
     for folder in options.students:
-        student = WooshTransformer.from_pretrained(folder, dtype=torch.float32).eval()
+        student = load_transformer(folder, torch.float32).eval()
         ways += [
             (
                 {"model": str(folder), "steps": steps, "renoise": scale},

@@ -9,14 +9,15 @@ judged; with it also the recordings of the same prompts, as they are, through th
 its channels that the generator makes. Each folder is one more stage: its sounds are of the prompt that they carry, as
 `woosh generate` writes it.
 
-Printed are, for each stage, the shares of sounds in which the listener has a right label among its first five, and first.
+Printed are, for each stage, the shares of sounds in which the listener has a right label among its first five, and first;
+then the counts by category of UCS, and by prompt.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -31,9 +32,11 @@ from woosh.catalogue import DEFAULT_MODEL, find_model
 from woosh.embeddings.tagging import load_tagger
 from woosh.evaluation.recognition import (
     Recognition,
+    by_category,
     check_labels,
     recognise,
     recordings_of,
+    short_name,
     total,
 )
 from woosh.evaluation.recognition_prompts import PROMPTS, RecognitionPrompt
@@ -98,7 +101,7 @@ def stages_of(options: argparse.Namespace, sampler: Sampler) -> dict[str, list[S
 
 
 def show(stages: dict[str, dict[str, Recognition]]) -> None:
-    """Print a table of the stages, and one of the prompts."""
+    """Print a table of the stages, one of the prompts' categories, and one of the prompts."""
     print("| stage | prompts | sounds | heard in five | first |\n|---|---|---|---|---|")
     for name, counts in stages.items():
         if not counts:
@@ -107,11 +110,21 @@ def show(stages: dict[str, dict[str, Recognition]]) -> None:
         whole = total(counts)
         shares = f"{whole.among_five / whole.sounds:.3f} | {whole.first / whole.sounds:.3f}"
         print(f"| {name} | {len(counts)} | {whole.sounds} | {shares} |")
-    print(f"\n| prompt | {' | '.join(stages)} |\n|---|{'---|' * len(stages)}")
-    for prompt in PROMPTS:
-        of_stages = [counts.get(prompt.prompt) for counts in stages.values()]
+    grouped = {name: by_category(counts) for name, counts in stages.items()}
+    categories = list(dict.fromkeys(short_name(prompt.category) for prompt in PROMPTS))
+    show_counts("category", categories, grouped)
+    show_counts("prompt", [prompt.prompt for prompt in PROMPTS], stages)
+
+
+def show_counts(
+    title: str, names: Sequence[str], stages: dict[str, dict[str, Recognition]]
+) -> None:
+    """Print a table with a row of counts for each name and a column for each stage."""
+    print(f"\n| {title} | {' | '.join(stages)} |\n|---|{'---|' * len(stages)}")
+    for name in names:
+        of_stages = [counts.get(name) for counts in stages.values()]
         cells = [f"{c.among_five}, {c.first} of {c.sounds}" if c else "-" for c in of_stages]
-        print(f"| {prompt.prompt} | {' | '.join(cells)} |")
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -136,10 +149,10 @@ def main() -> None:
         name: recognise(listener, tqdm(sounds, desc=name, leave=False), sampler.sample_rate)
         for name, sounds in stages_of(options, sampler).items()
     }
-    show(counted)
     if options.json is not None:
         plain = {n: {p: c._asdict() for p, c in counts.items()} for n, counts in counted.items()}
         options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+    show(counted)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from woosh.catalogue import describe_model, find_model
+from woosh.generation.changes import load_transformer
 from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
-from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.synchrony import (
     TOLERANCES,
     alignment,
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     info = describe_model(find_model(options.model))
     sampler = load_sampler(info.folder, options.device)
     if options.transformer is not None:
-        seeing = WooshTransformer.from_pretrained(options.transformer, dtype=torch.float32)
+        seeing = load_transformer(options.transformer, torch.float32)
         sampler = replace(sampler, transformer=seeing.to(options.device).eval())
     place = options.visual or info.visual
     if place is None:

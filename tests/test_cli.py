@@ -211,11 +211,11 @@ def test_few_step_models_refuse_negative_prompts(
     few_step_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(few_step_model, "rain", "--negative", "music") == 2
-    assert "take no negative prompt: leave it out, or take another model, such as woosh-tiny" in (
+    assert "take no negative prompt: leave it out, or take another model, such as woosh-small" in (
         capsys.readouterr().err
     )
     assert generate(few_step_model, "rain", "--solver", "dopri5") == 2
-    assert "own solver: leave it out, or take another model, such as woosh-tiny" in (
+    assert "own solver: leave it out, or take another model, such as woosh-small" in (
         capsys.readouterr().err
     )
 

@@ -108,12 +108,14 @@ def test_wheel_holds_the_library_and_its_weights_only(tmp_path: Path) -> None:
         "",
     }
     limits = {
-        "woosh-tiny": 24_000_000,
-        "woosh-tiny-fast": 10_000_000,
-        "woosh-tiny-video": 14_000_000,
+        "woosh-small": 27_000_000,
+        "woosh-tiny": 17_000_000,
+        "woosh-tiny-fast": 5_000_000,
+        "woosh-tiny-video": 7_000_000,
         "woosh-tiny-clap": 6_000_000,
         "woosh-tiny-tagger": 3_500_000,
     }
     for name, limit in limits.items():
         files = [size for path, size in models.items() if path.startswith(f"woosh/models/{name}/")]
         assert 0 < sum(files) <= limit, name
+    assert sum(size for path, size in models.items() if path.endswith(".safetensors")) <= 60_000_000

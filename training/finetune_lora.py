@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from woosh.autoencoder import Autoencoder, load_autoencoder
-from woosh.catalogue import GUIDED_MODEL, describe_model, find_model, part_folders
+from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model, part_folders
 from woosh.data.clips import Clip
 from woosh.data.sources import load_source
 from woosh.generation.changes import load_transformer
@@ -126,7 +126,7 @@ def teachable_parts(name: str) -> dict[str, Path]:
     if describe_model(folder).few_step:
         raise ValueError(
             f"model {name} is a few-step model, which is distilled and not trained: take another one, such as "
-            f"{GUIDED_MODEL}"
+            f"{DEFAULT_MODEL}"
         )
     return part_folders(folder)
 

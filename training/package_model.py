@@ -9,14 +9,17 @@ and loss curve go to the folder of records, which is no part of the wheel.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from woosh.autoencoder import load_autoencoder
+from woosh.catalogue import SHARED, find_model, part_folders
 from woosh.data.manifests import read_manifest
 from woosh.generation.changes import load_transformer
+from woosh.generation.loading import load_part
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
 from woosh.training.command import run_recipe
@@ -38,6 +41,9 @@ class Config:
     autoencoder_stages: tuple[str, ...]  # the runs that it went on from, first to last
     latents: str
     text_encoder: str
+    parts_of: (
+        str | None
+    )  # the built-in model that has this text encoder and tokenizer; null writes them
     transformer: str
     transformer_stages: tuple[str, ...]  # the runs that it went on from
     default_steps: int
@@ -60,6 +66,23 @@ def card_of(config: Config, parameters: dict[str, int]) -> str:
     trained_on = "ATTRIBUTION.md names the authors of the recordings that they were trained on"
     licence, records = config.licence, config.records
     return model_card(config.output, licence, records, about, trained_on, "each part was")
+
+
+def share_text(name: str, text_encoder: WooshTextEncoder, output: Path) -> None:
+    """Leave the text encoder and the tokenizer of a model to a built-in one that has the same.
+
+    Raises:
+        ValueError: its text encoder has other weights.
+    """
+    theirs = load_part("text_encoder", part_folders(find_model(name))["text_encoder"])
+    own, others = text_encoder.state_dict(), theirs.half().state_dict()
+    if own.keys() != others.keys() or any(not own[key].equal(others[key]) for key in own):
+        raise ValueError(f"{name} has another text encoder: parts_of must be null")
+    for part in ("text_encoder", "tokenizer"):
+        shutil.rmtree(output / part)
+    path = output / "model_index.json"
+    index = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(index | {SHARED: name}, indent=2) + "\n", encoding="utf-8")
 
 
 def main(config: Config) -> None:
@@ -92,6 +115,8 @@ def main(config: Config) -> None:
         for name in EIGHT_BIT_PARTS:
             shutil.rmtree(output / name)
             save_compact(parts[name], output / name)
+    if config.parts_of is not None:
+        share_text(config.parts_of, text_encoder, output)
     size = size_of(output, config.size_limit)
     (output / "README.md").write_text(card_of(config, parameters))
     (output / "ATTRIBUTION.md").write_text(attribution(rows))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 BUILT_IN = Path(__file__).parent / "models"
-DEFAULT_MODEL = "woosh-tiny-fast"
-GUIDED_MODEL = "woosh-tiny"  # takes negative prompts and any solver, which few-step models do not
+DEFAULT_MODEL = "woosh-small"
+FEW_STEP_MODEL = "woosh-tiny-fast"
 DEFAULT_VIDEO_MODEL = "woosh-tiny-video"
 LONGEST_SECONDS = 600.0  # of one call, in windows where a model's own length is shorter
 DEFAULT_ALIGNER = "woosh-tiny-clap"

@@ -99,7 +99,9 @@ def build(cls: Any, config: Mapping[str, Any], tensors: Mapping[str, Tensor], ti
     Raises:
         ValueError: tensors that do not fit; `title` says what they are.
     """
-    model = cls.from_config(config)
+    # On the meta device, where initialising costs nothing: every tensor is replaced.
+    with torch.device("meta"):
+        model = cls.from_config(config)
     check_tensors(model, tensors, title)
     model.load_state_dict(tensors, assign=True)
     return model.eval()

@@ -69,6 +69,26 @@ def test_time_and_recall_of_searching() -> None:
 
 
 @pytest.mark.slow
+def test_silent_sounds_of_a_toy_model(tmp_path: Path) -> None:
+    """The toy makes noise, which is neither; and what is either is found."""
+    from benchmarks.silent_sounds import measure
+
+    model = save_pipeline(tmp_path / "toy")
+    rows = [{"file": f"{number}.wav", "captions": [f"sound {number}"]} for number in range(5)]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    options = ("--manifest", manifest, "--prompts", 2, "--seconds", 0.2)
+    out = run("silent_sounds", "--model", model, *options)
+    assert "0 of 2 sounds are silent\n0 of 2 sounds are constant\n" in out
+    assert measure(torch.zeros(9600), 48_000).level < -60
+    tone = 0.1 * torch.sin(torch.arange(48_000) * 2 * torch.pi * 1000 / 48_000)
+    assert (
+        measure(tone, 48_000).change
+        < 0.5
+        < measure(tone * torch.linspace(0.1, 1, 48_000), 48_000).change
+    )
+
+
 def test_steady_sounds_of_a_toy_model(tmp_path: Path) -> None:
     model = save_pipeline(tmp_path / "toy")
     out = run("steady_sounds", "--model", model, "--seconds", 0.2, "--seeds", 1)

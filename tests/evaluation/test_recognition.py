@@ -12,10 +12,12 @@ from woosh.embeddings.embedders import Embedder, Heard
 from woosh.embeddings.tagging import Tagger
 from woosh.evaluation.recognition import (
     Recognition,
+    by_category,
     check_labels,
     hear,
     recognise,
     recordings_of,
+    short_name,
     total,
 )
 from woosh.evaluation.recognition_prompts import PROMPTS, RecognitionPrompt
@@ -109,3 +111,20 @@ def test_recordings_are_of_the_same_kind_and_word_and_held_out(tmp_path: Path) -
     assert [(sound.prompt.prompt, sound.path.name) for sound in found] == [
         ("a dog barking", "a.wav")
     ]
+
+
+def test_counts_of_a_category_are_those_of_its_prompts() -> None:
+    counts = {
+        "a dog barking": Recognition(3, 2, 1),
+        "a cat meowing": Recognition(2, 1, 0),
+        "a gunshot": Recognition(1, 0, 0),
+    }
+    assert by_category(counts) == {"ANML": Recognition(5, 3, 1), "GUN": Recognition(1, 0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("catid", "name"),
+    [("GUNPis", "GUN"), ("AIRBrst", "AIR"), ("WATRDrip", "WATR"), ("RAIN", "RAIN")],
+)
+def test_short_names_of_categories(catid: str, name: str) -> None:
+    assert short_name(catid) == name

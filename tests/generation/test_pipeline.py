@@ -329,7 +329,7 @@ def test_renoise_is_the_released_unless_asked_for_otherwise() -> None:
     [
         (
             {"negative_prompt": "rain"},
-            "take no negative prompt: leave it out, or take .* woosh-tiny",
+            "take no negative prompt: leave it out, or take .* woosh-small",
         ),
         ({"solver": "dopri5"}, "own solver: leave it out"),
         ({"renoise": [0, 0.5]}, "renoise must be 4 weights"),

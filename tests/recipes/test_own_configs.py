@@ -14,8 +14,9 @@ import yaml
 from tests.paths import ROOT
 from tests.sounds import RATE, sound
 from tests.videos import steady_times, write_video
-from woosh.autoencoder import WooshAutoencoder
+from woosh.autoencoder import WooshAutoencoder, load_autoencoder
 from woosh.embeddings.clap import load_clap
+from woosh.generation.changes import load_transformer
 from woosh.generation.lora import read_lora
 from woosh.generation.transformer import WooshTransformer
 from woosh.taggers import load_tagger
@@ -112,7 +113,7 @@ def test_the_autoencoder_from_the_built_in_one_keeps_its_latents(
     small = (*SHORT, "batch_size=2", "crop_seconds=0.2")
     options = (f"initial={start}", "freeze_encoder=true", *small)
     run("own_autoencoder", f"data={sounds}", f"output={tmp_path / 'run'}", *options)
-    before = WooshAutoencoder.from_pretrained(start, torch_dtype=torch.float32)
+    before = load_autoencoder(start, torch.float32)
     after = WooshAutoencoder.from_pretrained(tmp_path / "run" / "autoencoder")
     audio = torch.from_numpy(sound(1))[None]
     assert torch.equal(before.encode(audio), after.encode(audio))
@@ -124,7 +125,7 @@ def test_the_flow_goes_on_from_the_built_in_one(latents: Path, tmp_path: Path) -
     run("own_flow", f"output={tmp_path / 'run'}", *options, "frames_per_batch=102")
     assert steps_of(tmp_path / "run") == [1, 2]
     start = "woosh/models/woosh-tiny/transformer"
-    before = WooshTransformer.from_pretrained(start, torch_dtype=torch.float32)
+    before = load_transformer(start, torch.float32)
     after = WooshTransformer.from_pretrained(tmp_path / "run" / "transformer")
     assert before.config["width"] == after.config["width"]
     pairs = zip(before.parameters(), after.parameters(), strict=True)

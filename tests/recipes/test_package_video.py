@@ -17,7 +17,6 @@ from woosh.generation.changes import load_transformer
 from woosh.generation.loading import load_sampler
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.request import Request
-from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import load_config, replace_fields
 from woosh.training.flow.video import with_video
 from woosh.video.visual import VisualEncoder
@@ -30,9 +29,7 @@ CONFIGS = ROOT / "configs"
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained transformer of woosh-tiny's size that sees, packaged with an untrained watcher."""
     folder = tmp_path_factory.mktemp("video")
-    transformer = WooshTransformer.from_pretrained(
-        BUILT_IN / "woosh-tiny" / "transformer", dtype=torch.float32
-    )
+    transformer = load_transformer(BUILT_IN / "woosh-tiny" / "transformer", torch.float32)
     watcher = randomise(VisualEncoder(size=32, channels=8, width=16), 1)
     randomise(with_video(transformer, 16), 0).save_pretrained(folder / "flow" / "transformer")
     watcher.save_pretrained(folder / "eyes" / "visual")

@@ -35,7 +35,7 @@ examples:
   woosh generate "rain on a tin roof" --seconds 10 --seed 7 -o rain.flac
   woosh generate "glass breaking" -n 4 -o takes/              four takes, numbered
   woosh generate "footsteps on gravel" "a door creaks" -o scene/
-  woosh generate "a siren" --negative "music, voices" --model woosh-tiny --loudness -18
+  woosh generate "a siren" --negative "music, voices" --loudness -18
   woosh generate "a castle door" --lora castle.safetensors:0.8
 """
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
 from woosh.audio import resample
-from woosh.catalogue import DEFAULT_TAGGER, GUIDED_MODEL, find_model, part_folders
+from woosh.catalogue import DEFAULT_MODEL, DEFAULT_TAGGER, find_model, part_folders
 from woosh.embeddings.tagging import Tagger, load_ear
 from woosh.generation.loading import load_part
 from woosh.generation.text_encoder import WooshTextEncoder, tokenize
@@ -96,7 +96,7 @@ def mean_states(
 def load_prompt_ear() -> PromptEar:
     """The built-in tagger with the text encoder of the built-in model, on the CPU."""
     tagger = load_ear(DEFAULT_TAGGER)
-    parts = part_folders(find_model(GUIDED_MODEL))
+    parts = part_folders(find_model(DEFAULT_MODEL))
     text_encoder = load_part("text_encoder", parts["text_encoder"], torch.float32).eval()
     tokenizer = load_part("tokenizer", parts["tokenizer"])
     named = [

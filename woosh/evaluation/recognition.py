@@ -97,6 +97,22 @@ def recognise(
     return counts
 
 
+def by_category(counts: dict[str, Recognition]) -> dict[str, Recognition]:
+    """Of the prompts of each category of UCS together, by its short name such as ANML, in their order."""
+    grouped: dict[str, dict[str, Recognition]] = {}
+    for prompt in PROMPTS:
+        if prompt.prompt in counts:
+            group = grouped.setdefault(short_name(prompt.category), {})
+            group[prompt.prompt] = counts[prompt.prompt]
+    return {name: total(group) for name, group in grouped.items()}
+
+
+def short_name(catid: str) -> str:
+    """Of the category that a CatID begins with: ANMLDog -> ANML; RAIN stands for itself."""
+    capitals = catid.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return catid if capitals == catid else capitals[:-1]
+
+
 def total(counts: dict[str, Recognition]) -> Recognition:
     """Of all prompts together."""
     return Recognition(*(sum(column) for column in zip(*counts.values(), strict=True)))

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from woosh import __version__
-from woosh.catalogue import DEFAULT_MODEL, GUIDED_MODEL, LONGEST_SECONDS
+from woosh.catalogue import DEFAULT_MODEL, FEW_STEP_MODEL, LONGEST_SECONDS
 
 if TYPE_CHECKING:
     import torch
@@ -172,8 +172,8 @@ class Request:
         for why, asked in refused.items():
             if asked:
                 raise ValueError(
-                    f"few-step models, such as {DEFAULT_MODEL}, {why}: leave it out, or take another model, "
-                    f"such as {GUIDED_MODEL}"
+                    f"few-step models, such as {FEW_STEP_MODEL}, {why}: leave it out, or take another model, "
+                    f"such as {DEFAULT_MODEL}"
                 )
 
     def check_video(self, model: Abilities) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from woosh.catalogue import SHARED, describe_model, find_model, part_folders
 from woosh.data.manifests import Row, check_captions, read_objects
 from woosh.generation.changes import changes_between, load_transformer, save_changes
+from woosh.weight_files import save_compact
 
 Model = TypeVar("Model", bound=nn.Module)
 TOLERANCE = 0.01  # share of a change that its low-rank form may leave out: rounding, and no more
@@ -75,7 +76,7 @@ class SharingConfig:
     default_steps: int
     default_guidance_scale: float
     size_limit: int  # bytes of the folder
-    rank: int  # keep the transformer as changes of this rank of the built-in model's; 0 keeps it whole, in half precision
+    rank: int  # keep the transformer as changes of this rank of the built-in model's; 0 keeps it whole, in eight bits
 
     @property
     def licence(self) -> str:
@@ -115,7 +116,7 @@ def write_sharing(config: SharingConfig, sampling: Mapping[str, Any]) -> int:
     if config.rank:
         save_changes(network, changes, config.parts_of, output / "transformer")
     else:
-        half(network).save_pretrained(output / "transformer")
+        save_compact(network, output / "transformer")
     index |= {
         SHARED: config.parts_of,
         "default_steps": config.default_steps,

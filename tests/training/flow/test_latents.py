@@ -14,7 +14,9 @@ from woosh.training.flow.latents import (
     LatentClip,
     fit_length,
     load_latents,
+    sounding,
     streamed_latents,
+    trimmed,
     write_common,
     write_latents,
 )
@@ -139,6 +141,48 @@ def test_fit_length_cuts_repeats_or_ends_in_silence(count: int, continuous: bool
         assert int((~quiet).int().argmax()) <= 20
 
 
+def padded(before: int, heard: int, after: int, label: str = "") -> LatentClip:
+    """A short event in the middle of silence, as many recordings are."""
+    latents = torch.full((4, before + heard + after), -9.0)
+    latents[:, before : before + heard] = 1.0
+    return dataclasses.replace(clip(heard, label), latents=latents)
+
+
+def test_the_silence_around_a_sound_is_no_part_of_what_is_learned() -> None:
+    """Crops of recordings that end in silence held nothing of what their captions say; generated sounds were silent."""
+    event = padded(before=200, heard=50, after=300)
+    assert sounding(event.latents, SILENCE).nonzero().flatten().tolist() == list(range(200, 250))
+    short = trimmed(event, SILENCE, latent_rate=100.0)
+    assert short.latents.shape[1] == 8 + 50 + 20
+    seen = dataclasses.replace(event, video=torch.zeros(10, 3))
+    assert trimmed(seen, SILENCE, 100.0) is seen
+    steady = clip(500)
+    assert torch.equal(trimmed(steady, SILENCE, 100.0).latents, steady.latents)
+    silent = dataclasses.replace(event, latents=torch.full((4, 30), -9.0))
+    assert trimmed(silent, SILENCE, 100.0).latents.shape == (4, 30)
+
+
+def test_every_cut_is_heard() -> None:
+    """Also of an event between long pauses, which no trimming takes away."""
+    generator = np.random.default_rng(0)
+    event = dataclasses.replace(padded(400, 20, 400), continuous=False)
+    cuts = [fit_length(event, SILENCE, 100, 100.0, generator) for _ in range(50)]
+    assert all((cut == 1.0).any() for cut in cuts)
+    starts = {int((cut[0] == 1.0).int().argmax()) for cut in cuts}
+    assert len(starts) > 10
+
+
+def test_a_favoured_label_without_long_clips_is_drawn_for_long_batches_too() -> None:
+    source = batches(
+        [padded(0, 50, 500, "dog"), clip(500)],
+        lengths=(500,),
+        chances=(1.0,),
+        favoured_share=1.0,
+        caption_dropout=0.0,
+    )
+    assert set(source.batch(0).captions) == {"dog sound"}
+
+
 def test_a_continuous_sound_as_long_as_asked_begins_anywhere_half_of_the_times() -> None:
     generator = np.random.default_rng(0)
     steady, event = ramp(500, continuous=True), ramp(500, continuous=False)
@@ -183,12 +227,13 @@ def test_impossible_settings_are_refused(clips: list[LatentClip]) -> None:
 
 
 def test_a_batch_tells_how_long_its_sounds_are() -> None:
-    """An event is as long as it is, a sound that goes on fills the crop, and some lengths are not told."""
+    """An event lasts up to its last frame, a sound that goes on fills the crop, and some lengths are not told."""
     event, steady = clip(60, "", 1.0, "event"), clip(500, "", 2.0, "steady")
     batch = batches([event, steady], favoured=(), lengths=(100,), chances=(1.0,)).batch(0)
     told = batch.sound_seconds
     for latents, seconds in zip(batch.latents, told, strict=True):
-        full = 0.6 if bool((latents == 1.0).any()) else 1.0
+        event_frames = torch.nonzero(latents[0] == 1.0)
+        full = (int(event_frames[-1, 0]) + 1) / 100 if len(event_frames) else 1.0
         assert seconds.item() in (0.0, pytest.approx(full))
     many = batches([event], favoured=(), frames_per_batch=50_000, lengths=(100,), chances=(1.0,))
     shares = (many.batch(1).sound_seconds == 0).float().mean().item()

@@ -6,6 +6,7 @@ hidden states, and what belongs to all: `common.safetensors` and `common.json`.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ from woosh.data.shards import read_items, shard_urls, write_items
 from woosh.data.streaming import Item, ShardStream, StreamedBatches
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}  # of stored latents
+HEARD_SHARE = 0.35  # of a clip's greatest distance from silence
+SECONDS_BEFORE, SECONDS_AFTER = 0.08, 0.2  # that stay of the silence around a sound
 UNTOLD_LENGTHS = 0.3  # share of the sounds whose length is not told
 FACTS = ("captions", "name", "label", "group", "continuous", "category")  # of a clip, as JSON
 
@@ -236,14 +239,18 @@ def fit_length(
 ) -> Tensor:
     """Latents (C, frames) of a clip of any length: cut, repeated or followed by silence.
 
-    A longer sound is cut at random. A shorter one is repeated from a random place on if it is
+    A longer sound is cut at random, but around a moment at which it is heard: recordings of short events end in long
+    silence, which is no example of what their captions say. A shorter one is repeated from a random place on if it is
     continuous; otherwise silence follows, and a little may come before. A continuous sound hardly
     longer than asked, which the cut would leave as it is every time, is half of the times repeated too.
     """
     latents, count = clip.latents, clip.latents.shape[1]
     hardly_longer = clip.continuous and count < 1.2 * frames
     if count >= frames and not (hardly_longer and generator.random() < 0.5):
-        start = int(generator.integers(0, count - frames + 1))
+        moments = torch.nonzero(sounding(latents, silence))[:, 0]
+        moment = int(moments[int(generator.integers(len(moments)))])
+        start = moment - int(generator.integers(frames))
+        start = min(max(start, 0), count - frames)
         return latents[:, start : start + frames]
     if clip.continuous:
         start = int(generator.integers(0, count))
@@ -253,6 +260,29 @@ def fit_length(
     before = int(generator.integers(0, min(rest, round(latent_rate / 5)) + 1))
     quiet = silence[:, torch.arange(rest) % silence.shape[1]]
     return torch.cat([quiet[:, :before], latents, quiet[:, before:]], dim=1)
+
+
+def sounding(latents: Tensor, silence: Tensor) -> Tensor:
+    """Whether each frame of latents (C, T) is heard (T,): where they differ from silence, (C, N), not much less than most.
+
+    Latents follow the logarithm of the level, so that a third of the greatest difference is a level of about -60 dB in a
+    sound whose peak is near full scale. The loudest frame always counts.
+    """
+    distance = (latents.float() - silence.float().mean(dim=1, keepdim=True)).norm(dim=0)
+    return distance >= HEARD_SHARE * distance.max()
+
+
+def trimmed(clip: LatentClip, silence: Tensor, latent_rate: float) -> LatentClip:
+    """A clip without the silence around its sound, but for a little; one with a video stays as long as that.
+
+    Most recordings of short events end in seconds of silence, and some begin with them.
+    """
+    if clip.video is not None:
+        return clip
+    moments = torch.nonzero(sounding(clip.latents, silence))[:, 0]
+    first = int(moments[0]) - round(SECONDS_BEFORE * latent_rate)
+    last = int(moments[-1]) + round(SECONDS_AFTER * latent_rate)
+    return dataclasses.replace(clip, latents=clip.latents[:, max(0, first) : last + 1])
 
 
 @dataclass(frozen=True)
@@ -305,7 +335,10 @@ class Crops:
         """A batch of these clips, each fitted to the length."""
         silence = self.common.silence
         latents = [fit_length(clip, silence, frames, self.latent_rate, generator) for clip in clips]
-        seconds = [self._told_seconds(clip, frames, generator) for clip in clips]
+        seconds = [
+            self._told_seconds(clip.continuous, fitted, generator)
+            for clip, fitted in zip(clips, latents, strict=True)
+        ]
         captions, states = [], []
         for clip in clips:
             if generator.random() < self.caption_dropout:
@@ -319,12 +352,19 @@ class Crops:
         told = torch.tensor(seconds, dtype=torch.float32)
         return LatentBatch(torch.stack(latents).float(), tuple(captions), padded, mask, told)
 
-    def _told_seconds(self, clip: LatentClip, frames: int, generator: np.random.Generator) -> float:
-        """How long a fitted sound is said to be: all of its frames if it goes on, 0 if it is not told."""
+    def _told_seconds(
+        self, continuous: bool, latents: Tensor, generator: np.random.Generator
+    ) -> float:
+        """How long a fitted sound (C, T) is said to be: up to the last frame that is heard, all of it if it goes on.
+
+        0 is not told.
+        """
         if generator.random() < UNTOLD_LENGTHS:
             return 0.0
-        count = frames if clip.continuous else min(frames, clip.latents.shape[1])
-        return count / self.latent_rate
+        if continuous:
+            return latents.shape[1] / self.latent_rate
+        last = int(torch.nonzero(sounding(latents, self.common.silence))[-1, 0])
+        return (last + 1) / self.latent_rate
 
     def _padded(self, states: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None]:
         tokens = self.common.text_tokens
@@ -364,6 +404,7 @@ class LatentBatches:
         short_share: float,
         balance: float = 0.0,
     ) -> None:
+        clips = [trimmed(clip, crops.common.silence, crops.latent_rate) for clip in clips]
         self.clips, self.crops, self.favoured = clips, crops, tuple(favoured)
         self.favoured_share, self.short_share = favoured_share, short_share
         missing = [label for label in favoured if not any(clip.label == label for clip in clips)]
@@ -383,11 +424,12 @@ class LatentBatches:
             )
         self.rarity = rarity(clips, balance)
         labels = np.array([clip.label for clip in clips])
-        self.of_label = {
-            (length, label): numbers[labels[numbers] == label]
-            for length, numbers in self.fitting.items()
-            for label in self.favoured
-        }
+        self.of_label = {}
+        for length, numbers in self.fitting.items():
+            for label in self.favoured:
+                fitting = numbers[labels[numbers] == label]
+                every = np.flatnonzero(labels == label)
+                self.of_label[length, label] = fitting if len(fitting) else every
 
     def batch(self, number: int) -> LatentBatch:
         """Draw batch `number`: float32 latents (B, C, T) and B captions."""
@@ -400,7 +442,7 @@ class LatentBatches:
         numbers = self.fitting[frames]
         if self.favoured and generator.random() < self.favoured_share:
             label = self.favoured[int(generator.integers(len(self.favoured)))]
-            numbers = self.of_label[frames, label] if len(self.of_label[frames, label]) else numbers
+            numbers = self.of_label[frames, label]
         elif generator.random() < self.short_share:
             numbers = self.short
         chances = self.rarity[numbers]
@@ -425,7 +467,11 @@ def streamed_latents(crops: Crops, folder: Path) -> StreamedBatches[LatentBatch]
 
     def make(samples: Sequence[tuple[str, Item]], number: int) -> LatentBatch:
         generator, frames = crops.start(number)
-        return crops.collate([read_clip(item, url) for url, item in samples], frames, generator)
+        clips = [
+            trimmed(read_clip(item, url), crops.common.silence, crops.latent_rate)
+            for url, item in samples
+        ]
+        return crops.collate(clips, frames, generator)
 
     stream = ShardStream(shard_urls(str(folder)), "train", crops.seed)
     return StreamedBatches(stream, crops.size, make)
