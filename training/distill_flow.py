@@ -34,6 +34,7 @@ from woosh.training import (
 from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
 from woosh.training.config import check_choice
+from woosh.training.flow.crops import LatentBatch, LatentBatches
 from woosh.training.flow.discriminator import (
     Judge,
     JumpEnds,
@@ -52,7 +53,7 @@ from woosh.training.flow.distillation import (
     student_of,
     teacher_velocity,
 )
-from woosh.training.flow.latents import LatentBatch, LatentBatches, read_common
+from woosh.training.flow.latents import read_common
 from woosh.training.flow.low_rank import learn_low_rank, save_whole
 from woosh.training.flow.steps import (
     OPTIMIZERS,

@@ -29,8 +29,9 @@ from woosh.generation.transformer import WooshTransformer
 from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule, prepare_blocks
 from woosh.training.command import run_recipe
 from woosh.training.conditioning import load_text_conditioner
+from woosh.training.flow.crops import Crops, LatentBatches
 from woosh.training.flow.encoding import Company, Variations, encode_clip, pieces_of, versions
-from woosh.training.flow.latents import Common, Crops, LatentBatches, LatentClip
+from woosh.training.flow.latents import Common, LatentClip
 from woosh.training.flow.steps import (
     FlowBatch,
     TimeDistribution,

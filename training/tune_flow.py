@@ -30,8 +30,9 @@ from woosh.training import Run, RunConfig, TrainingStep, prepare_blocks
 from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
 from woosh.training.conditioning import TextConditioner
+from woosh.training.flow.crops import LatentBatch, LatentBatches
 from woosh.training.flow.distillation import teacher_velocity
-from woosh.training.flow.latents import LatentBatch, LatentBatches, read_common
+from woosh.training.flow.latents import read_common
 from woosh.training.flow.rewards import LatentListener, advantages, likeness
 from woosh.training.flow.steps import (
     FlowBatch,

@@ -13,8 +13,9 @@ from woosh.autoencoder import WooshAutoencoder
 from woosh.data.sources import load_source
 from woosh.training.conditioning import load_text_conditioner
 from woosh.training.config import load_config, replace_fields
+from woosh.training.flow.crops import Crops, LatentBatches
 from woosh.training.flow.encoding import pieces_of
-from woosh.training.flow.latents import Crops, LatentBatches, load_latents, read_common
+from woosh.training.flow.latents import load_latents, read_common
 from woosh.training.flow.steps import FlowBatch, Prompts
 
 

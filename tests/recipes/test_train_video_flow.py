@@ -17,7 +17,8 @@ from woosh.generation.guidance import video_tokens
 from woosh.generation.lora import LAYERS
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.config import replace_fields
-from woosh.training.flow.latents import Crops, load_latents
+from woosh.training.flow.crops import Crops
+from woosh.training.flow.latents import load_latents
 from woosh.training.flow.video import (
     SeenBatches,
     VideoData,

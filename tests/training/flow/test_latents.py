@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from woosh.training.flow.latents import (
-    Common,
+from woosh.training.flow.crops import (
     Crops,
     LatentBatches,
-    LatentClip,
     fit_length,
-    load_latents,
     sounding,
     streamed_latents,
     trimmed,
+)
+from woosh.training.flow.latents import (
+    Common,
+    LatentClip,
+    load_latents,
     write_common,
     write_latents,
 )

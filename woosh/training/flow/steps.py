@@ -27,15 +27,8 @@ from woosh.generation.transformer import Condition, WooshTransformer
 from woosh.training import Run, TrainingStep, Updates, adamw, cosine_schedule, muon
 from woosh.training.batches import to_device
 from woosh.training.conditioning import TextConditioner, load_text_conditioner
-from woosh.training.flow.latents import (
-    Common,
-    Crops,
-    LatentBatch,
-    LatentBatches,
-    load_latents,
-    read_common,
-    streamed_latents,
-)
+from woosh.training.flow.crops import Crops, LatentBatch, LatentBatches, streamed_latents
+from woosh.training.flow.latents import Common, load_latents, read_common
 from woosh.training.randomness import batch_generator
 
 FLOW_OBJECTIVES = ("velocity", "v_prediction")

@@ -14,14 +14,8 @@ from woosh.data.shards import read_items, shard_urls
 from woosh.data.streaming import Item, ShardStream, StreamedBatches
 from woosh.generation.guidance import ALIGNMENT, Window, video_of, video_tokens
 from woosh.generation.transformer import WooshTransformer
-from woosh.training.flow.latents import (
-    Crops,
-    LatentBatch,
-    LatentBatches,
-    LatentClip,
-    load_latents,
-    read_clip,
-)
+from woosh.training.flow.crops import Crops, LatentBatch, LatentBatches
+from woosh.training.flow.latents import LatentClip, load_latents, read_clip
 from woosh.training.flow.steps import FlowData, Prompts, crops_of
 from woosh.training.randomness import batch_generator
 
