@@ -275,13 +275,20 @@ def test_embeddings_are_judged_by_what_they_tell_of_kinds(tmp_path: Path) -> Non
 
 
 def test_families_are_heard_by_a_listener(tmp_path: Path) -> None:
+    """As they are, and through the autoencoder of a model, which may lose them."""
     ear = save_ear(tmp_path / "ear")
     options = ("--listener", f"tagger:{ear}", "--seeds", 2, "--seconds", 0.5, "--least", 0)
+    alone = run("evaluate_families", *options, "--families", "coin")
+    assert re.search(r"^\| coin \| \d+% \| \d+% \| - \| .*\(\d+%\)", alone, re.M)
+    model = save_pipeline(tmp_path / "toy")
+    shutil.rmtree(model / "autoencoder")
+    make_mel_autoencoder().save_pretrained(model / "autoencoder")
     out = run(
-        *("evaluate_families", *options, "--families", "coin", "siren"),
+        *("evaluate_families", *options, "--families", "coin", "siren", "--model", model),
         *("--json", tmp_path / "families.json"),
     )
-    assert len(re.findall(r"^\| (?:coin|siren) \| \d+% \| \d+% \| .*\(\d+%\)", out, re.M)) == 2
+    row = r"^\| (?:coin|siren) \| \d+% \| \d+% \| \d+% \| .*\(\d+%\)"
+    assert len(re.findall(row, out, re.M)) == 2
     assert "2 of 2 reach 0%" in out
     figures = json.loads((tmp_path / "families.json").read_text())
     assert all(sum(share for _, share in f["names"]) == 1 for f in figures.values())

@@ -51,6 +51,14 @@ _AS_PROMPT = {
     "swarm": "a bee buzzing around",
     "heartbeat": "a heartbeat",
     "engine": "a car engine idling",
+    "sheep": "a sheep bleating",
+    "crow": "a crow cawing",
+    "seagull": "a seagull calling",
+    "hen": "hens clucking",
+    "wolf": "a wolf howling",
+    "gong": "a gong",
+    "steam whistle": "a steam train whistle",
+    "machine gun": "a machine gun firing",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from woosh.procedural import creatures, impacts, machines, nature, objects, signals, voices
+from woosh.procedural import (
+    animals,
+    creatures,
+    impacts,
+    loud,
+    machines,
+    nature,
+    objects,
+    signals,
+    voices,
+)
 from woosh.procedural.plan import Plan, choose, counted
 from woosh.procedural.synthesis import Signal, gate, sample_count
 
@@ -101,6 +111,14 @@ _TABLE = {
     "crickets": Family(creatures.crickets, 3.0, 10.0),
     "swarm": Family(creatures.swarm, 3.0, 10.0),
     "heartbeat": Family(voices.heartbeat, 2.0, 8.0),
+    "sheep": Family(animals.sheep, 0.9, 4.0, True),
+    "crow": Family(animals.crow, 0.8, 4.0, True),
+    "seagull": Family(animals.seagull, 1.0, 5.0),
+    "hen": Family(animals.hen, 2.0, 8.0),
+    "wolf": Family(animals.wolf, 2.5, 6.0),
+    "gong": Family(loud.gong, 3.0, 8.0),
+    "steam whistle": Family(loud.steam_whistle, 2.0, 5.0),
+    "machine gun": Family(loud.machine_gun, 1.5, 5.0),
 }
 
 FAMILIES: tuple[str, ...] = tuple(_TABLE)
