@@ -124,6 +124,13 @@ def test_captions_and_events_at_the_limits(family: str, seconds: float):
     assert len(captions(5, family, seconds)) >= 3
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_shortest_sounds_are_heard(family: str):
+    """An event that does not fit any more must not leave silence, whose level cannot be set."""
+    made = generate(5, family, 0.3)
+    assert np.isfinite(made.audio).all() and np.abs(made.audio).max() >= 0.1
+
+
 @pytest.mark.parametrize("family", STRUCK)
 def test_energy_rises_at_events(family: str):
     for seed in (0, 1, 2):

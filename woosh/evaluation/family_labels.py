@@ -59,6 +59,19 @@ _AS_PROMPT = {
     "gong": "a gong",
     "steam whistle": "a steam train whistle",
     "machine gun": "a machine gun firing",
+    "cow": "a cow mooing",
+    "duck": "a duck quacking",
+    "snore": "a person snoring",
+    "pig": "a pig grunting",
+    "motorcycle": "a motorcycle",
+    "jet": "a jet flying over",
+    "drill": "an electric drill",
+    "air hiss": "hiss of compressed air",
+    "camera": "a camera shutter",
+    "doorbell": "a doorbell",
+    "bicycle bell": "a bicycle bell",
+    "waterfall": "a waterfall",
+    "tap": "water running from a tap",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

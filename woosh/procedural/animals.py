@@ -1,4 +1,4 @@
-"""Procedural families of farm animals, wolves and larger birds: voices through moving mouths."""
+"""Procedural families of farm animals and wolves: voices through moving mouths."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,6 @@ from woosh.procedural.plan import (
     phrases,
     place,
     repeats,
-    spaced,
     times,
     told,
 )
@@ -42,6 +41,41 @@ def heard_from(
     pieces = [(event, rng.uniform(0.75, 1.0) * call()) for event in events]
     audio = surround(rng, mix(sample_count(seconds), pieces), rng.uniform(0.2, 0.6), 0.35, -50.0)
     return where.room(rng, audio)
+
+
+def cow(rng: Generator, seconds: float) -> Plan:
+    """Moo: a closed mouth hums, opens, and the voice strains upward before it falls."""
+    size = choose(rng, "young", "large", "")
+    length = min(float(rng.uniform(1.3, 2.2)), 0.9 * seconds)
+    events, where = repeats(rng, seconds, length + 0.4, most=3), place(rng)
+    count = len(events)
+
+    def render() -> Signal:
+        base = {"young": 190.0, "large": 110.0}.get(size, 145.0) * rng.uniform(0.88, 1.12)
+        throat = {"young": 1.15, "large": 0.9}.get(size, 1.0)
+        shut, half, wide = (260, 580, 950, 1350), (340, 720, 1150, 1650), (410, 850, 1360, 1950)
+        mouth = [tuple(throat * f for f in moment) for moment in (shut, half, wide, wide, half)]
+        pieces = []
+        for event in events:
+            samples = sample_count(length * rng.uniform(0.85, 1.0))
+            course = base * ramp(samples, 0.85, 1.0, 1.22, 1.22, 0.85)
+            moo = voice(rng, course, mouth, 0.8, 0.2, 0.08) * swell(samples, 0.35, 0.8)
+            pieces.append((event, moo * rng.uniform(0.75, 1.0)))
+        moos = mix(sample_count(seconds), pieces)
+        return where.room(rng, surround(rng, moos, rng.uniform(0.3, 0.7), 0.3, -45.0))
+
+    return Plan(
+        phrases(
+            f"a {size} cow moos {times(count)} {where.words}",
+            f"{counted(count, 'moo')} of a {size} cow {where.words}",
+            f"a {size} cow mooing {where.words}",
+            "a cow mooing",
+        ),
+        told(size=size, repeats=times(count), distance=where.words),
+        events,
+        where.level(rng, 0.9),
+        render,
+    )
 
 
 def sheep(rng: Generator, seconds: float) -> Plan:
@@ -88,111 +122,39 @@ def sheep(rng: Generator, seconds: float) -> Plan:
     )
 
 
-def crow(rng: Generator, seconds: float) -> Plan:
-    """Caws: a harsh voice, nearly noise, in an open beak."""
-    bird = choose(rng, "crow", "crow", "raven")
-    length = min({"raven": 0.42}.get(bird, 0.3) * float(rng.uniform(0.8, 1.2)), 0.8 * seconds)
-    events, where = repeats(rng, seconds, length + float(rng.uniform(0.2, 0.5)), most=5), place(rng)
+def pig(rng: Generator, seconds: float) -> Plan:
+    """Grunts: slow rough pulses of the voice through a long snout, with snorted air."""
+    size = choose(rng, "small", "large", "")
+    length = min(float(rng.uniform(0.12, 0.2)), 0.8 * seconds)
+    events, where = repeats(rng, seconds, length + 0.4, most=6, jitter=0.15), place(rng)
     count = len(events)
 
     def render() -> Signal:
-        base = {"raven": 300.0}.get(bird, 480.0) * rng.uniform(0.85, 1.15)
-        scale = {"raven": 0.85}.get(bird, 1.0)
-        beak = [
-            tuple(scale * f for f in moment)
-            for moment in (
-                (900, 1500, 2500, 3900),
-                (1150, 1700, 2800, 4200),
-                (1150, 1650, 2700, 4200),
-                (900, 1400, 2500, 3900),
-            )
+        base = {"small": 150.0, "large": 90.0}.get(size, 120.0) * rng.uniform(0.85, 1.15)
+        snout = {"small": 1.25, "large": 0.85}.get(size, 1.0)
+        mouth = [
+            tuple(snout * f for f in moment)
+            for moment in ((420, 950, 1600, 2300), (480, 1080, 1750, 2500), (420, 950, 1600, 2300))
         ]
-
-        def call() -> Signal:
-            samples = sample_count(length)
-            pitch = base * ramp(samples, 0.9, 1.05, 1.0, 0.85)
-            rattle = 1 + 0.5 * np.sin(2 * np.pi * cycles(np.full(samples, rng.uniform(55, 85))))
-            caw = voice(rng, pitch, beak, 0.3, 1.2, 0.9)
-            return caw * rattle * ramp(samples, 0.0, 1.0, 0.95, 0.85, 0.6, 0.0)
-
-        return heard_from(rng, where, seconds, events, call)
+        pieces = []
+        for event in events:
+            samples = sample_count(length * rng.uniform(0.75, 1.1))
+            course = base * ramp(samples, 0.85, 1.0, 1.0, 0.85) * rng.uniform(0.93, 1.07)
+            grunt = voice(rng, course, mouth, 0.5, 1.1, 0.7) * swell(samples, 0.35, 0.8)
+            pieces.append((event, grunt * rng.uniform(0.5, 1.0)))
+        grunts = mix(sample_count(seconds), pieces)
+        return where.room(rng, surround(rng, grunts, rng.uniform(0.2, 0.4), 0.3, -45.0))
 
     return Plan(
         phrases(
-            f"a {bird} caws {times(count)} {where.words}",
-            f"{counted(count, 'caw')} of a {bird} {where.words}",
-            f"a {bird} cawing {where.words}",
-            f"a {bird} {choose(rng, 'in a field', 'on a roof', 'in a tree')}",
+            f"a {size} pig grunts {times(count)} {where.words}",
+            f"{counted(count, 'grunt')} of a {size} pig {where.words}",
+            f"a {size} pig grunting {where.words}",
+            "a pig grunting",
         ),
-        told(bird=bird, repeats=times(count), distance=where.words),
+        told(size=size, repeats=times(count), distance=where.words),
         events,
         where.level(rng, 0.8),
-        render,
-    )
-
-
-def seagull(rng: Generator, seconds: float) -> Plan:
-    """Cries that leap up and fall slowly, one after the other."""
-    who = choose(rng, "a seagull", "a gull", "seagulls")
-    length = min(float(rng.uniform(0.35, 0.7)), 0.8 * seconds)
-    events, where = repeats(rng, seconds, length + float(rng.uniform(0.1, 0.4)), most=5), place(rng)
-    count = len(events)
-
-    def render() -> Signal:
-        base = rng.uniform(850, 1250)
-        beak = [(1300, 2600, 4300), (1900, 3200, 5000), (1700, 3000, 4800), (1300, 2600, 4300)]
-
-        def call() -> Signal:
-            samples = sample_count(length * rng.uniform(0.7, 1.1))
-            pitch = base * rng.uniform(0.9, 1.1) * ramp(samples, 0.7, 1.15, 1.1, 0.95, 0.8, 0.65)
-            cry = voice(rng, pitch, beak, 0.5, 0.15, 0.25)
-            return cry * ramp(samples, 0.0, 0.9, 1.0, 0.8, 0.5, 0.0)
-
-        return heard_from(rng, where, seconds, events, call)
-
-    return Plan(
-        phrases(
-            f"{who} calling, {counted(count, 'cry', 'cries')} {where.words}",
-            f"{counted(count, 'cry', 'cries')} of a seagull {where.words}",
-            f"{who} {choose(rng, 'calling', 'crying', 'screeching')} {where.words}",
-            f"{who} {choose(rng, 'at the sea', 'over a harbour', 'by the coast')}",
-        ),
-        told(who=who, count=count, distance=where.words),
-        events,
-        where.level(rng, 0.8),
-        render,
-    )
-
-
-def hen(rng: Generator, seconds: float) -> Plan:
-    """Clucks, short and uneven; now and then one that is drawn out and rises."""
-    who = choose(rng, "a hen", "hens", "chickens")
-    events, where = spaced(rng, seconds, float(rng.uniform(0.25, 0.42)), 0.5), place(rng)
-
-    def render() -> Signal:
-        base = rng.uniform(380, 560)
-        beak = [(800, 1700, 3000, 4200), (1100, 2000, 3300, 4600), (800, 1600, 2900, 4100)]
-
-        def call() -> Signal:
-            long = rng.uniform() < 0.15
-            samples = sample_count(rng.uniform(0.3, 0.5) if long else rng.uniform(0.06, 0.12))
-            course = (0.8, 1.0, 1.4, 1.2) if long else (1.1, 1.0, 0.8)
-            pitch = base * rng.uniform(0.85, 1.15) * ramp(samples, *course)
-            cluck = voice(rng, pitch, beak, 0.5, 0.25, 0.45) * swell(samples, 0.3, 0.7)
-            return cluck * (1.0 if long else rng.uniform(0.4, 0.9))
-
-        return heard_from(rng, where, seconds, events, call)
-
-    return Plan(
-        phrases(
-            f"{who} clucking {choose(rng, 'softly', 'busily', '')} {where.words}",
-            f"the clucking of {who} {where.words}",
-            f"{who} clucking {where.words}",
-            f"{who} {choose(rng, 'in a coop', 'on a farm', 'in a yard')}",
-        ),
-        told(who=who, distance=where.words),
-        events,
-        where.level(rng, 0.65),
         render,
     )
 

@@ -123,7 +123,7 @@ def machine_gun(rng: Generator, seconds: float) -> Plan:
     )
     events: list[float] = []
     start = 0.03
-    while start < seconds - 0.3:
+    while not events or start < seconds - 0.3:
         shots = int(rng.integers(4, 13))
         events += [round(start + number / rate, 4) for number in range(shots)]
         start = events[-1] + float(rng.uniform(0.35, 0.9))

@@ -1,0 +1,89 @@
+"""Procedural families of water that runs or falls."""
+
+import numpy as np
+
+from woosh.procedural.plan import Plan, choose, here, phrases, place, told
+from woosh.procedural.synthesis import (
+    Signal,
+    bandpass,
+    bubble,
+    curve,
+    noise,
+    poisson,
+    sample_count,
+    scatter,
+    surround,
+    tame,
+)
+
+Generator = np.random.Generator
+
+
+def waterfall(rng: Generator, seconds: float) -> Plan:
+    """Falling water breaks into sheets that fall apart in bubbles: deep noise that wavers."""
+    size = choose(rng, "small", "large")
+    where = place(rng)
+
+    def render() -> Signal:
+        samples = sample_count(seconds)
+        low, high = {"small": (350, 6000), "large": (90, 3500)}[size]
+        bed = np.zeros(samples)
+        for _ in range(4):  # several sheets of water, each of its own pace
+            edge = rng.uniform(0.7, 1.4)
+            sheet = bandpass(noise(rng, samples, 0.8), low * edge, high * edge)
+            bed += sheet / sheet.std() * curve(rng, samples, rng.uniform(2, 8), 0.5, 1.0)
+        grains = [
+            bubble(rng.uniform(400, 2500), rng.uniform(0.01, 0.04), rng.uniform(0, 0.4))
+            for _ in range(30)
+        ]
+        onsets = poisson(rng, seconds, {"small": 500.0, "large": 300.0}[size])
+        bubbles = scatter(rng, samples, onsets, rng.exponential(0.5, len(onsets)), grains)
+        audio = bed / bed.std() + {"small": 0.7, "large": 0.35}[size] * bubbles / bubbles.std()
+        return tame(where.room(rng, audio), 5.0)
+
+    return Plan(
+        phrases(
+            f"a {size} waterfall {where.words}",
+            f"water of a {size} waterfall rushing down {where.words}",
+            "a waterfall",
+            f"a {size} waterfall pouring down",
+        ),
+        told(size=size, distance=where.words),
+        (0.0,),
+        where.level(rng, 0.85),
+        render,
+    )
+
+
+def tap(rng: Generator, seconds: float) -> Plan:
+    """A jet breaks up and drives air under water: hiss, and many bubbles in a basin."""
+    basin = choose(rng, "metal sink", "ceramic basin", "bathtub")
+    flow = choose(rng, "weak", "strong")
+
+    def render() -> Signal:
+        samples = sample_count(seconds)
+        rate = {"weak": 150.0, "strong": 500.0}[flow]
+        grains = [
+            bubble(rng.uniform(500, 3500), rng.uniform(0.008, 0.03), rng.uniform(0, 0.5))
+            for _ in range(40)
+        ]
+        onsets = poisson(rng, seconds, rate)
+        bubbles = scatter(rng, samples, onsets, rng.exponential(0.5, len(onsets)), grains)
+        low = {"metal sink": 600, "ceramic basin": 450, "bathtub": 300}[basin]
+        jet = bandpass(noise(rng, samples, 0.4), low, 9000)
+        jet *= curve(rng, samples, 12, 0.6, 1.0)
+        audio = bubbles / bubbles.std() + {"weak": 0.5, "strong": 0.9}[flow] * jet / jet.std()
+        return tame(here(rng, surround(rng, audio, rng.uniform(0.4, 0.8), 0.4, -50.0)), 5.0)
+
+    return Plan(
+        phrases(
+            f"a {flow} jet of water running from a tap into a {basin}",
+            f"water running into a {basin}",
+            "water running from a tap",
+            f"a tap running with a {flow} flow",
+        ),
+        told(flow=flow, basin=basin),
+        (0.0,),
+        float(rng.uniform(0.35, 0.8)),
+        render,
+    )
