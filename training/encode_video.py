@@ -82,11 +82,11 @@ def video_rows(data: Path, split: str) -> tuple[Path, list[dict]]:
         ValueError: a faulty row, or no video of this split.
     """
     if data.is_dir():
-        folder, found = list_recordings(data, VIDEO_SUFFIXES)
+        folder, found, _ = list_recordings(data, VIDEO_SUFFIXES).warned()
         return folder, [{"file": row.file, "captions": row.captions} for row in found]
     rows = []
     for place, row in read_objects(data):
-        if row.get("split", split) == split:
+        if (row.get("split") or split) == split:
             if not isinstance(row.get("file"), str):
                 raise ValueError(f"{place}: `file` must be a path, not {row.get('file')!r}")
             check_captions(row.get("captions"), place)

@@ -6,11 +6,20 @@ answered at once; nothing in this file needs torch.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from woosh.outside_files import (
+    expanded,
+    fitted,
+    lines_of,
+    parse_object,
+    read_object,
+    read_text,
+    shaped,
+    shown,
+)
 
 BUILT_IN = Path(__file__).parent / "models"
 DEFAULT_MODEL = "woosh-small"
@@ -23,6 +32,7 @@ PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
 VISUAL = "visual"  # folder of the network that watches, beside the parts of a model that sees
 CHANGES_FILE = "changes.safetensors"  # weights of a transformer that another's are changed to
 CHANGES_FORMAT = "woosh-changes"
+MOST_HEADER_BYTES = 100_000_000  # of a safetensors file, as the format says
 SHARED = "_parts_of"  # in model_index.json; diffusers passes over names that begin like this
 
 
@@ -42,6 +52,42 @@ class ModelInfo:
     parameters: int
     size: int  # bytes of its own files
     licence: str  # of the weights, an SPDX identifier, or "not stated"
+
+
+@dataclass(frozen=True)
+class _TransformerFacts:
+    """Of a transformer's config.json."""
+
+    flow_map: bool
+    max_frames: int
+    video_channels: int | None = None
+    summary: bool = False
+
+    def __post_init__(self) -> None:
+        _check_positive(max_frames=self.max_frames)
+
+
+@dataclass(frozen=True)
+class _AutoencoderFacts:
+    """Of an autoencoder's config.json."""
+
+    hop_length: int
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        _check_positive(hop_length=self.hop_length, sample_rate=self.sample_rate)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Of a tensor, in the header of a safetensors file."""
+
+    shape: tuple[int, ...]
+    data_offsets: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.data_offsets) != 2 or min(*self.shape, *self.data_offsets) < 0:
+            raise ValueError("a tensor's place is not two whole numbers from 0 on")
 
 
 @dataclass(frozen=True)
@@ -66,6 +112,12 @@ class TaggerInfo:
     parameters: int
     size: int  # bytes of its own files
     licence: str  # of the weights
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be 1 or more")
 
 
 def window_frames(max_frames: int, sees: bool) -> int:
@@ -102,7 +154,7 @@ def _built_in_folders(kind: str) -> list[Path]:
 
 
 def _kind(folder: Path) -> str:
-    return str(_read_json(folder / "model_index.json").get("_class_name"))
+    return str(read_object(folder / "model_index.json").get("_class_name"))
 
 
 def find_model(name: str) -> Path:
@@ -140,7 +192,7 @@ def is_aligner(name: str) -> bool:
 
 
 def _is_of(name: str, kind: str) -> bool:
-    folder = BUILT_IN / name if is_built_in(name) else Path(name).expanduser()
+    folder = BUILT_IN / name if is_built_in(name) else expanded(name)
     return (folder / "model_index.json").is_file() and _kind(folder) == kind
 
 
@@ -151,8 +203,8 @@ def find_tagger(name: str) -> Path:
         FileNotFoundError: neither a built-in name nor a folder or file.
         ValueError: a folder that holds no tagger.
     """
-    if Path(name).expanduser().is_file():
-        return Path(name).expanduser()
+    if expanded(name).is_file():
+        return expanded(name)
     folder = _find(name, "tagger", "AudioTagger")
     kind = _kind(folder)
     if kind != "AudioTagger":
@@ -169,7 +221,7 @@ def is_built_in(name: str) -> bool:
 def _find(name: str, word: str, kind: str) -> Path:
     if is_built_in(name):
         return BUILT_IN / name
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if not name or not folder.is_dir():
         names = [path.name for path in _built_in_folders(kind)]
         place = "a folder or a file" if kind == "AudioTagger" else "a folder"
@@ -192,29 +244,27 @@ def describe_model(folder: Path) -> ModelInfo:
         FileNotFoundError: one of its parts is missing.
         ValueError: a file in it is damaged, or it holds another kind of pipeline.
     """
-    index = _read_json(folder / "model_index.json")
+    index = read_object(folder / "model_index.json")
     if index.get("_class_name") != "WooshPipeline":
-        raise ValueError(f"{folder} holds a {index.get('_class_name')}, not a WooshPipeline")
+        raise ValueError(f"{folder} holds a {shown(index.get('_class_name'))}, not a WooshPipeline")
     parts = part_folders(folder)
-    autoencoder = _read_json(parts["autoencoder"] / "config.json")
-    transformer = _read_json(parts["transformer"] / "config.json")
+    place, autoencoder_place = (
+        parts[part] / "config.json" for part in ("transformer", "autoencoder")
+    )
+    transformer = shaped(_TransformerFacts, read_object(place), str(place))
+    autoencoder = shaped(_AutoencoderFacts, read_object(autoencoder_place), str(autoencoder_place))
     visuals = [place / VISUAL for place in _places(folder) if (place / VISUAL).is_dir()]
-    visual = visuals[0] if visuals and transformer.get("video_channels") else None
+    visual = visuals[0] if visuals and transformer.video_channels else None
     holding = [parts[part] for part in PARTS[:3]] + ([visual] if visual else [])
-    try:
-        few_step, video_channels = bool(transformer["flow_map"]), transformer.get("video_channels")
-        frames = window_frames(transformer["max_frames"], video_channels is not None)
-        longest = longest_seconds(frames, autoencoder["hop_length"], autoencoder["sample_rate"])
-    except KeyError as error:
-        raise ValueError(f"the configurations in {folder} lack {error}") from error
+    frames = window_frames(transformer.max_frames, transformer.video_channels is not None)
     return ModelInfo(
         name=folder.resolve().name,
         folder=folder,
-        sample_rate=autoencoder["sample_rate"],
-        longest=longest,
-        few_step=few_step,
-        video_channels=video_channels,
-        told_length=bool(transformer.get("summary", False)),
+        sample_rate=autoencoder.sample_rate,
+        longest=longest_seconds(frames, autoencoder.hop_length, autoencoder.sample_rate),
+        few_step=transformer.flow_map,
+        video_channels=transformer.video_channels,
+        told_length=transformer.summary,
         visual=visual,
         parts_of=index.get(SHARED),
         parameters=sum(_parameters(part) for part in holding),
@@ -243,14 +293,37 @@ def part_folders(folder: Path) -> dict[str, Path]:
 def _places(folder: Path) -> list[Path]:
     """A generator's folder, that of the built-in model whose parts it shares, and so on."""
     places = [folder]
-    while (shared := _read_json(places[-1] / "model_index.json").get(SHARED)) is not None:
+    while (shared := read_object(places[-1] / "model_index.json").get(SHARED)) is not None:
         plain = shared and Path(str(shared)).name == shared
         if not plain or not (BUILT_IN / shared).is_dir() or BUILT_IN / shared in places:
             raise ValueError(
-                f"{places[-1]} takes parts of {shared!r}, which is no other built-in model"
+                f"{places[-1]} takes parts of {shown(shared)}, which is no other built-in model"
             )
         places.append(BUILT_IN / shared)
     return places
+
+
+@dataclass(frozen=True)
+class AlignerIndex:
+    """What an aligner's model_index.json says of its parts."""
+
+    audio_encoder: str  # class of the network that hears
+    text_encoder_of: str | None = None  # the built-in model that holds its text encoder
+
+    def __post_init__(self) -> None:
+        if self.text_encoder_of is not None and not is_built_in(self.text_encoder_of):
+            raise ValueError(f"{shown(self.text_encoder_of)} is no built-in model")
+
+
+def read_aligner_index(folder: Path) -> AlignerIndex:
+    """What an aligner's folder says of its parts.
+
+    Raises:
+        FileNotFoundError: it says nothing.
+        ValueError: it is damaged, or shares the text encoder of what is no built-in model.
+    """
+    path = folder / "model_index.json"
+    return shaped(AlignerIndex, read_object(path), str(path))
 
 
 def describe_aligner(folder: Path) -> AlignerInfo:
@@ -260,8 +333,7 @@ def describe_aligner(folder: Path) -> AlignerInfo:
         FileNotFoundError: one of its parts is missing.
         ValueError: a file in it is damaged.
     """
-    index = _read_json(folder / "model_index.json")
-    shared = index.get("text_encoder_of")
+    shared = read_aligner_index(folder).text_encoder_of
     parts = ("audio_encoder", "head", *(() if shared else ("text_encoder",)))
     return AlignerInfo(
         name=folder.resolve().name,
@@ -286,7 +358,7 @@ def describe_tagger(folder: Path) -> TaggerInfo:
     return TaggerInfo(
         name=folder.resolve().name,
         folder=folder,
-        labels=len(labels.read_text(encoding="utf-8").splitlines()),
+        labels=len(lines_of(read_text(labels))),
         parameters=_parameters(folder / "network"),
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
@@ -298,18 +370,6 @@ def _weights(folder: Path) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"{folder} holds no .safetensors file")
     return files
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object")
-    return content
 
 
 def _parameters(folder: Path) -> int:
@@ -339,16 +399,18 @@ def _header(path: Path) -> tuple[dict[str, list[int]], dict[str, str]]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         # A length past the file's end would ask for as much memory as a damaged header says.
-        header = file.read(length) if 0 < length < path.stat().st_size else b""
+        most = min(path.stat().st_size, MOST_HEADER_BYTES)
+        header = file.read(length) if 0 < length < most else b""
     try:
-        entries = json.loads(header)
+        values = parse_object(header, "its header")
+        facts = fitted(values.pop("__metadata__", {}), dict[str, str], "__metadata__")
+        entries = fitted(values, dict[str, _Entry], "its header")
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: it has no safetensors header") from error
-    facts = entries.pop("__metadata__", {})
-    end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        raise ValueError(f"{path} is damaged: it has no safetensors header ({error})") from error
+    end = max((entry.data_offsets[1] for entry in entries.values()), default=0)
     if path.stat().st_size != 8 + length + end:
         raise ValueError(f"{path} is damaged: its size does not fit its header")
-    named = ((name, entry["shape"]) for name, entry in entries.items())
+    named = ((name, list(entry.shape)) for name, entry in entries.items())
     return {name: shape for name, shape in named if not name.endswith(".row_scale")}, facts
 
 
@@ -356,7 +418,7 @@ def _licence(folder: Path) -> str:
     """Read `license:` from the front matter of the folder's model card (README.md)."""
     card = folder / "README.md"
     if card.is_file():
-        lines = card.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(read_text(card))
         for line in lines[1:] if lines[:1] == ["---"] else []:
             if line.startswith("---"):
                 break

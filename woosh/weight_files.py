@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from woosh.compact_weights import compacted, restored
+from woosh.outside_files import expanded, fitted, read_object
 
 # Not diffusers' own name: a tool that does not know the eight-bit form finds no weights instead of wrong ones.
 COMPACT_FILE = "weights_8bit.safetensors"
+MOST_BLOCKS = 1000  # of a network, of any kind
+COUNTS_OF_BLOCKS = ("blocks", "layers", "depth")  # how the names of these settings end
+# What a constructor raises at settings of the right types that make no network.
+UNBUILDABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -43,31 +57,55 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def load_saved(cls: Any, folder: str | Path, dtype: torch.dtype | None = None) -> Any:
+def load_saved(
+    cls: Any,
+    folder: str | Path,
+    dtype: torch.dtype | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Any:
     """A network that its class's `save_pretrained` or `save_compact` wrote, without network.
 
     Args:
         cls: class of the network, one of diffusers' models.
         folder: of its config.json and weights.
         dtype: of the weights; None is float32, whatever they were saved in.
+        changes: settings in place of those that were saved.
 
     Raises:
         FileNotFoundError: the folder holds no network.
-        ValueError: its weights are damaged, or eight-bit ones do not fit its configuration.
+        ValueError: its config.json is damaged or makes no such network, or its weights are damaged or do not fit it.
     """
     from safetensors import SafetensorError
 
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(
             f"no {cls.__name__} in {folder}: name the folder that holds its config.json and weights"
         )
-    if (folder / COMPACT_FILE).is_file():
-        return load_compact(cls, folder, dtype or torch.float32)
+    check_settings(cls, read_object(folder / "config.json"), str(folder / "config.json"))
     try:
-        return cls.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        if (folder / COMPACT_FILE).is_file():
+            return load_compact(cls, folder, dtype or torch.float32)
+        return cls.from_pretrained(
+            folder, torch_dtype=dtype, local_files_only=True, **(changes or {})
+        )
     except SafetensorError as error:
         raise ValueError(f"the weights in {folder} are damaged: {error}") from error
+    except UNBUILDABLE as error:
+        raise ValueError(f"{folder} makes no {cls.__name__}: {error}") from error
+
+
+def check_settings(cls: Any, settings: Mapping[str, Any], place: str) -> None:
+    """Compare the settings of a network with the types of its constructor's arguments; `place` is named in errors.
+
+    Raises:
+        ValueError: a setting of another type, or of more blocks than `MOST_BLOCKS`.
+    """
+    kinds = typing.get_type_hints(cls.__init__)
+    for name in kinds.keys() & settings.keys():
+        value = fitted(settings[name], kinds[name], f"{place}: {name}")
+        if name.endswith(COUNTS_OF_BLOCKS) and value > MOST_BLOCKS:
+            raise ValueError(f"{place}: {name} is {value}; it must be {MOST_BLOCKS} or less")
 
 
 def save_compact(model: Any, folder: Path) -> None:

@@ -72,7 +72,8 @@ def test_a_folder_of_bad_files_is_an_error(tmp_path: Path) -> None:
         ('{"file": "a.wav", "captions": [" "], "seconds": 1}', "`captions`"),
         ('{"file": "a.wav", "captions": "text", "seconds": 1}', "`captions`"),
         ('{"file": "a.wav", "captions": ["a"], "seconds": "1"}', "`seconds`"),
-        ('{"file": "a.wav", "captions": ["a"], "seconds": NaN}', "`seconds`"),
+        ('{"file": "a.wav", "captions": ["a"], "seconds": NaN}', "line 2: not JSON"),
+        ('{"file": "a.wav", "captions": ["a"], "seconds": 1, "label": ["dog"]}', "`label`"),
         ('{"file": "a.wav", "captions": ["a"], "seconds": -1}', "`seconds`"),
     ],
 )

@@ -313,7 +313,7 @@ def test_other_inputs_or_settings_are_refused(manifest: Path, tmp_path: Path) ->
 def test_faulty_segments_are_named_by_their_line(segments: object, tmp_path: Path) -> None:
     row = {"file": "a.wav", "captions": ["a"], "seconds": 1, "segments": segments}
     (tmp_path / "m.jsonl").write_text(json.dumps(row))
-    with pytest.raises(ValueError, match=r"m.jsonl, line 1: .*(segment|captions)"):
+    with pytest.raises(ValueError, match=r"m.jsonl, line 1: .*(segment|captions|finite)"):
         prepare(tmp_path / "m.jsonl", tmp_path / "out", Settings())
 
 

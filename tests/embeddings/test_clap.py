@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from tests.official import assert_parity, fill, read_manifest
 from tests.paths import SHARED
 from tests.toys import make_clap, make_tokenizer
+from woosh import catalogue
 from woosh.catalogue import BUILT_IN
 from woosh.conversion.convert import clap_from_released, convert
-from woosh.embeddings import clap as clap_module
 from woosh.embeddings.clap import (
     ClapHead,
     WooshClap,
@@ -193,7 +193,9 @@ def test_a_text_encoder_may_be_shared_with_a_built_in_model(
     clap.tokenizer.save_pretrained(tmp_path / "model" / "tokenizer")
     save_clap(clap, tmp_path / "aligner", text_encoder_of="model")
     assert not (tmp_path / "aligner" / "text_encoder").exists()
-    monkeypatch.setattr(clap_module, "find_model", lambda name: tmp_path / name)
+    with pytest.raises(ValueError, match="'model' is no built-in model"):
+        load_clap(tmp_path / "aligner")
+    monkeypatch.setattr(catalogue, "BUILT_IN", tmp_path)
     with torch.inference_mode():
         loaded = load_clap(tmp_path / "aligner").embed_text(["rain"])
         assert torch.equal(loaded, clap.embed_text(["rain"]))

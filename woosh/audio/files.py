@@ -27,6 +27,9 @@ SUBTYPES = {"wav": "PCM_24", "flac": "PCM_24", "ogg": "VORBIS"}
 # Vorbis may overshoot the samples it was given by several percent.
 CEILINGS = {"wav": 1.0, "flac": 1.0, "ogg": 0.8}
 
+MOST_NUMBERS = 2**26  # samples times channels that are read whole: 23 minutes of mono at 48 kHz
+SYSTEM_ERROR = 2  # of libsndfile: not the file's content is at fault, but reading it
+
 WRITE_FRAMES = 65_536  # libsndfile's Vorbis encoder overflows its stack on very long writes
 
 
@@ -57,12 +60,19 @@ def read_audio(
     Raises:
         FileNotFoundError: there is no file at `path`.
         ValueError: the file is not audio, is shorter than its header says, holds no samples, or
-            holds values that are not finite.
+            holds values that are not finite; or it is longer than `MOST_NUMBERS` allows.
+        OSError: the file cannot be read at present.
     """
     with open_audio(path) as file:
         count, rate = file.frames, file.samplerate
         if longest_seconds is not None:
             count = min(count, math.ceil(longest_seconds * rate))
+        most = MOST_NUMBERS * rate // (file.channels * max(rate, sample_rate))
+        if count > most:
+            raise ValueError(
+                f"{path} is {count / rate:.0f} s long with {file.channels} channels: no more than "
+                f"{most / rate:.0f} s of such a file are read at once, so cut it into parts"
+            )
         frames = _read_frames(file, count, path)  # (S, C)
     audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
     return resample(audio, rate, sample_rate)
@@ -75,6 +85,7 @@ def open_audio(path: str | Path) -> Iterator[soundfile.SoundFile]:
     Raises:
         FileNotFoundError: there is no file at `path`.
         ValueError: the file is not audio, or holds no samples; also for what fails while it is open.
+        OSError: the file cannot be read at present.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no audio file at {path}")
@@ -84,7 +95,8 @@ def open_audio(path: str | Path) -> Iterator[soundfile.SoundFile]:
                 raise ValueError(f"{path} holds no samples")
             yield file
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"cannot read {path} as audio: {error.error_string}") from error
+        kind = OSError if error.code == SYSTEM_ERROR else ValueError
+        raise kind(f"cannot read {path} as audio: {error.error_string}") from error
 
 
 def _read_frames(file: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarray:
@@ -106,6 +118,34 @@ def audio_seconds(path: str | Path) -> float:
     """
     with open_audio(path) as file:
         return file.frames / file.samplerate
+
+
+def read_blocks(
+    path: str | Path, sample_rate: int, mono: bool, seconds: float
+) -> Iterator[np.ndarray]:
+    """A file as blocks (C, S) of so many seconds, one after the other; each is resampled by itself.
+
+    Of files with more than two channels a block has as many numbers as one of two channels.
+
+    Args:
+        path: the file.
+        sample_rate: rate of the result in Hz.
+        mono: average the channels into one.
+        seconds: of a block; the last one is as long as it is.
+
+    Raises:
+        FileNotFoundError: there is no file at `path`.
+        ValueError: as `read_audio`, once the faulty place is reached.
+        OSError: the file cannot be read at present.
+    """
+    with open_audio(path) as file:
+        rate = file.samplerate
+        size = max(1, math.ceil(seconds * rate) // -(-file.channels // 2))
+        for start in range(0, file.frames, size):
+            frames = _read_frames(file, min(size, file.frames - start), path)  # (S, C)
+            yield resample(
+                frames.mean(axis=1, keepdims=True).T if mono else frames.T, rate, sample_rate
+            )
 
 
 def read_seconds(path: str | Path, sample_rate: int, margin: float) -> Iterator[np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from woosh.autoencoder.mel import WooshMelAutoencoder
 from woosh.autoencoder.network import WooshAutoencoder
+from woosh.outside_files import expanded, read_object
 from woosh.weight_files import load_saved
 
 __all__ = ["Autoencoder", "WooshAutoencoder", "WooshMelAutoencoder", "load_autoencoder"]
@@ -29,10 +29,10 @@ def load_autoencoder(folder: str | Path, dtype: torch.dtype | None = None) -> An
         ValueError: another network, or damaged weights.
     """
     kinds = {kind.__name__: kind for kind in (WooshAutoencoder, WooshMelAutoencoder)}
-    config = Path(folder).expanduser() / "config.json"
+    config = expanded(folder) / "config.json"
     name = WooshAutoencoder.__name__
     if config.is_file():
-        name = json.loads(config.read_text(encoding="utf-8")).get("_class_name", name)
+        name = str(read_object(config).get("_class_name", name))
     if name not in kinds:
         raise ValueError(f"{folder} holds a {name}, not an autoencoder")
     return load_saved(kinds[name], folder, dtype)

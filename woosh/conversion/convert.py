@@ -34,7 +34,8 @@ from woosh.conversion.layouts import (
 )
 from woosh.embeddings.clap import write_index
 from woosh.generation.text_encoder import TOKENIZER_NAME, load_tokenizer
-from woosh.weight_files import read_tensors
+from woosh.outside_files import read_yaml
+from woosh.weight_files import UNBUILDABLE, read_tensors
 
 # The kinds of released configurations: how each is recognised, and what describes its file.
 KINDS: tuple[tuple[Callable[[Config], bool], Callable[[Config, Tensors], Layout]], ...] = (
@@ -167,12 +168,22 @@ def convert(
     released_dir, out_dir = Path(released_dir), Path(out_dir)
     config = read_config(released_dir)
     with staged(out_dir) as folder:
-        if is_clap(config):
-            write_clap(released_dir, config, folder, tokenizer or TOKENIZER_NAME)
-        elif not any(describe is transformer_layout for seen, describe in KINDS if seen(config)):
-            from_released(config, read_weights(released_dir)).save_pretrained(folder)
-        else:
-            write_pipeline(released_dir, config, folder, tokenizer or TOKENIZER_NAME)
+        try:
+            write_converted(released_dir, config, folder, tokenizer or TOKENIZER_NAME)
+        except (ValueError, *UNBUILDABLE) as error:
+            raise ValueError(f"{released_dir} cannot be converted: {error}") from error
+
+
+def write_converted(
+    released_dir: Path, config: Config, folder: Path, tokenizer: str | Path
+) -> None:
+    """Write what a released folder holds, whatever its kind."""
+    if is_clap(config):
+        write_clap(released_dir, config, folder, tokenizer)
+    elif not any(describe is transformer_layout for seen, describe in KINDS if seen(config)):
+        from_released(config, read_weights(released_dir)).save_pretrained(folder)
+    else:
+        write_pipeline(released_dir, config, folder, tokenizer)
 
 
 def write_pipeline(released_dir: Path, config: Config, folder: Path, tokenizer: str | Path) -> None:
@@ -252,15 +263,10 @@ def check_vocabulary(entries: int, taken: int) -> None:
 
 def read_config(folder: Path) -> Config:
     """The parsed `config.yaml` of a released folder."""
-    import yaml
-
     path = folder / "config.yaml"
     if not path.is_file():
         raise FileNotFoundError(f"no config.yaml in {folder}; is it a released checkpoint folder?")
-    config = yaml.safe_load(path.read_text())
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} must hold names with values, not a {type(config).__name__}")
-    return config
+    return read_yaml(path)
 
 
 def read_weights(folder: Path, stem: str = "weights") -> dict[str, Tensor]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from woosh.outside_files import MOST_MANIFEST_BYTES, lines_of, parse_json, read_text, shown
+
+LONGEST_SECONDS = 1e9  # that a row may state; three decades
+FIRST_SPLIT = "train"  # what belongs to no split by name belongs to it
+TEXTS = ("split", "group", "label", "catid", "licence", "author", "url", "source")
 EXAMPLE = '{"file": "dog.wav", "captions": ["a dog barking"], "seconds": 2.5}'
 
 
@@ -31,7 +34,7 @@ class Row:
     file: str
     captions: tuple[str, ...]
     seconds: float
-    split: str = "train"
+    split: str = FIRST_SPLIT
     group: str = ""  # takes of one recording share it
     label: str = ""
     catid: str = ""  # of the Universal Category System
@@ -64,24 +67,17 @@ def read_objects(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: text that is not UTF-8, or a line that is no JSON object, by its number.
+        ValueError: text that is not UTF-8 or more than `MOST_MANIFEST_BYTES`, or a line that is no JSON object, by its number.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no manifest at {path}: name a JSONL file")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: save it so ({error.reason})") from error
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines_of(read_text(path, MOST_MANIFEST_BYTES)), start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{place}: not JSON ({error.msg})") from error
+        values = parse_json(line, place)
         if not isinstance(values, dict):
             raise ValueError(f"{place}: a row must be an object, such as {EXAMPLE}")
         rows.append((place, values))
@@ -92,20 +88,17 @@ def _row_of(values: Mapping[str, Any], place: str) -> Row:
     file, captions, seconds = (values.get(name) for name in ("file", "captions", "seconds"))
     if not isinstance(file, str) or not file:
         raise ValueError(
-            f"{place}: `file` must be a path, not {file!r}; a row is such as {EXAMPLE}"
+            f"{place}: `file` must be a path, not {shown(file)}; a row is such as {EXAMPLE}"
         )
     if not _is_seconds(seconds):
         raise ValueError(
-            f"{place}: `seconds` must be a length, not {seconds!r}; a row is such as {EXAMPLE}"
+            f"{place}: `seconds` must be a length, not {shown(seconds)}; a row is such as {EXAMPLE}"
         )
-    texts = {
-        name: str(values[name])
-        for name in ("split", "group", "label", "catid", "licence", "author", "url", "source")
-        if values.get(name) is not None
-    }
+    texts = {name: text_of(values, name, place) for name in TEXTS if values.get(name) is not None}
+    texts["split"] = split_of(values)
     segments = values.get("segments", [])
     if not isinstance(segments, list):
-        raise ValueError(f"{place}: `segments` must be a list, not {segments!r}")
+        raise ValueError(f"{place}: `segments` must be a list, not {shown(segments)}")
     return Row(
         file=file,
         captions=check_captions(captions, place),
@@ -113,6 +106,23 @@ def _row_of(values: Mapping[str, Any], place: str) -> Row:
         segments=tuple(_read_segment(segment, place) for segment in segments),
         **texts,
     )
+
+
+def split_of(values: Mapping[str, Any]) -> str:
+    """The split that a row or a shard's sample belongs to: "train" unless it names another."""
+    return str(values.get("split") or FIRST_SPLIT)
+
+
+def text_of(values: Mapping[str, Any], name: str, place: str) -> str:
+    """A field of text; numbers serve as such.
+
+    Raises:
+        ValueError: it is missing or of another type.
+    """
+    value = values.get(name)
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"{place}: `{name}` must be a text, not {shown(value)}")
+    return str(value)
 
 
 def check_captions(captions: object, place: str) -> tuple[str, ...]:
@@ -127,21 +137,25 @@ def check_captions(captions: object, place: str) -> tuple[str, ...]:
         or not all(isinstance(caption, str) and caption.strip() for caption in captions)
     ):
         raise ValueError(
-            f"{place}: `captions` must be a list of texts, not {captions!r}; a row is such as {EXAMPLE}"
+            f"{place}: `captions` must be a list of texts, not {shown(captions)}; a row is such as {EXAMPLE}"
         )
     return tuple(captions)
 
 
 def _read_segment(values: object, place: str) -> RowSegment:
     if not isinstance(values, dict):
-        raise ValueError(f"{place}: a segment must be an object, not {values!r}")
+        raise ValueError(f"{place}: a segment must be an object, not {shown(values)}")
     start, stop = values.get("start"), values.get("stop")
     if not (_is_seconds(start) and _is_seconds(stop) and start < stop):
         raise ValueError(
-            f"{place}: a segment must have `start` before `stop`, in seconds: {values}"
+            f"{place}: a segment must have `start` before `stop`, in seconds: {shown(values)}"
         )
     return RowSegment(float(start), float(stop), check_captions(values.get("captions"), place))
 
 
 def _is_seconds(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value < LONGEST_SECONDS
+    )

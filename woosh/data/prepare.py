@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -19,16 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from woosh.audio import read_audio
+from woosh.audio import audio_seconds, read_blocks
 from woosh.checksums import hash_files
 from woosh.data.manifests import Row
 from woosh.data.recordings import list_recordings
-from woosh.data.segments import cut_evenly, sounding_segments
+from woosh.data.segments import Segment, cut_evenly, sounding_segments
 from woosh.data.selection import Selection
 from woosh.data.shards import ENDING, Sample, write_shard
+from woosh.outside_files import read_object, shaped, shown
 from woosh.progress import Progress, no_progress
 
 PLAN, REPORT = "plan.json", "report.json"
+PART = ".part"  # ends the name of what is being written
+BLOCK_SECONDS = 600.0  # of a recording that are in memory; a longer one is taken as several
 HASHING_THREADS = 4
 
 
@@ -61,6 +65,20 @@ class Recording:
 
     row: Row
     content: str
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What became of the recordings of one shard, in the file beside it; as in `Report`, lengths in seconds."""
+
+    samples: int
+    found: float
+    written: float
+    licences: dict[str, float]
+    rejected: dict[str, str]
+    unselected: dict[str, int] = dataclasses.field(
+        default_factory=dict
+    )  # earlier versions have none
 
 
 @dataclass(frozen=True)
@@ -97,33 +115,48 @@ def prepare(
 
     Args:
         source: manifest (JSONL beside its audio) or folder.
-        output: folder of the shards; made if missing.
+        output: folder of the shards; made if missing. One preparation at a time writes there: what another one that was
+            killed has left half written is removed.
         settings: how.
         workers: processes.
         progress: shows how far it is.
 
     Raises:
         FileNotFoundError: no such source.
-        ValueError: nothing to prepare, or the output was made from another source or with other settings.
+        ValueError: nothing to prepare, or the output was made from another source or with other settings, or is damaged.
         OSError: the output cannot be written.
     """
-    folder, rows = list_recordings(source)
+    folder, rows, unreadable = list_recordings(source)
     recordings, rejected = _without_doubles(folder, rows, progress)
+    rejected |= unreadable
     parts = [
         recordings[start : start + settings.files_per_shard]
         for start in range(0, len(recordings), settings.files_per_shard)
     ]
     output.mkdir(parents=True, exist_ok=True)
+    for half_written in output.glob(f"*{PART}"):
+        half_written.unlink()
     _check_plan(output, settings, recordings)
     shards = [output / f"shard-{number:06d}{ENDING}" for number in range(len(parts))]
     missing = [number for number, shard in enumerate(shards) if not shard.is_file()]
     jobs = [(folder, parts[number], shards[number], settings) for number in missing]
     for _ in progress(_run(jobs, workers), len(jobs), "writing shards"):
         pass
-    report = _merged([_notes_of(shard) for shard in shards], len(rows), rejected)
+    notes = [_notes_of(shard) for shard in shards]
+    report = _merged(notes, len(rows) + len(unreadable), rejected)
     text = json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False)
-    (output / REPORT).write_text(text + "\n", encoding="utf-8")
+    _write_whole(output / REPORT, text + "\n")
     return report
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a text file; it appears under its name only once it is complete."""
+    part = path.with_name(f"{path.name}.{secrets.token_hex(6)}{PART}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _without_doubles(
@@ -162,12 +195,17 @@ def _check_plan(output: Path, settings: Settings, recordings: Sequence[Recording
     plan["inputs"] = hashlib.sha256(inputs.encode()).hexdigest()
     path = output / PLAN
     if not path.is_file():
-        path.write_text(json.dumps(plan, indent=1) + "\n")
+        _write_whole(path, json.dumps(plan, indent=1) + "\n")
         return
-    found = json.loads(path.read_text())
+    try:
+        found = read_object(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}: {output} does not know what it was made of, so delete it, or name another folder"
+        ) from error
     for name in plan.keys() | found.keys():
         if found.get(name) != plan.get(name):
-            made = f"with {name} {found.get(name)!r}, not {plan.get(name)!r}"
+            made = f"with {name} {shown(found.get(name))}, not {shown(plan.get(name))}"
             made = "of other recordings" if name == "inputs" else made
             raise ValueError(f"{output} was made {made}: name another folder, or delete this one")
 
@@ -197,62 +235,67 @@ def make_shard(
 
     def samples() -> Iterator[Sample]:
         for recording in recordings:
-            made = _samples_of(folder, recording, settings, notes)
-            for sample in made:
+            for sample in _samples_of(folder, recording, settings, notes):
                 seconds = sample.audio.shape[1] / sample.sample_rate
                 notes["samples"] += 1
                 notes["written"] += seconds
                 notes["licences"][recording.row.licence or "not stated"] += seconds
                 yield sample
-        _notes_path(shard).write_text(json.dumps(notes), encoding="utf-8")
+        _write_whole(_notes_path(shard), json.dumps(notes))
 
     write_shard(shard, samples())
 
 
 def _samples_of(
     folder: Path, recording: Recording, settings: Settings, notes: dict[str, Any]
-) -> list[Sample]:
-    """The sounding parts of a recording; where there are none, the reason goes to the notes."""
-    row, rate = recording.row, settings.sample_rate
+) -> Iterator[Sample]:
+    """The sounding parts of a recording that the selection keeps; where there are none, the reason goes to the notes."""
+    path, rate = folder / recording.row.file, settings.sample_rate
+    block_seconds = max(BLOCK_SECONDS, settings.longest_seconds)
+    made, kept, done, reason = 0, 0, 0, None
     try:
-        audio = read_audio(folder / row.file, rate, settings.mono)
+        if (
+            audio_seconds(path) > block_seconds
+        ):  # a fault at its end is found before its beginning is written
+            for _ in read_blocks(path, rate, settings.mono, block_seconds):
+                pass
+        for audio in read_blocks(path, rate, settings.mono, block_seconds):
+            for piece in _pieces(audio, settings):
+                start, stop = (done + piece.start) / rate, (done + piece.stop) / rate
+                sample = Sample(
+                    f"{recording.content[:16]}-{made:04d}",
+                    _within_full_scale(audio[:, piece.start : piece.stop]),
+                    rate,
+                    _facts(recording.row, recording.content, start, stop),
+                )
+                made += 1
+                refusal = settings.selection and settings.selection.refuses(sample.audio, rate)
+                if refusal:
+                    notes["unselected"][refusal] += 1
+                    reason = refusal
+                else:
+                    kept += 1
+                    yield sample
+            done += audio.shape[1]
     except (ValueError, OSError) as error:
-        notes["rejected"][row.file] = str(error)
-        return []
-    notes["found"] += audio.shape[1] / rate
-    pieces = [
+        notes["rejected"][recording.row.file] = str(error)
+        return
+    notes["found"] += done / rate
+    if not kept:
+        notes["rejected"][recording.row.file] = (
+            reason or "silent, or shorter than the shortest sample"
+        )
+
+
+def _pieces(audio: np.ndarray, settings: Settings) -> list[Segment]:
+    """The sounding stretches of audio (C, S), cut to the longest sample, without those below the shortest."""
+    rate = settings.sample_rate
+    return [
         piece
         for segment in sounding_segments(audio, rate, settings.gap_seconds)
         for piece in cut_evenly(segment, round(settings.longest_seconds * rate))
         if piece.stop - piece.start >= settings.shortest_seconds * rate
     ]
-    if not pieces:
-        notes["rejected"][row.file] = "silent, or shorter than the shortest sample"
-    samples = [
-        Sample(
-            f"{recording.content[:16]}-{number:04d}",
-            _within_full_scale(audio[:, piece.start : piece.stop]),
-            rate,
-            _facts(row, recording.content, piece.start / rate, piece.stop / rate),
-        )
-        for number, piece in enumerate(pieces)
-    ]
-    return samples if settings.selection is None else _selected(samples, settings.selection, notes)
-
-
-def _selected(samples: list[Sample], selection: Selection, notes: dict[str, Any]) -> list[Sample]:
-    """The samples of one recording that a selection keeps; the reasons of the others go to the notes."""
-    kept, reason = [], None
-    for sample in samples:
-        refusal = selection.refuses(sample.audio, sample.sample_rate)
-        if refusal is None:
-            kept.append(sample)
-            continue
-        reason = refusal
-        notes["unselected"][reason] += 1
-    if reason is not None and not kept:
-        notes["rejected"][samples[0].facts["file"]] = reason
-    return kept
 
 
 def _within_full_scale(audio: np.ndarray) -> np.ndarray:
@@ -287,28 +330,32 @@ def _notes_path(shard: Path) -> Path:
     return shard.with_suffix(".json")
 
 
-def _notes_of(shard: Path) -> dict[str, Any]:
-    return json.loads(_notes_path(shard).read_text(encoding="utf-8"))
+def _notes_of(shard: Path) -> Notes:
+    path = _notes_path(shard)
+    try:
+        return shaped(Notes, read_object(path), str(path))
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"{error}: delete {shard}, which is then made anew") from error
 
 
-def _merged(notes: Sequence[dict[str, Any]], files: int, rejected: dict[str, str]) -> Report:
+def _merged(notes: Sequence[Notes], files: int, rejected: dict[str, str]) -> Report:
     """The report of all shards."""
 
-    def hours(pick: Callable[[dict[str, Any]], float]) -> float:
+    def hours(pick: Callable[[Notes], float]) -> float:
         return sum(pick(note) for note in notes) / 3600
 
     unselected: Counter[str] = Counter()
     for note in notes:
-        unselected.update(note.get("unselected", {}))  # notes of earlier versions have none
-    licences = sorted({name for note in notes for name in note["licences"]})
+        unselected.update(note.unselected)
+    licences = sorted({name for note in notes for name in note.licences})
     for note in notes:
-        rejected = rejected | note["rejected"]
+        rejected = rejected | note.rejected
     return Report(
         files=files,
-        samples=sum(note["samples"] for note in notes),
-        hours_found=hours(lambda note: note["found"]),
-        hours_written=hours(lambda note: note["written"]),
-        licences={name: hours(lambda note: note["licences"].get(name, 0.0)) for name in licences},  # noqa: B023
+        samples=sum(note.samples for note in notes),
+        hours_found=hours(lambda note: note.found),
+        hours_written=hours(lambda note: note.written),
+        licences={name: hours(lambda note: note.licences.get(name, 0.0)) for name in licences},  # noqa: B023
         rejected=dict(sorted(rejected.items())),
         unselected=dict(sorted(unselected.items())),
     )

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from woosh.audio import resample
+from woosh.outside_files import parse_object
 
 ENDING = ".tar"
 
@@ -129,14 +130,18 @@ def decode_sample(item: Mapping[str, Any], url: str, sample_rate: int, mono: boo
     """
     key = item["__key__"]
     try:
-        facts = json.loads(item["json"])
+        facts = parse_object(item["json"], "its JSON")
         frames, rate = soundfile.read(io.BytesIO(item["flac"]), dtype="float32", always_2d=True)
         captions = facts["captions"]
     except (KeyError, TypeError, ValueError, soundfile.LibsndfileError) as error:
         raise ValueError(
             f"{url}: sample {key!r} is not a FLAC file beside JSON with captions ({error})"
         ) from error
-    if not captions or not all(isinstance(text, str) and text.strip() for text in captions):
+    if (
+        not isinstance(captions, list)
+        or not captions
+        or not all(isinstance(text, str) and text.strip() for text in captions)
+    ):
         raise ValueError(f"{url}: the captions of {key!r} must be a list of texts")
     audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
     return Sample(key, resample(audio, rate, sample_rate), sample_rate, facts)

@@ -13,6 +13,7 @@ import soundfile
 
 from woosh.audio import resample
 from woosh.data.clips import SHORTEST, SILENCE, Clip, load_clips, with_channels
+from woosh.data.manifests import split_of
 from woosh.data.recordings import list_recordings
 from woosh.data.shards import ENDING, read_shards, shard_urls
 from woosh.data.streaming import clip_of
@@ -54,7 +55,7 @@ def load_source(
         ImportError: `hf:` without the `datasets` library.
     """
     if source.endswith(".jsonl") or is_folder_of_sounds(source):
-        folder, rows = list_recordings(Path(source))
+        folder, rows, _ = list_recordings(Path(source)).warned()
         chosen = [row for row in rows if row.split == split]
         if not chosen:
             raise ValueError(_no_clip(source, split, {row.split for row in rows}))
@@ -85,11 +86,7 @@ def _no_clip(source: str, split: str, others: Collection[str] = ()) -> str:
 def load_shard(url: str, split: str, sample_rate: int, channels: int = 1) -> list[Clip]:
     """Read the clips of one split of one shard, which may be none; see `load_source`."""
     samples = read_shards([url], sample_rate, mono=channels == 1)
-    clips = [
-        clip_of(sample, channels)
-        for sample in samples
-        if sample.facts.get("split", "train") == split
-    ]
+    clips = [clip_of(sample, channels) for sample in samples if split_of(sample.facts) == split]
     return _heard(clips, sample_rate)
 
 

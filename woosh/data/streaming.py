@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -11,7 +10,9 @@ import numpy as np
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from woosh.data.clips import Clip, with_channels
+from woosh.data.manifests import split_of
 from woosh.data.shards import Sample, decode_sample, read_items
+from woosh.outside_files import parse_object
 
 Batch = TypeVar("Batch", covariant=True)
 Item = Mapping[str, Any]
@@ -65,13 +66,9 @@ class ShardStream:
     def _own(self, urls: Sequence[str]) -> Iterator[tuple[str, Item]]:
         for url in urls:
             for item in read_items(url):
-                if split_of(item) == self.split:
+                facts = parse_object(item.get("json", b"{}"), f"{url}: {item['__key__']}")
+                if split_of(facts) == self.split:
                     yield url, item
-
-
-def split_of(item: Item) -> str:
-    """The split that an undecoded sample belongs to: "train" unless it says another."""
-    return json.loads(item.get("json", b"{}")).get("split", "train")
 
 
 Value = TypeVar("Value")
@@ -148,8 +145,8 @@ def clip_of(sample: Sample, channels: int = 1) -> Clip:
         with_channels(sample.audio, channels),
         tuple(sample.facts["captions"]),
         sample.key,
-        sample.facts.get("label", ""),
-        sample.facts.get("group", ""),
+        str(sample.facts.get("label", "")),
+        str(sample.facts.get("group", "")),
     )
 
 

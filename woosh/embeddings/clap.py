@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from woosh.catalogue import find_aligner, find_model
+from woosh.catalogue import find_aligner, find_model, read_aligner_index
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer, tokenize
+from woosh.outside_files import shown
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt import Passt
@@ -217,10 +218,14 @@ def load_clap(
         ValueError: the folder holds something else.
     """
     folder = find_aligner(str(name))
-    index = json.loads((folder / "model_index.json").read_text())
-    shared = index.get("text_encoder_of")
-    text_folder = folder if shared is None else find_model(shared)
-    encoder_class = AUDIO_ENCODERS[index["audio_encoder"]]
+    index = read_aligner_index(folder)
+    text_folder = folder if index.text_encoder_of is None else find_model(index.text_encoder_of)
+    if index.audio_encoder not in AUDIO_ENCODERS:
+        raise ValueError(
+            f"the audio_encoder of {folder} is {shown(index.audio_encoder)}; it must be one of "
+            f"{', '.join(AUDIO_ENCODERS)}"
+        )
+    encoder_class = AUDIO_ENCODERS[index.audio_encoder]
 
     def load(kind: Any, place: Path) -> Any:
         return load_saved(kind, place, dtype).to(device).eval()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from woosh.audio import SUFFIXES, read_audio
+from woosh.audio import SUFFIXES, find_files, read_audio
 from woosh.checksums import hash_files
 from woosh.data.manifests import read_objects
 from woosh.embeddings.cache import EmbeddingCache, Measured
@@ -78,11 +78,15 @@ def list_clips(folder: Path, progress: Progress = no_progress) -> ClipSet:
     Raises:
         FileNotFoundError: no such folder.
         ValueError: it holds no audio file.
+        OSError: it, or a folder in it, cannot be listed.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    paths = [path for path in paths if path.is_file()]
+    found = find_files(folder, SUFFIXES)
+    if found.unreadable:
+        path, reason = next(iter(found.unreadable.items()))
+        raise OSError(f"{folder / path} {reason}: a part of a set is not the set")
+    paths = sorted(found.files)
     if not paths:
         kinds = ", ".join(sorted(SUFFIXES))
         raise ValueError(f"{folder} holds no audio file ({kinds})")
@@ -103,7 +107,9 @@ def read_clip(path: Path, sample_rate: int, crop: float | None) -> Tensor:
         FileNotFoundError: no such file.
         ValueError: it cannot be read, holds no samples, or values that are not finite.
     """
-    audio = read_audio(path, sample_rate, mono=True)[0]
+    # A second more than is heard: resampling looks ahead.
+    longest = None if crop is None else crop + 1.0
+    audio = read_audio(path, sample_rate, mono=True, longest_seconds=longest)[0]
     if crop is not None:
         audio = audio[: max(1, round(crop * sample_rate))]
     if len(audio) == 0:

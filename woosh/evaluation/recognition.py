@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from woosh.audio import resample
+from woosh.data.manifests import check_captions, read_objects, text_of
 from woosh.embeddings.tagging import Tagger
 from woosh.evaluation.recognition_prompts import PROMPTS, RecognitionPrompt
 
@@ -40,15 +40,21 @@ def recordings_of(manifest: Path, split: str) -> list[Recording]:
     Args:
         manifest: JSON lines with `file`, `captions`, `catid` and `split`.
         split: that no listener and no generator heard.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a faulty manifest.
     """
-    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
-    return [
-        Recording(prompt, manifest.parent / row["file"])
-        for prompt in PROMPTS
-        for row in rows
+    rows = [
+        (row.get("catid"), text_of(row, "file", place), check_captions(row.get("captions"), place))
+        for place, row in read_objects(manifest)
         if row.get("split") == split
-        and row.get("catid") == prompt.category
-        and any(prompt.word in caption.lower() for caption in row["captions"])
+    ]
+    return [
+        Recording(prompt, manifest.parent / file)
+        for prompt in PROMPTS
+        for catid, file, captions in rows
+        if catid == prompt.category and any(prompt.word in caption.lower() for caption in captions)
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from woosh.autoencoder import load_autoencoder
 from woosh.catalogue import ModelInfo, part_folders
 from woosh.generation.changes import load_transformer
 from woosh.generation.sampling import Sampler, SamplingSettings
-from woosh.generation.text_encoder import WooshTextEncoder
+from woosh.generation.text_encoder import WooshTextEncoder, read_tokenizer
+from woosh.outside_files import read_object, shaped
 from woosh.progress import steps_on_terminals
 from woosh.weight_files import load_saved
 
@@ -74,7 +74,7 @@ def load_sampler(
         dtype: of the transformer and the text encoder; the autoencoder is float32.
     """
     folder = Path(folder)
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    index = read_object(folder / "model_index.json")
     parts = part_folders(folder)
 
     def load(part: str, precision: torch.dtype) -> Any:
@@ -85,14 +85,17 @@ def load_sampler(
         transformer=load("transformer", dtype),
         text_encoder=load("text_encoder", dtype),
         tokenizer=load_part("tokenizer", parts["tokenizer"], None),
-        settings=settings_of(index),
+        settings=settings_of(index, str(folder / "model_index.json")),
     )
 
 
-def settings_of(index: Mapping[str, Any]) -> SamplingSettings:
-    """What a model_index.json says of sampling, among the rest that it says."""
-    names = [field.name for field in dataclasses.fields(SamplingSettings)]
-    return SamplingSettings(**{name: index[name] for name in names if name in index})
+def settings_of(index: Mapping[str, Any], place: str) -> SamplingSettings:
+    """What a model_index.json says of sampling, among the rest that it says; `place` is named in errors.
+
+    Raises:
+        ValueError: a value of another type or out of its range.
+    """
+    return shaped(SamplingSettings, index, place)
 
 
 def load_part(name: str, folder: str | Path, dtype: torch.dtype | None = None) -> Any:
@@ -103,7 +106,7 @@ def load_part(name: str, folder: str | Path, dtype: torch.dtype | None = None) -
         ValueError: its weights are damaged.
     """
     if name == "tokenizer":
-        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        return read_tokenizer(PreTrainedTokenizerFast, folder)
     if name == "autoencoder":
         return load_autoencoder(folder, dtype)
     if name == "transformer":

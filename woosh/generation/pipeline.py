@@ -118,7 +118,7 @@ class WooshPipeline(DiffusionPipeline):
             self.transformer,
             self.text_encoder,
             self.tokenizer,
-            settings=settings_of(self.config),
+            settings=settings_of(self.config, "the configuration"),
             step_bar=self._step_bar,
         )
 

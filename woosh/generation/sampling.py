@@ -62,6 +62,9 @@ class SamplingSettings:
         renoise_scale: of `solvers.renoise_weights`, for a few-step request that names no weights.
         time_shift: of `solvers.shifted_times`, for a request that names no times.
         latent_doubt: deviation of the noise that generated latents are taken to have, see `WooshMelAutoencoder.draw`.
+
+    Raises:
+        ValueError: a value out of its range.
     """
 
     default_steps: int | None = None
@@ -72,6 +75,14 @@ class SamplingSettings:
     renoise_scale: float = 1.0
     time_shift: float = 1.0
     latent_doubt: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.default_steps is not None and self.default_steps < 1:
+            raise ValueError(f"default_steps is {self.default_steps}; it must be 1 or more")
+        if self.guidance_range is not None and len(self.guidance_range) != 2:
+            raise ValueError("guidance_range must be two numbers, the least and the greatest")
+        if self.time_shift <= 0:
+            raise ValueError(f"time_shift is {self.time_shift}; it must be above 0")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -99,17 +99,35 @@ def tokenize(
     return encoded["input_ids"], encoded["attention_mask"]
 
 
+def read_tokenizer(cls: Any, folder: str | Path) -> Any:
+    """The tokenizer in a folder, of one of transformers' classes, without network.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: it holds no tokenizer, or a damaged one.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"no tokenizer in {folder}: there is no such folder")
+    try:
+        return cls.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # what the tokenizers library raises has no class of its own
+        raise ValueError(f"{folder} holds no tokenizer that can be read: {error}") from error
+
+
 def load_tokenizer(name_or_folder: str | Path = TOKENIZER_NAME) -> PreTrainedTokenizerBase:
     """Tokenizer from a local folder, or from the Hugging Face hub by its name.
 
     Raises:
-        FileNotFoundError: no such folder, and the hub cannot be reached or has no such name.
+        FileNotFoundError: no folder with such a tokenizer, and the hub cannot be reached or has no such name.
         ValueError: the tokenizer's padding id is not RoBERTa's.
     """
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name_or_folder))
+        if Path(name_or_folder).is_dir():
+            tokenizer = read_tokenizer(AutoTokenizer, name_or_folder)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(str(name_or_folder))
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"no tokenizer at {str(name_or_folder)!r}, neither as a folder nor on the Hugging Face hub. "

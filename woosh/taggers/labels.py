@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+
+from woosh.outside_files import fitted, lines_of, read_csv, read_object, read_text
 
 LABEL_FILES = ("class_labels_indices.csv", "labels.csv", "labels.json", "labels.txt")
 
@@ -43,18 +43,18 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     if not path.is_file():
         raise FileNotFoundError(f"no file of class names at {path}")
     try:
-        text = path.read_text(encoding="utf-8")
         if path.suffix == ".csv":
-            pairs = [
-                (row["display_name"], row["index"]) for row in csv.DictReader(text.splitlines())
-            ]
+            rows = read_csv(path, ("index", "display_name"))
+            pairs = [(row["display_name"], int(row["index"])) for row in rows]
         elif path.suffix == ".json":
-            pairs = list(json.loads(text).items())
+            pairs = list(fitted(read_object(path), dict[str, int], "an index").items())
         else:
-            pairs = [(name, index) for index, name in enumerate(text.splitlines())]
-        names = {int(index): (name or "").strip() for name, index in pairs}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is not a list of class names with their indices") from error
+            pairs = [(name, index) for index, name in enumerate(lines_of(read_text(path)))]
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not a list of class names with their indices: {error}"
+        ) from error
+    names = {index: name.strip() for name, index in pairs}
     if not pairs or sorted(names) != list(range(len(pairs))) or not all(names.values()):
         raise ValueError(f"{path} must name every class from index 0 on, without a gap")
     return tuple(names[index] for index in range(len(names)))

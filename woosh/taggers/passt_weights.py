@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from woosh.taggers.passt import Passt
-from woosh.weight_files import check_tensors, read_tensors
+from woosh.weight_files import check_tensors, load_saved, read_tensors
 
 RELEASES = "https://github.com/kkoutini/PaSST/releases/download"
 HUB = "hf://"  # before OWNER/REPOSITORY/FILE: a file on the Hugging Face hub
@@ -110,7 +110,7 @@ def load_passt(
     path = fetch(str(place)) if str(place).startswith(HUB) else Path(place)
     is_folder = str(place) != "" and path.is_dir()
     if is_folder and variant is None:
-        return Passt.from_pretrained(path, **(patchout or {})).eval()
+        return load_saved(Passt, path, torch.float32, patchout).eval()
     if variant not in VARIANTS:
         raise ValueError(
             f"variant is {variant!r}; a file of weights needs one of {', '.join(VARIANTS)}"

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from woosh.catalogue import find_tagger
+from woosh.outside_files import read_object, shaped
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
 from woosh.taggers.labels import find_labels, read_labels
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mobilenet import MobileNet, Tags
 from woosh.taggers.published import load_published
-from woosh.weight_files import load_saved
+from woosh.weight_files import UNBUILDABLE, load_saved
 
 KIND = "AudioTagger"  # in model_index.json
 NETWORKS = {"MobileNet": MobileNet, "DynamicMobileNet": DynamicMobileNet}
@@ -106,24 +107,37 @@ def load_tagger(name: str | Path, labels: Path | None = None) -> AudioTagger:
         network: Any = load_published(path)
         return AudioTagger(network, words).eval()
     index = read_index(path)
-    network = load_saved(NETWORKS[index["network"]], path / "network", torch.float32)
-    return AudioTagger(network, words, FrontEnd(**index["front_end"])).eval()
+    network = load_saved(NETWORKS[index.network], path / "network", torch.float32)
+    try:
+        return AudioTagger(network, words, index.front_end).eval()
+    except (ValueError, *UNBUILDABLE) as error:
+        raise ValueError(f"{path} makes no tagger: {error}") from error
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TaggerIndex:
+    """What a tagger's model_index.json says of its parts."""
+
+    network: str  # one of `NETWORKS`
+    front_end: FrontEnd
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, not {self.network!r}")
+
+
+def read_index(folder: Path) -> TaggerIndex:
     """What a tagger's folder says of its network and front end.
 
     Raises:
         ValueError: it is damaged, or names a network or a setting that is not known.
     """
     path = folder / "model_index.json"
-    index = json.loads(path.read_text(encoding="utf-8"))
-    settings = set(dataclasses.asdict(FrontEnd()))
-    if index.get("network") not in NETWORKS or set(index.get("front_end", ())) != settings:
-        raise ValueError(
-            f"{path} needs a network ({', '.join(NETWORKS)}) and a front_end with {', '.join(sorted(settings))}"
-        )
-    return index
+    index = read_object(path)
+    settings, given = {field.name for field in dataclasses.fields(FrontEnd)}, index.get("front_end")
+    if isinstance(given, dict) and given.keys() != settings:
+        raise ValueError(f"{path}: front_end must name {', '.join(sorted(settings))} and no more")
+    return shaped(TaggerIndex, index, str(path))
 
 
 def with_classes(

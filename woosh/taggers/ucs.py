@@ -9,11 +9,12 @@ categories decided.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from woosh.outside_files import read_csv
 
 LEVEL = 0.1  # a label is heard from this probability on
 UNSPECIFIC = ("MISC", "GENERAL")  # sub-categories of what fits no other one
@@ -44,8 +45,7 @@ class Proposal(NamedTuple):
 def read_mapping() -> dict[str, Category | None]:
     """AudioSet's labels, in their order, with their categories; None is too general to have one."""
     path = Path(__file__).with_name("ucs.csv")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path, ("label", "catid", "category", "subcategory"))
     return {
         row["label"]: Category(row["catid"], row["category"], row["subcategory"])
         if row["catid"]

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from woosh.catalogue import SHARED, describe_model, find_model, part_folders
-from woosh.data.manifests import Row, check_captions, read_objects
+from woosh.data.manifests import Row, check_captions, read_objects, split_of
 from woosh.generation.changes import changes_between, load_transformer, save_changes
 from woosh.weight_files import save_compact
 
@@ -55,7 +55,7 @@ def vocabulary(manifest: Path, split: str) -> dict[str, str]:
     """
     captions: dict[str, Counter[str]] = defaultdict(Counter)
     for place, row in read_objects(manifest):
-        if row.get("split", "train") == split and row.get("catid"):
+        if split_of(row) == split and row.get("catid"):
             captions[row["catid"]][check_captions(row.get("captions"), place)[0]] += 1
     return {kind: _most_common(counts) for kind, counts in captions.items()}
 

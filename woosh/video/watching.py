@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from woosh.outside_files import read_object
 from woosh.video.pictures import WATCHED_RATE, Video, View, pictures_at, read_frames
 from woosh.video.synchformer import Synchformer, load_synchformer
 from woosh.video.visual import VisualEncoder
+from woosh.weight_files import load_saved
 
 WINDOW = 32  # frames that are read at a time
 
@@ -58,11 +59,10 @@ def _load(path: Path) -> Any:
     config = path / "config.json"
     if not config.is_file():
         raise FileNotFoundError(f"no network that watches in {str(path)!r}")
-    name = json.loads(config.read_text(encoding="utf-8")).get("_class_name")
-    if name == "VisualEncoder":
-        return VisualEncoder.from_pretrained(path, dtype=torch.float32, local_files_only=True)
-    if name == "Synchformer":
-        return Synchformer.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+    name = read_object(config).get("_class_name")
+    for kind in (VisualEncoder, Synchformer):
+        if name == kind.__name__:
+            return load_saved(kind, path, torch.float32)
     raise ValueError(f"{path} holds {name}, not a VisualEncoder or a Synchformer")
 
 
