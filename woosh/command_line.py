@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from woosh.outside_files import printable
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are raised, so that `run_to_exit_code` prints them like every other refusal."""
@@ -40,9 +42,9 @@ def run_to_exit_code(name: str, action: Callable[[], object]) -> int:
 
 
 def _fail(name: str, error: BaseException, code: int) -> int:
-    """Print an error as one line, whatever the number of lines in its message."""
+    """Print an error as one line of printable characters, whatever is in its message."""
     if sys.flags.dev_mode:
         raise error
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(" ".join(str(error).split())) or type(error).__name__
     print(f"{name}: error: {text}", file=sys.stderr)
     return code

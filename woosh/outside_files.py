@@ -176,8 +176,13 @@ def _in_words(kind: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value for a message: printable, and no longer than `SHOWN` characters."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    text = printable(repr(value))
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def printable(text: str) -> str:
+    """A text as a terminal may show it: what is not printable, such as an escape, is written as its code."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

@@ -1,6 +1,9 @@
 """`woosh index`, `woosh search` and `woosh tag` from their arguments to files, the screen and refusals."""
 
 import json
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from tests.sounds import write_sounds
 from tests.toys import make_clap, randomise
 from woosh import cli
 from woosh.embeddings.clap import save_clap
+from woosh.search.index import DATABASE, FOLDER_NAME, VECTORS
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +52,12 @@ def test_a_folder_is_indexed_and_searched_by_example_and_by_words(
     assert woosh("index", "sounds", "--model", aligner) == 0
     assert "5 sounds: 0 heard, 0 known under another name, 6 unchanged" in capsys.readouterr().out
     like = sounds / "deep" / "clip-1.wav"
-    assert woosh("search", "--like", like, "--index", "sounds", "-k", 3) == 0
+    assert woosh("search", "--like", like, "--index", "sounds", "-k", 3, "--model", aligner) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert lines[0] == f"1.000     0.50 s  {like}"
-    assert (
-        woosh("search", "a dog barking", "--index", "sounds/.woosh-index", "--export", "out") == 0
-    )
+    named = ("--index", "sounds/.woosh-index", "--model", aligner)
+    assert woosh("search", "a dog barking", *named, "--export", "out") == 0
     lines = capsys.readouterr().out.splitlines()
     names = [f"{rank}-{Path(line).name}" for rank, line in enumerate(lines, start=1)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
@@ -67,15 +70,16 @@ def test_an_export_overwrites_nothing_and_tells_what_is_missing(
 ) -> None:
     assert woosh("index", sounds, "-o", "i", "--model", aligner) == 0
     like = sounds / "clip-2.wav"
+    options = ("--index", "i", "--model", aligner, "-k", 1, "--export", "out")
     for _ in range(2):
-        assert woosh("search", "--like", like, "--index", "i", "-k", 1, "--export", "out") == 0
+        assert woosh("search", "--like", like, *options) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "1-clip-2-2.wav",
         "1-clip-2.wav",
     ]
     like = like.rename(tmp_path / "moved.wav")
     capsys.readouterr()
-    assert woosh("search", "--like", like, "--index", "i", "-k", 1, "--export", "out") == 0
+    assert woosh("search", "--like", like, *options) == 0
     assert "no longer there" in capsys.readouterr().err
 
 
@@ -113,7 +117,7 @@ def test_refusals(
     assert woosh("index", sounds, "-o", "i", "--model", aligner) == 0
     before = sorted(tmp_path.rglob("*"))
     capsys.readouterr()
-    model = ("--model", aligner) if arguments[0] == "index" and "--model" not in arguments else ()
+    model = ("--model", aligner) if arguments[0] != "tag" and "--model" not in arguments else ()
     assert woosh(*arguments, *model) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -129,10 +133,179 @@ def test_an_index_of_other_weights_is_refused(
     randomise(clap.audio_encoder, 99)
     save_clap(clap, aligner)
     capsys.readouterr()
-    assert woosh("search", "dog", "--index", sounds) == 2
+    assert woosh("search", "dog", "--index", sounds, "--model", aligner) == 2
     assert "other weights" in capsys.readouterr().err
     assert woosh("index", sounds, "--model", aligner) == 2
     assert "another weights" in capsys.readouterr().err
+
+
+def change(index: Path, *statements: str) -> None:
+    """Write into the database of an index what its maker never would."""
+    with closing(sqlite3.connect(index / DATABASE)) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+@pytest.fixture
+def index(sounds: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """An index of five sounds, beside them."""
+    assert woosh("index", sounds, "--model", "log-mel") == 0
+    capsys.readouterr()
+    return sounds / FOLDER_NAME
+
+
+def test_a_model_that_is_not_built_in_is_loaded_only_if_the_user_names_it(
+    sounds: Path, aligner: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An index of someone else must not choose a folder to load, or a name of the hub to fetch."""
+    assert woosh("index", sounds, "--model", aligner) == 0
+    capsys.readouterr()
+    for name in (str(aligner), "laion-clap", "someone/model", "../toy-clap", "tagger:x.pt"):
+        change(sounds / FOLDER_NAME, f"UPDATE settings SET value = '{name}' WHERE name = 'model'")
+        assert woosh("search", "dog", "--index", sounds) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and f"made with '{name}', which is not built in" in err
+    assert woosh("search", "dog", "--index", sounds, "--model", aligner, "-k", 1) == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "/etc/../x.wav",
+        "../x.wav",
+        "deep/../../x.wav",
+        "notes.txt",
+        "a\x1b[2Jb.wav",
+        "a\nb.wav",
+        "a" * 6000 + ".wav",
+        "",
+    ],
+)
+def test_an_index_that_names_what_lies_elsewhere_is_refused(
+    path: str, index: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--export` would copy what the index of someone else names, and the terminal would obey it."""
+    change(index, f"UPDATE sounds SET path = '{path}' WHERE path = 'clip-2.wav'")
+    options = ("--index", sounds, "--export", tmp_path / "out")
+    assert woosh("search", "--like", sounds / "clip-2.wav", *options) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "no sound below its folder: delete the index" in err
+    assert err[:-1].isprintable() and len(err) < 1000
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("index")
+def test_only_regular_files_below_the_folder_are_copied(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A link out of the folder would copy any file, a device would fill the disk, a pipe would wait for ever."""
+    like = (sounds / "clip-2.wav").rename(tmp_path / "like.wav")
+    secret = tmp_path / "secret.wav"
+    secret.write_text("secret")
+    (sounds / "clip-2.wav").symlink_to(secret)
+    (sounds / "clip-3.wav").unlink()
+    (sounds / "clip-3.wav").symlink_to("/dev/zero")
+    (sounds / "clip-4.wav").unlink()
+    os.mkfifo(sounds / "clip-4.wav")
+    (sounds / "deep" / "clip-0.wav").unlink()
+    (sounds / "deep" / "clip-0.wav").symlink_to("clip-1.wav")
+    options = ("--index", sounds, "-k", 5, "--export", tmp_path / "out")
+    assert woosh("search", "--like", like, *options) == 0
+    names = sorted(path.name[2:] for path in (tmp_path / "out").iterdir())
+    assert names == ["clip-0.wav", "clip-1.wav"]
+    err = capsys.readouterr().err
+    assert err.count("a link leads out of") == 2 and err.count("no regular file") == 1
+
+
+DAMAGE = {
+    "no settings": ["DROP TABLE settings"],
+    "no sounds": ["DROP TABLE sounds"],
+    "another table of settings": ["DROP TABLE settings", "CREATE TABLE settings (a)"],
+    "another table of sounds": ["DROP TABLE sounds", "CREATE TABLE sounds (id, path)"],
+    "a setting less": ["DELETE FROM settings WHERE name = 'folder'"],
+    "a width of words": ["UPDATE settings SET value = 'wide' WHERE name = 'width'"],
+    "a width without end": ["UPDATE settings SET value = '99999999' WHERE name = 'width'"],
+    "bytes for a text": ["UPDATE settings SET value = x'ff00' WHERE name = 'model'"],
+    "no text in a text": ["UPDATE settings SET value = CAST(x'ff00' AS TEXT) WHERE name = 'model'"],
+    "no format": ["UPDATE settings SET value = '' WHERE name = 'format'"],
+    "an escape": ["UPDATE settings SET value = char(27) || '[2J' WHERE name = 'folder'"],
+    "no length": ["UPDATE sounds SET seconds = NULL"],
+    "a length without end": ["UPDATE sounds SET seconds = 9e999"],
+    "a length of words": ["UPDATE sounds SET seconds = 'long'"],
+    "bytes for a path": ["UPDATE sounds SET path = id || x'ff'"],
+    "a number for a path": ["UPDATE sounds SET path = id"],
+    "a view without end": [
+        "DROP TABLE sounds",
+        "CREATE VIEW sounds AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) "
+        "SELECT id, 'a.wav' AS path, 1.0 AS seconds, x'00' AS embedding FROM n",
+    ],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_index_is_one_line(
+    damage: str, index: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tables of an index from elsewhere hold anything, which was a traceback, or an answer without end."""
+    change(index, *DAMAGE[damage])
+    assert woosh("search", "--like", sounds / "clip-2.wav", "--index", sounds) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err[:-1].isprintable()
+    assert "woosh-index" in err and "delete" in err
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE sounds SET embedding = x'00'",
+        "UPDATE sounds SET embedding = 'text'",
+        "UPDATE sounds SET id = -id",
+        "CREATE TRIGGER t AFTER DELETE ON sounds BEGIN DELETE FROM settings; END",
+    ],
+)
+def test_a_damaged_index_is_not_brought_up_to_date(
+    statement: str, index: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be vectors is told before it is made into some."""
+    change(index, statement)
+    assert woosh("index", sounds, "--model", "log-mel") == 2
+    err = capsys.readouterr().err
+    assert DATABASE in err and "delete" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [DATABASE, VECTORS])
+@pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_files_of_an_index_that_hold_something_else(
+    name: str, content: bytes, index: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cut or foreign file beside a good one is one line."""
+    (index / name).write_bytes(content)
+    assert woosh("search", "--like", sounds / "clip-2.wav", "--index", sounds) == 2
+    err = capsys.readouterr().err
+    assert "woosh-index" in err and err.count("\n") == 1
+
+
+def test_names_from_folders_are_printed_without_their_escapes(
+    sounds: Path, aligner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file's name and a label may hold what a terminal would obey."""
+    (aligner / "labels.txt").write_text("dog\x1b]0;owned\x07\nrain\n")
+    name = "\x1b[2Jdog.wav"
+    (sounds / "clip-2.wav").rename(tmp_path / name)
+    assert woosh("tag", name, "--model", aligner) == 0
+    out, _ = capsys.readouterr()
+    assert "\x1b" not in out and "\\x1b[2Jdog.wav" in out and "dog\\x1b]0;owned\\x07" in out
+    assert woosh("tag", "\x1b[2J") == 2
+    assert "\x1b" not in capsys.readouterr().err
+    for folder in ("\x1b[2J", "plain"):
+        (sounds / folder).mkdir()
+        (sounds / folder / "\x1b[2J.wav").write_text("no sound")
+        (sounds / folder / "plain.wav").write_text("no sound")
+    assert woosh("index", sounds, "--model", "log-mel") == 0
+    assert woosh("data", "prepare", sounds, tmp_path / "shards") == 0
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err and err.count("\\x1b") >= 4
 
 
 def test_an_embedder_without_words_searches_by_example_only(

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -257,5 +258,61 @@ def test_an_index_of_a_later_version(sounds: Path, embedder: Embedder) -> None:
     database.close()
     with pytest.raises(ValueError, match="no index of this version"):
         open_index(sounds)
-    with pytest.raises(ValueError, match="another format"):
+    with pytest.raises(ValueError, match="no index of this version"):
         update(sounds, embedder)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(
+    embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sounds were lost from the index: here its path is too long for the system unless it is relative."""
+    monkeypatch.chdir(tmp_path)
+    while len(os.getcwd()) < os.pathconf(tmp_path, "PC_PATH_MAX") - 500:  # noqa: PTH109
+        os.mkdir("d" * 200)  # noqa: PTH102
+        os.chdir("d" * 200)
+    near, far, place = Path("sounds"), Path.cwd() / "sounds", tmp_path / "index"
+    inside = "/".join("e" * 200 for _ in range(3))
+    (near / inside).mkdir(parents=True)
+    for name, seed in (("a.wav", 0), ("b.wav", 1), (f"{inside}/deep.wav", 2)):
+        write_audio(near / name, sound(seed), RATE)
+    assert update(near, embedder, place).embedded == 3
+    (near / "a.wav").unlink()
+    report = update(far, embedder, place)
+    assert (report.sounds, report.embedded, report.removed) == (2, 0, 1)
+    ((told, reason),) = report.problems.items()
+    assert inside.startswith(told) and reason == "cannot be read: File name too long"
+    assert update(near, embedder, place) == Report(2, 0, 0, 2, 0, problems={})
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that cannot be read")
+def test_what_cannot_be_read_at_present_stays_as_it_was_and_is_tried_again(
+    sounds: Path, embedder: Embedder, tmp_path: Path
+) -> None:
+    """A passing fault of a disk or a network was remembered until the file changed, and the sound was lost meanwhile."""
+    update(sounds, embedder)
+    heard = (sounds / "clip-0.wav").rename(tmp_path / "clip-0.wav")
+    for name in ("clip-0.wav", "new.wav"):
+        (sounds / name).symlink_to("/proc/self/mem")  # a regular file whose reading fails
+    report = update(sounds, embedder)
+    assert report.sounds == 6 and report.removed == 0
+    assert report.problems == dict.fromkeys(("clip-0.wav", "new.wav"), "Input/output error")
+    index = open_index(sounds)
+    assert search(index, heard, embedder, 1) == ["clip-0.wav"]
+    with closing(sqlite3.connect(index.place / DATABASE)) as database:
+        assert not database.execute("SELECT * FROM sounds WHERE path = 'new.wav'").fetchall()
+    (sounds / "clip-0.wav").unlink()
+    heard.rename(sounds / "clip-0.wav")
+    (sounds / "new.wav").unlink()
+    assert update(sounds, embedder) == Report(6, 0, 0, 6, 0, {})
+
+
+def test_what_earlier_versions_could_not_read_is_tried_again(
+    sounds: Path, embedder: Embedder
+) -> None:
+    """Their indices hold such files with the reason and without content."""
+    update(sounds, embedder)
+    with closing(sqlite3.connect(sounds / FOLDER_NAME / DATABASE)) as database, database:
+        database.execute(
+            "UPDATE sounds SET content = '', embedding = NULL, problem = 'cannot be read' WHERE path = 'clip-0.wav'"
+        )
+    assert update(sounds, embedder) == Report(6, 1, 0, 5, 0, {})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from woosh.catalogue import DEFAULT_TAGGER
 from woosh.commands.options import Commands, add_command, count_up_to, number
 from woosh.commands.outputs import check_writable
+from woosh.outside_files import expanded, printable
 from woosh.progress import progress_on_terminals
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def selection_of(arguments: argparse.Namespace) -> Selection | None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, prepare, say what came of it."""
-    source, output = arguments.source.expanduser(), arguments.output.expanduser()
+    source, output = expanded(arguments.source), expanded(arguments.output)
     if not source.exists():
         raise FileNotFoundError(
             f"neither a manifest nor a folder: {source}; name a folder of sounds, or a JSONL manifest"
@@ -174,14 +175,14 @@ def run(arguments: argparse.Namespace) -> None:
         path, reason = next(iter(report.rejected.items()))
         files = f"{report.files} file{'s' if report.files > 1 else ''}"
         raise ValueError(f"no sample could be made of {files}: {path}: {reason}")
-    print(report_text(output, report))
+    print(*map(printable, report_text(output, report).split("\n")), sep="\n")
     if settings.selection is not None:
         for name in ("keep", "drop"):
             labels = getattr(settings.selection, name)
-            print(f"  {name}: {'; '.join(labels) or 'nothing named'}")
+            print(printable(f"  {name}: {'; '.join(labels) or 'nothing named'}"))
     rejected = list(report.rejected.items())
     for path, reason in rejected[:REJECTED_SHOWN]:
-        print(f"woosh: warning: left out: {path}: {reason}", file=sys.stderr)
+        print(f"woosh: warning: left out: {printable(f'{path}: {reason}')}", file=sys.stderr)
     if len(rejected) > REJECTED_SHOWN:
         more = len(rejected) - REJECTED_SHOWN
         print(f"woosh: warning: and {more} other files: see report.json", file=sys.stderr)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, number, seed_number
 from woosh.commands.outputs import check_writable
+from woosh.outside_files import expanded
 from woosh.progress import progress_on_terminals
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def run_autoencoder(arguments: argparse.Namespace) -> None:
     """`woosh evaluate autoencoder`: check, load, measure, print."""
     _check_folder(arguments.audio)
     _check_outputs(arguments)
-    folder = Path(arguments.model).expanduser()
+    folder = expanded(arguments.model)
     if not (folder / "config.json").is_file():
         folder = catalogue.part_folders(catalogue.find_model(arguments.model))["autoencoder"]
 
@@ -233,7 +234,7 @@ def run_synchrony(arguments: argparse.Namespace) -> None:
 
     desync = None
     if arguments.synchformer is not None:
-        desync = load_desync(arguments.synchformer.expanduser()).to(device)
+        desync = load_desync(expanded(arguments.synchformer)).to(device)
     vectors = [load_external(path) for path in embeddings if path is not None]
     result = evaluate_synchrony(
         arguments.generated,
@@ -251,7 +252,7 @@ def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
     from woosh.embeddings.embedders import load_embedder, load_external
 
     if name.endswith(".npz"):
-        return load_external(Path(name).expanduser())
+        return load_external(expanded(name))
 
     from woosh.generation.loading import choose_device, quiet_libraries
 

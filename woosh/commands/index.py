@@ -9,6 +9,7 @@ from pathlib import Path
 from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
 from woosh.commands.outputs import check_writable
+from woosh.outside_files import expanded, printable
 from woosh.progress import progress_on_terminals
 
 MAX_READERS = 256
@@ -61,18 +62,18 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check, load, listen, say what was done."""
-    folder = arguments.folder.expanduser()
+    folder = expanded(arguments.folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     from woosh.search.index import FOLDER_NAME
 
-    place = arguments.output.expanduser() if arguments.output else folder / FOLDER_NAME
+    place = expanded(arguments.output) if arguments.output else folder / FOLDER_NAME
     if place.exists() and not place.is_dir():
         raise NotADirectoryError(f"{place} exists and is not a folder: name another with -o")
     check_writable(place if place.exists() else place.parent)
     model = arguments.model
-    if Path(model).expanduser().is_dir() and not (catalogue.BUILT_IN / model).is_dir():
-        model = str(Path(model).expanduser().resolve())
+    if expanded(model).is_dir() and not catalogue.is_built_in(model):
+        model = str(expanded(model).resolve())
 
     from woosh.generation.loading import choose_device, quiet_libraries
 
@@ -90,11 +91,11 @@ def run(arguments: argparse.Namespace) -> None:
         progress_on_terminals,
     )
     print(
-        f"{place}  {report.sounds} sounds: {report.embedded} heard, {report.reused} known under "
+        f"{printable(str(place))}  {report.sounds} sounds: {report.embedded} heard, {report.reused} known under "
         f"another name, {report.unchanged} unchanged, {report.removed} removed"
     )
     problems = list(report.problems.items())
     for path, reason in problems[:PROBLEMS_SHOWN]:
-        print(f"woosh: warning: not heard: {path}: {reason}", file=sys.stderr)
+        print(f"woosh: warning: not heard: {printable(f'{path}: {reason}')}", file=sys.stderr)
     if len(problems) > PROBLEMS_SHOWN:
         print(f"woosh: warning: and {len(problems) - PROBLEMS_SHOWN} other files", file=sys.stderr)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from woosh import audio
+from woosh.outside_files import expanded
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def plan_output(
         ValueError: an unknown extension, or one that contradicts `file_format`.
         OSError: a folder that does not exist or cannot be written to.
     """
-    path = Path(output or ".").expanduser()
+    path = expanded(output or ".")
     is_folder = path.is_dir() or (output or "").endswith(("/", os.sep)) or not path.suffix
     if output == "":
         raise ValueError("the output's name is empty")

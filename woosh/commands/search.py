@@ -8,16 +8,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
 from woosh.commands.outputs import check_writable
+from woosh.outside_files import expanded, printable, shown
 
 if TYPE_CHECKING:
     import numpy as np
 
     from woosh.embeddings.embedders import Embedder
-    from woosh.search.index import Match
+    from woosh.search.index import Match, SoundIndex
 
 MAX_MATCHES = 10_000
+STATISTICS = "log-mel"  # an embedder without weights
 EXAMPLES = """\
 examples:
   woosh search "glass breaking" --index ~/sounds
@@ -55,6 +58,11 @@ def add_to(commands: Commands) -> None:
         metavar="N",
         help="how many (default 10)",
     )
+    add(
+        "--model",
+        metavar="NAME|DIR",
+        help="the model that the index was made with, needed where it is not a built-in one",
+    )
     add("--export", type=Path, metavar="DIR", help="copy the sounds there, numbered in their order")
     add_device_option(parser)
 
@@ -72,7 +80,8 @@ def run(arguments: argparse.Namespace) -> None:
         _check_export(arguments.export)
     from woosh.search.index import open_index
 
-    index = open_index(arguments.index.expanduser())
+    index = open_index(expanded(arguments.index))
+    model = arguments.model or trusted_model(index)
 
     from woosh.generation.loading import choose_device, quiet_libraries
 
@@ -80,11 +89,11 @@ def run(arguments: argparse.Namespace) -> None:
     quiet_libraries()
     from woosh.embeddings.embedders import load_embedder
 
-    embedder = load_embedder(index.model, device)
+    embedder = load_embedder(model, device)
     if embedder.weights != index.weights:
         raise ValueError(
-            f"{index.place} was made with other weights of {index.model}: delete it and run "
-            "`woosh index` again"
+            f"{index.place} was made with other weights than those of {model}: name its model with --model, or delete "
+            "it and run `woosh index` again"
         )
     if (waiting := index.waiting()) > 0:
         print(
@@ -93,9 +102,22 @@ def run(arguments: argparse.Namespace) -> None:
         )
     matches = index.search(_embedding(embedder, text, like), arguments.k)
     for match in matches:
-        print(f"{match.score:.3f}  {match.seconds:7.2f} s  {match.path}")
+        print(f"{match.score:.3f}  {match.seconds:7.2f} s  {printable(str(match.path))}")
     if arguments.export is not None:
-        export(matches, arguments.export)
+        export(matches, index.folder, arguments.export)
+
+
+def trusted_model(index: SoundIndex) -> str:
+    """The model that an index names, if that may be loaded without being named by the user: one that is built in.
+
+    Raises:
+        ValueError: it may not.
+    """
+    if catalogue.is_built_in(index.model) or index.model == STATISTICS:
+        return index.model
+    raise ValueError(
+        f"{index.place} was made with {shown(index.model)}, which is not built in: name the model with --model"
+    )
 
 
 def _embedding(embedder: Embedder, text: str | None, like: Path | None) -> np.ndarray:
@@ -119,11 +141,13 @@ def _check_export(folder: Path) -> None:
     check_writable(folder if folder.exists() else folder.parent)
 
 
-def export(matches: list[Match], folder: Path) -> None:
-    """Copy sounds into a folder as NUMBER-NAME, the best first; what is there already stays.
+def export(matches: list[Match], sounds: Path, folder: Path) -> None:
+    """Copy sounds below their folder into another as NUMBER-NAME, the best first; what is there already stays.
 
-    A sound that is no longer where it was indexed is told and left out.
+    A sound that is no longer where it was indexed, or is no regular file below `sounds`, is told and left out.
     """
+    from woosh.search.index import check_readable
+
     folder.mkdir(exist_ok=True)
     digits = len(str(len(matches)))
     for number, match in enumerate(matches, start=1):
@@ -133,6 +157,8 @@ def export(matches: list[Match], folder: Path) -> None:
             target = folder / f"{number:0{digits}d}-{match.path.stem}-{take}{match.path.suffix}"
             take += 1
         try:
-            shutil.copyfile(match.path, target)
-        except FileNotFoundError:
-            print(f"woosh: warning: no longer there: {match.path}", file=sys.stderr)
+            check_readable(match.path, sounds)
+        except (FileNotFoundError, ValueError) as error:
+            print(f"woosh: warning: {printable(str(error))}", file=sys.stderr)
+            continue
+        shutil.copyfile(match.path, target)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
+from woosh.outside_files import printable
 
 if TYPE_CHECKING:
     from woosh.embeddings.tagging import Tag, Tagger
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
     for path in arguments.files:
         try:
             found = describe(tagger, path, arguments.k, arguments.timeline)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             problems.append(str(error))
             continue
         print(json.dumps(found, allow_nan=False) if arguments.json else as_text(found))
@@ -130,7 +131,7 @@ def _plain(tags: list[Tag]) -> list[dict[str, Any]]:
 
 
 def as_text(found: dict[str, Any]) -> str:
-    """What `describe` found, as lines."""
+    """What `describe` found, as lines of printable characters."""
     lines = [found["file"]]
     lines += [f"  {tag['score']:6.3f}  {tag['label']}" for tag in found["labels"]]
     if found["ucs"] is not None:
@@ -139,4 +140,4 @@ def as_text(found: dict[str, Any]) -> str:
         minutes, seconds = divmod(row["second"], 60)
         tags = " | ".join(f"{tag['score']:.3f} {tag['label']}" for tag in row["labels"])
         lines.append(f"  {minutes}:{seconds:02d}  {tags}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -17,6 +17,7 @@ from woosh.data.manifests import split_of
 from woosh.data.recordings import list_recordings
 from woosh.data.shards import ENDING, read_shards, shard_urls
 from woosh.data.streaming import clip_of
+from woosh.outside_files import expanded
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def _hub_clips(name: str, split: str, sample_rate: int, channels: int) -> Iterat
         raise ImportError(
             f"{HUB}{name} needs the library `datasets`: install it, or this package's extra `train`"
         ) from error
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     rows: Any
     try:
         if folder.is_dir():

@@ -28,6 +28,7 @@ from torch.nn import functional
 from woosh.audio import read_audio
 from woosh.catalogue import DEFAULT_TAGGER, find_tagger, is_tagger
 from woosh.checksums import hash_files
+from woosh.outside_files import expanded
 
 DEFAULT_LAION_CLAP = "laion/clap-htsat-unfused"
 LAION_SECONDS = 10
@@ -237,7 +238,7 @@ def passt_weights_of(name: str) -> tuple[str | None, Path]:
         variant, place = None, rest
     if not place:
         raise ValueError("PaSST needs its weights: passt:VARIANT:FILE, such as passt:s10:passt.pt")
-    return variant, fetch(place) if place.startswith(HUB) else Path(place).expanduser()
+    return variant, fetch(place) if place.startswith(HUB) else expanded(place)
 
 
 def _passt_embedder(name: str, device: torch.device | str) -> Embedder:

@@ -23,6 +23,7 @@ from woosh.catalogue import (
 )
 from woosh.generation.lora import A, B
 from woosh.generation.transformer import WooshTransformer
+from woosh.outside_files import expanded
 from woosh.weight_files import build, load_saved
 
 
@@ -37,7 +38,7 @@ def load_transformer(folder: str | Path, dtype: torch.dtype | None = None) -> Wo
         FileNotFoundError: the folder holds no transformer, or one that changes an unknown model's.
         ValueError: its weights are damaged or do not fit.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     path = folder / CHANGES_FILE
     if not path.is_file():
         return load_saved(WooshTransformer, folder, dtype)

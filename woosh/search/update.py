@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import sqlite3
@@ -16,14 +17,23 @@ from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 from torch import Tensor
 
-from woosh.audio import SUFFIXES
+from woosh.audio import SUFFIXES, audio_seconds, find_files
 from woosh.checksums import hash_files
 from woosh.embeddings.embedders import Embedder, read_to_embed
+from woosh.outside_files import shown
 from woosh.progress import Progress, no_progress
-from woosh.search.index import DATABASE, FORMAT, LOCK_SECONDS, VECTORS, unusable
+from woosh.search.index import (
+    DATABASE,
+    FORMAT,
+    LOCK_SECONDS,
+    VECTORS,
+    Settings,
+    check_tables,
+    read_settings,
+    unusable,
+)
 from woosh.search.vectors import keys_of, new_index, read_vectors, write_vectors
 
 COMMIT_SECONDS = 2.0
@@ -56,7 +66,7 @@ class Report:
         reused: known already by their content, under another name or time.
         unchanged: left as they were.
         removed: no longer there.
-        problems: files that cannot be heard, by path, with the reason.
+        problems: files that cannot be heard, and folders that cannot be listed, by path, with the reason.
     """
 
     sounds: int
@@ -74,7 +84,10 @@ class _File(NamedTuple):
 
 
 class _Heard(NamedTuple):
-    """A file that was read: its audio; nothing, if its content is known; or why neither."""
+    """A file that was read: its audio; nothing, if its content is known; or why neither.
+
+    Without content the file could not be read at present, which says nothing about it.
+    """
 
     file: _File
     content: str
@@ -93,7 +106,8 @@ def update_index(
 ) -> Report:
     """Bring the index of a folder up to date: what did not change is not heard again.
 
-    After an interruption the next update goes on where this one stopped.
+    After an interruption the next update goes on where this one stopped. What cannot be read at present, files or whole
+    folders, stays in the index as it was, is told, and is tried again in the next update.
 
     Args:
         folder: of sounds, searched with all folders below it; hidden ones are left out.
@@ -108,69 +122,85 @@ def update_index(
         ValueError: no sound in it, or the index is another folder's, another embedder's or damaged.
         OSError: the index cannot be written.
     """
-    files, unnamed = find_sounds(folder, index)
+    found = find_sounds(folder, index)
     index.mkdir(parents=True, exist_ok=True)
-    settings = {
-        "format": FORMAT,
-        "folder": _folder_name(folder, index),
-        "model": model,
-        "weights": embedder.weights,
-        "protocol": embedder.protocol,
-        "width": str(embedder.width),
-    }
-    with closing(_open_to_write(index, settings)) as database:
+    settings = Settings(
+        format=FORMAT,
+        folder=_folder_name(folder, index),
+        model=model,
+        weights=embedder.weights,
+        protocol=embedder.protocol,
+        width=str(embedder.width),
+    )
+    with unusable(index / DATABASE), closing(_open_to_write(index, settings)) as database:
         rows = database.execute("SELECT path, size, modified FROM sounds")
         known = {row[0]: _File(*row) for row in rows}
-        waiting = [file for file in files if known.get(file.path) != file]
-        embedded, reused = _listen(database, folder, waiting, embedder, readers, progress)
-        gone = known.keys() - {file.path for file in files}
+        waiting = [file for file in found.files if known.get(file.path) != file]
+        heard = _listen(database, folder, waiting, embedder, readers, progress)
+        missing = known.keys() - {file.path for file in found.files}
+        gone = [path for path in missing if not _is_below(path, found.unreadable)]
         database.executemany("DELETE FROM sounds WHERE path = ?", [(path,) for path in gone])
         database.commit()
         sounds = _synchronise(database, index, embedder.width, progress)
         rows = database.execute("SELECT path, problem FROM sounds WHERE problem NOTNULL")
-        problems = unnamed | dict(rows.fetchall())
+        problems = dict(rows.fetchall()) | found.unnamed | found.unreadable | heard.unread
     return Report(
         sounds,
-        embedded,
-        reused,
-        len(files) - len(waiting),
+        heard.embedded,
+        heard.reused,
+        len(found.files) - len(waiting),
         len(gone),
         dict(sorted(problems.items())),
     )
 
 
-def find_sounds(folder: Path, index: Path) -> tuple[list[_File], dict[str, str]]:
-    """The audio files below a folder by their extension, without hidden ones and the index itself.
+def _is_below(path: str, places: Iterable[str]) -> bool:
+    """Whether a path is one of these, or lies below one."""
+    return any(path == place or path.startswith(f"{place}/") for place in places)
 
-    Returns:
-        The files, and those whose names are no text, with the reason.
+
+class FoundSounds(NamedTuple):
+    """What lies in a folder of sounds.
+
+    Attributes:
+        files: that are to be heard.
+        unnamed: files whose names are no text, with the reason.
+        unreadable: folders that cannot be listed and files that cannot be looked at, with the reason.
+    """
+
+    files: list[_File]
+    unnamed: dict[str, str]
+    unreadable: dict[str, str]
+
+
+def find_sounds(folder: Path, index: Path) -> FoundSounds:
+    """The audio files below a folder by their extension, without hidden ones and the index itself.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: no audio file in it.
+        OSError: the folder itself cannot be listed.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    files, unnamed = [], {}
     own = index.resolve()
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and Path(place, name).resolve() != own
-        )
-        for name in sorted(names):
-            path = Path(place, name)
-            if path.suffix.lower() not in SUFFIXES or name.startswith(".") or not path.is_file():
-                continue
-            inside, facts = path.relative_to(folder).as_posix(), path.stat()
-            if inside.isprintable():
-                files.append(_File(inside, facts.st_size, facts.st_mtime_ns))
-            else:
-                unnamed[ascii(inside)] = "its name cannot be printed: rename it"
-    if not files:
+    found = find_files(
+        folder,
+        SUFFIXES,
+        lambda path: (
+            not path.name.startswith(".") and (path.name != own.name or path.resolve() != own)
+        ),
+    )
+    files, unnamed = [], {}
+    for path in found.files:
+        inside, facts = path.relative_to(folder).as_posix(), path.stat()
+        if inside.isprintable():
+            files.append(_File(inside, facts.st_size, facts.st_mtime_ns))
+        else:
+            unnamed[ascii(inside)] = "its name cannot be printed: rename it"
+    if not files and not found.unreadable:
         raise ValueError(f"{folder} holds no audio file ({', '.join(sorted(SUFFIXES))})")
-    return files, unnamed
+    return FoundSounds(files, unnamed, found.unreadable)
 
 
 def _folder_name(folder: Path, index: Path) -> str:
@@ -179,29 +209,47 @@ def _folder_name(folder: Path, index: Path) -> str:
     return os.path.relpath(folder, index) if index.is_relative_to(folder) else str(folder)
 
 
-def _open_to_write(index: Path, settings: dict[str, str]) -> sqlite3.Connection:
+def _open_to_write(index: Path, settings: Settings) -> sqlite3.Connection:
     """Open the database of an index, or make it.
 
     Raises:
         ValueError: it has other settings, or it is damaged.
     """
-    path = index / DATABASE
+    database = sqlite3.connect(index / DATABASE, timeout=LOCK_SECONDS)
     try:
-        database = sqlite3.connect(path, timeout=LOCK_SECONDS)
+        check_tables(database, index)
+        wanted = dataclasses.asdict(settings)
         with database:
             database.executescript(TABLES)
-            database.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", settings.items())
-        found = dict(database.execute("SELECT name, value FROM settings"))
-    except sqlite3.DatabaseError as error:
-        raise unusable(path, error) from error
-    for name in settings.keys() - {"model"}:
-        if found[name] != settings[name]:
-            database.close()
-            raise ValueError(
-                f"{index} was made for another {name}, {found[name]!r} and not {settings[name]!r}: "
-                "name another index with -o, or delete this one"
-            )
+            database.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", wanted.items())
+            # Earlier versions kept what could not be read at the time, which has no content, for ever.
+            database.execute("DELETE FROM sounds WHERE content = ''")
+        found = dataclasses.asdict(read_settings(database, index))
+        for name in wanted.keys() - {"model"}:
+            if found[name] != wanted[name]:
+                raise ValueError(
+                    f"{index} was made for another {name}, {shown(found[name])} and not {shown(wanted[name])}: "
+                    "name another index with -o, or delete this one"
+                )
+        rows = database.execute(
+            "SELECT count(*) FROM sounds WHERE embedding NOTNULL"
+            " AND (id < 0 OR typeof(embedding) <> 'blob' OR length(embedding) <> ?)",
+            (2 * int(settings.width),),
+        )
+        if rows.fetchone()[0]:
+            raise ValueError(f"{index / DATABASE} is damaged: delete the index and make it anew")
+    except BaseException:
+        database.close()
+        raise
     return database
+
+
+class _Listened(NamedTuple):
+    """What came of files: how many were heard, how many known by their content, and which cannot be read at present."""
+
+    embedded: int
+    reused: int
+    unread: dict[str, str]
 
 
 def _listen(
@@ -211,24 +259,27 @@ def _listen(
     embedder: Embedder,
     readers: int,
     progress: Progress,
-) -> tuple[int, int]:
-    """Embed files into the database: how many were heard, and how many known by their content."""
+) -> _Listened:
+    """Embed files into the database."""
     rows = database.execute("SELECT content FROM sounds WHERE embedding NOTNULL") if files else ()
     contents = {content for (content,) in rows}
     heard_files = _read_ahead(folder, files, embedder, readers, contents)
-    counts = [0, 0]
+    embedded, reused, unread = 0, 0, {}
     committed = monotonic()
     try:
         for heard in progress(heard_files, len(files), "listening"):
-            counts[0] += heard.audio is not None
-            counts[1] += heard.audio is None and heard.problem is None
+            if not heard.content:
+                unread[heard.file.path] = str(heard.problem)
+                continue
+            embedded += heard.audio is not None
+            reused += heard.audio is None and heard.problem is None
             _store(database, folder, heard, embedder)
             if monotonic() - committed > COMMIT_SECONDS:
                 database.commit()
                 committed = monotonic()
     finally:
         database.commit()
-    return counts[0], counts[1]
+    return _Listened(embedded, reused, unread)
 
 
 def _read_ahead(
@@ -256,13 +307,17 @@ def _read(folder: Path, file: _File, embedder: Embedder, contents: set[str]) -> 
         if content in contents:
             return _Heard(file, content)
         audio = read_to_embed(path, embedder)
-        return _Heard(file, content, soundfile.info(path).duration, audio)
-    except (ValueError, OSError) as error:
+        return _Heard(file, content, audio_seconds(path), audio)
+    except OSError as error:
+        return _Heard(file, "", problem=error.strerror or str(error))
+    except ValueError as error:
         return _Heard(file, content, problem=str(error))
 
 
 def _store(database: sqlite3.Connection, folder: Path, heard: _Heard, embedder: Embedder) -> None:
     """Write what is known of a file; one whose content is as before keeps its number."""
+    if not heard.content:  # it cannot be read at present, and stays as it was
+        return
     file, embedding, seconds, problem = heard.file, None, heard.seconds, heard.problem
     if heard.audio is not None:
         vector = embedder.embed(heard.audio).numpy()
