@@ -1,10 +1,12 @@
 """Embedders by name, pieces, embeddings from elsewhere, and the cache."""
 
 import hashlib
+import io
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProces
 from tests.sounds import sound
 from tests.toys import make_clap, make_tokenizer, randomise
 from woosh.checksums import hash_files
+from woosh.embeddings import embedders
 from woosh.embeddings.cache import EmbeddingCache, Measured, default_cache_folder
 from woosh.embeddings.clap import save_clap
 from woosh.embeddings.embedders import Embedder, Heard, load_embedder, load_external, pieces
@@ -275,6 +278,28 @@ def test_a_damaged_npz_is_refused(tmp_path_factory: pytest.TempPathFactory, cont
     path.write_bytes(content)
     with pytest.raises(ValueError, match="no .npz of plain arrays"):
         load_external(path)
+
+
+def test_an_npz_is_refused_by_what_its_headers_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deflated zeros of gigabytes are a file of megabytes, and a header alone asks for any size."""
+    path = tmp_path / "e.npz"
+    for shape, bound in (((101,), 100), ((51, 2), 101), ((2**40, 2**20), 2**70)):
+        header = io.BytesIO()
+        described = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, described)
+        with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+            archive.writestr("a.npy", header.getvalue() + bytes(4 * min(math.prod(shape), 1000)))
+        monkeypatch.setattr(embedders, "MOST_NUMBERS", bound)
+        with pytest.raises(ValueError, match=r"e.npz .*(more than 10\d numbers|another size)"):
+            load_external(path)
+    np.savez(path, **{name: np.ones(40) for name in "abc"})
+    monkeypatch.setattr(embedders, "MOST_NUMBERS", 119)
+    with pytest.raises(ValueError, match="more than 119 numbers"):
+        load_external(path)
+    monkeypatch.setattr(embedders, "MOST_NUMBERS", 120)
+    assert load_external(path).width == 40
 
 
 def test_hashes_of_files(tmp_path: Path) -> None:

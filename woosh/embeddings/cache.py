@@ -72,7 +72,7 @@ class EmbeddingCache:
             tensors = load_file(self._path(key))
             seconds, peak = tensors["facts"].tolist()
             return Measured(Heard(tensors["embedding"], tensors.get("logits")), seconds, peak)
-        except (OSError, SafetensorError, KeyError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None
 
     def save(self, key: str, measured: Measured) -> None:

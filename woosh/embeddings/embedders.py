@@ -14,11 +14,12 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from torch.nn import functional
 from woosh.audio import read_audio
 from woosh.catalogue import DEFAULT_TAGGER, find_tagger, is_tagger
 from woosh.checksums import hash_files
-from woosh.outside_files import expanded
+from woosh.outside_files import expanded, shown
 
 DEFAULT_LAION_CLAP = "laion/clap-htsat-unfused"
 LAION_SECONDS = 10
@@ -38,6 +39,25 @@ TAGGER_SECONDS = 10  # of a piece for a MobileNet, whose training clips were as 
 PASST = "passt:"
 TAGGER = "tagger:"
 MID_TAGGER = "tagger-mid:"
+MOST_NUMBERS = 2**26  # of an array of finished embeddings, and of all its vectors together
+HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+# What numpy and zipfile raise at a file that is not what it should be.
+UNREADABLE = (
+    ValueError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+    AttributeError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    MemoryError,
+)
 
 
 class Heard(NamedTuple):
@@ -133,24 +153,50 @@ def load_embedder(name: str, device: torch.device | str = "cpu") -> Embedder:
 
 
 def load_external(path: Path) -> ExternalEmbeddings:
-    """Read an .npz of vectors (D,) or of frames (T, D), which are averaged.
+    """Read an .npz of vectors (D,) or of frames (T, D), which are averaged, one array at a time.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it holds something else, or values that are not finite.
+        ValueError: it holds something else, values that are not finite, an array of more than `MOST_NUMBERS`, or vectors
+            of more than that together.
+        OSError: it cannot be read.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no embeddings at {path}")
     try:
+        check_sizes(path)
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+            # What a file of another kind is loaded as has no names.
+            vectors = {key: _vector(file[key], shown(key)) for key in file.files}
+    except UNREADABLE as error:
         raise ValueError(f"{path} is no .npz of plain arrays: {error}") from error
-    vectors = {key: _vector(array, f"{path}: {key!r}") for key, array in arrays.items()}
     widths = sorted({len(vector) for vector in vectors.values()})
     if len(widths) != 1:
         raise ValueError(f"{path} must hold embeddings of one width, it has {widths or 'none'}")
     return ExternalEmbeddings(path.name, widths[0], hash_files([path]), vectors)
+
+
+def check_sizes(path: Path) -> None:
+    """Check what the arrays of an .npz say of their sizes, before one is made: deflated zeros of gigabytes are a small file.
+
+    Raises:
+        ValueError: an array of more than `MOST_NUMBERS`, of another size than its member, or vectors of more together.
+        zipfile.BadZipFile: it is no archive.
+    """
+    together = 0
+    with ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                if version not in HEADER_READERS:
+                    raise ValueError(f"{shown(member.filename)} is no array of numbers")
+                shape, _, dtype = HEADER_READERS[version](file)
+                told = math.prod(shape) * dtype.itemsize + file.tell()
+            if told != member.file_size:
+                raise ValueError(f"{shown(member.filename)} has another size than its header says")
+            together += shape[-1] if shape else 1
+            if math.prod(shape) > MOST_NUMBERS or together > MOST_NUMBERS:
+                raise ValueError(f"{shown(member.filename)}: more than {MOST_NUMBERS} numbers")
 
 
 def _vector(array: np.ndarray, place: str) -> Tensor:
