@@ -86,12 +86,20 @@ def load_saved(
     try:
         if (folder / COMPACT_FILE).is_file():
             return load_compact(cls, folder, dtype or torch.float32)
-        return cls.from_pretrained(
-            folder, torch_dtype=dtype, local_files_only=True, **(changes or {})
+        model, info = cls.from_pretrained(
+            folder,
+            torch_dtype=dtype,
+            local_files_only=True,
+            output_loading_info=True,
+            **(changes or {}),
         )
+        problems = [f"{name} is missing" for name in sorted(info["missing_keys"])]
+        problems += [f"{name} is left over" for name in sorted(info["unexpected_keys"])]
+        _refuse(problems, "its tensors do not fit its config.json")
+        return model
     except SafetensorError as error:
         raise ValueError(f"the weights in {folder} are damaged: {error}") from error
-    except UNBUILDABLE as error:
+    except (ValueError, *UNBUILDABLE) as error:
         raise ValueError(f"{folder} makes no {cls.__name__}: {error}") from error
 
 
@@ -169,6 +177,11 @@ def check_tensors(
             problems.append(f"{name} has shape {tuple(tensor.shape)}, expected {shapes[name]}")
         elif not tensor.is_floating_point():
             problems.append(f"{name} holds {tensor.dtype}, expected floating numbers")
+    _refuse(problems, title)
+
+
+def _refuse(problems: list[str], title: str) -> None:
+    """Raise a `ValueError` that names the first of the problems, if there are any."""
     if problems:
         more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ValueError(f"{title}: {'; '.join(problems[:10])}{more}")

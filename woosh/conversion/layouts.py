@@ -13,6 +13,8 @@ from woosh.autoencoder.network import WooshAutoencoder
 from woosh.generation.layers import fixed_frequencies
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
+from woosh.outside_files import shown
+from woosh.weight_files import MOST_BLOCKS
 
 Config = Mapping[str, Any]
 Tensors = Mapping[str, Tensor]
@@ -163,9 +165,28 @@ def shape_of(tensors: Tensors, name: str, rank: int) -> tuple[int, ...]:
 
 
 def count_layers(tensors: Tensors, prefix: str) -> int:
-    """One more than the highest layer index among names `prefix`N.*."""
+    """One more than the highest layer index among names `prefix`N.*, of those that so many tensors can have."""
     layers = [n.removeprefix(prefix).split(".")[0] for n in tensors if n.startswith(prefix)]
-    return max((int(layer) + 1 for layer in layers if layer.isdigit()), default=0)
+    return max(
+        (
+            int(layer) + 1
+            for layer in set(layers)
+            if layer.isdecimal() and int(layer) < len(tensors)
+        ),
+        default=0,
+    )
+
+
+def count_option(config: Config, name: str) -> int:
+    """An option that counts layers.
+
+    Raises:
+        ValueError: it is missing, or no whole number up to `MOST_BLOCKS`.
+    """
+    value = option(config, name)
+    if type(value) is not int or not 0 <= value <= MOST_BLOCKS:
+        raise ValueError(f"{name} is {shown(value)}; it must be a whole number up to {MOST_BLOCKS}")
+    return value
 
 
 def autoencoder_layout(config: Config, tensors: Tensors) -> Layout:
@@ -180,8 +201,8 @@ def autoencoder_layout(config: Config, tensors: Tensors) -> Layout:
         latent_channels=option(config, "z_dim"),
         width=option(config, "d_model"),
         inner_width=option(config, "intermediate_dim"),
-        encoder_layers=option(config, "enc_num_layers"),
-        decoder_layers=option(config, "num_layers"),
+        encoder_layers=count_option(config, "enc_num_layers"),
+        decoder_layers=count_option(config, "num_layers"),
     )
 
 
@@ -304,7 +325,7 @@ def transformer_layout(config: Config, tensors: Tensors) -> Layout:
     dit = option(generator.latent_diffusion, "dit")
     check_options(dit, TRANSFORMER_OPTIONS)
     heads, width, head_width = (option(dit, name) for name in ("n_heads", "dim", "qkv_head_dim"))
-    max_frames, joint = option(dit, "max_seq_len"), option(dit, "n_multimodal_layers")
+    max_frames, joint = option(dit, "max_seq_len"), count_option(dit, "n_multimodal_layers")
     check_options(dit, {"original_seq_len": max_frames, "qkv_head_dim": width // heads})
     check_options(dit, {"qk_nope_head_dim": head_width - option(dit, "qk_rope_head_dim")})
     features = option(dit, "timestep_features_dim")
@@ -316,7 +337,7 @@ def transformer_layout(config: Config, tensors: Tensors) -> Layout:
             width=width,
             inner_width=option(dit, "inter_dim"),
             joint_blocks=joint,
-            fused_blocks=option(dit, "n_layers") - joint,
+            fused_blocks=count_option(dit, "n_layers") - joint,
             heads=heads,
             rotary_channels=dit["qk_rope_head_dim"],
             max_frames=max_frames,

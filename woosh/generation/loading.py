@@ -72,6 +72,10 @@ def load_sampler(
         folder: what `WooshPipeline.save_pretrained` wrote.
         device: where to compute.
         dtype: of the transformer and the text encoder; the autoencoder is float32.
+
+    Raises:
+        FileNotFoundError: a part is missing.
+        ValueError: a file is damaged, or parts that do not belong together.
     """
     folder = Path(folder)
     index = read_object(folder / "model_index.json")
@@ -80,13 +84,16 @@ def load_sampler(
     def load(part: str, precision: torch.dtype) -> Any:
         return load_part(part, parts[part], precision).to(device).eval()
 
-    return Sampler(
-        autoencoder=load("autoencoder", torch.float32),
-        transformer=load("transformer", dtype),
-        text_encoder=load("text_encoder", dtype),
-        tokenizer=load_part("tokenizer", parts["tokenizer"], None),
-        settings=settings_of(index, str(folder / "model_index.json")),
-    )
+    try:
+        return Sampler(
+            autoencoder=load("autoencoder", torch.float32),
+            transformer=load("transformer", dtype),
+            text_encoder=load("text_encoder", dtype),
+            tokenizer=load_part("tokenizer", parts["tokenizer"], None),
+            settings=settings_of(index, str(folder / "model_index.json")),
+        )
+    except ValueError as error:
+        raise ValueError(f"{folder} makes no model: {error}") from error
 
 
 def settings_of(index: Mapping[str, Any], place: str) -> SamplingSettings:

@@ -7,6 +7,7 @@ the peft library names them, and its facts as metadata: W becomes W + scale alph
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,19 @@ class LoraFacts:
         alpha: numerator of the scale.
         base: the model that was adapted.
         trigger: words in front of every caption of the training, or nothing.
+
+    Raises:
+        ValueError: a rank below 1, or a numerator that is not finite.
     """
 
     rank: int
     alpha: float
     base: str
     trigger: str = ""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or not math.isfinite(self.alpha):
+            raise ValueError(f"rank {self.rank} and alpha {self.alpha} make no scale")
 
 
 def add_lora(transformer: nn.Module, rank: int, alpha: float, dropout: float) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
 from woosh.taggers.mobilenet import BLOCKS, HIDDEN, MobileNet, rounded
-from woosh.weight_files import check_tensors, read_tensors
+from woosh.weight_files import UNBUILDABLE, check_tensors, read_tensors
 
 COUNTED = (
     "num_batches_tracked"  # of batch normalisation: whole numbers that evaluation does not read
@@ -121,7 +121,10 @@ def load_published(path: str | Path) -> nn.Module:
         ValueError: a file that cannot be read safely, or tensors of no network of this family.
     """
     tensors = read_tensors(Path(path))
-    return from_published(settings_of(tensors, str(path)), tensors)
+    try:
+        return from_published(settings_of(tensors, str(path)), tensors)
+    except (ValueError, *UNBUILDABLE) as error:
+        raise ValueError(f"{path} cannot be used: {error}") from error
 
 
 def settings_of(tensors: Mapping[str, Tensor], title: str) -> dict[str, Any]:
