@@ -160,7 +160,7 @@ def fitted(value: Any, kind: Any, place: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return shaped(typing.cast(type, kind), value, place)
     if kind is float and type(value) in (int, float):
-        if math.isfinite(value) and abs(value) < 2.0**63:
+        if abs(value) < 2.0**63:  # which what is not finite is not
             return float(value)
     elif type(value) is kind and (kind is not int or abs(value) < 2**63):
         return value

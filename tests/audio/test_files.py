@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from woosh import audio
-from woosh.audio import metadata, names
+from woosh.audio import files, metadata, names
 
 RATE = 48_000
 FORMATS = ("wav", "flac", "ogg")
@@ -287,3 +287,33 @@ def test_file_names_from_any_text_are_safe(text: str, limit: int) -> None:
 )
 def test_file_name_examples(text: str, stem: str) -> None:
     assert audio.file_stem(text) == stem
+
+
+@pytest.mark.parametrize(("mono", "channels"), [(True, 2), (False, 2), (False, 5)])
+def test_blocks_are_the_file(mono: bool, channels: int, tmp_path: Path) -> None:
+    """What is read in blocks is what is read at once; many channels make a block shorter, not larger."""
+    sound = tone(channels=channels)
+    soundfile.write(tmp_path / "a.wav", sound.T, RATE, subtype="FLOAT")
+    blocks = list(audio.read_blocks(tmp_path / "a.wav", RATE, mono, 0.01))
+    assert max(block.shape[1] for block in blocks) <= 0.01 * RATE
+    most = {len(block) * block.shape[1] for block in blocks[:-1]}
+    assert max(most) <= 2 * 0.01 * RATE
+    whole = audio.read_audio(tmp_path / "a.wav", RATE, mono)
+    assert np.array_equal(np.concatenate(blocks, axis=1), whole)
+
+
+def test_files_that_are_too_long_to_be_read_whole_are_refused_by_their_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of silence are a small FLAC file; what is read counts at the rate that is asked for."""
+    monkeypatch.setattr(files, "MOST_NUMBERS", 2 * RATE)
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.zeros((RATE, 2)), RATE)
+    assert audio.read_audio(path, RATE).shape == (1, RATE)
+    assert audio.read_audio(path, RATE // 2).shape == (1, RATE // 2)
+    with pytest.raises(ValueError, match=r"a.flac is 1 s long with 2 channels: no more than 0 s"):
+        audio.read_audio(path, 4 * RATE)
+    soundfile.write(path, np.zeros((RATE + 1, 2)), RATE)
+    with pytest.raises(ValueError, match="read at once, so cut it into parts"):
+        audio.read_audio(path, RATE)
+    assert audio.read_audio(path, RATE, longest_seconds=1).shape == (1, RATE)

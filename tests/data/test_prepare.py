@@ -15,7 +15,7 @@ import soundfile
 from safetensors.torch import save_file
 
 from tests.paths import ROOT
-from tests.sounds import RATE, sound
+from tests.sounds import RATE, sound, write_sounds
 from tests.toys import randomise
 from woosh import cli
 from woosh.audio import write_audio
@@ -380,3 +380,94 @@ def test_sources_that_cannot_be_read(tmp_path: Path, manifest: Path) -> None:
         load_source(str(tmp_path / "bad.tar"), "train")
     with pytest.raises(ValueError, match="no split"):
         load_source(f"hf:{tmp_path}/missing", "train")
+
+
+def test_captions_of_other_encodings_are_named_and_the_rest_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One Latin-1 file stopped everything, a byte-order mark and U+2028 became captions."""
+    folder = write_sounds(tmp_path / "sounds", range(3))
+    (folder / "clip-0.txt").write_bytes("Tür\n".encode("latin-1"))
+    (folder / "clip-1.txt").write_text(
+        "\ufeffa dog\u2028barking\r\n\r\nrain\x85", "utf-8", newline=""
+    )
+    assert cli.main(["data", "prepare", str(folder), str(tmp_path / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert "2 samples, 0.00 h, of 3 files" in out and "1 left out" in out
+    assert (
+        err.startswith("woosh: warning: left out: clip-0.wav: ") and "clip-0.txt is not text" in err
+    )
+    samples = read_shards(shard_urls(str(tmp_path / "out")), RATE)
+    captions = {sample.facts["file"]: sample.facts["captions"] for sample in samples}
+    assert captions == {"clip-1.wav": ["a dog\u2028barking", "rain"], "clip-2.wav": ["clip 2"]}
+    assert len(load_source(str(folder), "train")) == 2
+    for name in ("clip-1.txt", "clip-2.txt"):
+        (folder / name).write_bytes(b"\xff")
+    with pytest.raises(
+        ValueError, match=r"no file of .*sounds can be used: clip-0.wav: .*not text"
+    ):
+        load_source(str(folder), "train")
+
+
+def test_a_row_without_a_split_is_trained_on(tmp_path: Path) -> None:
+    """An empty or missing `split` names none, in a manifest as in a shard."""
+    folder = write_sounds(tmp_path / "sounds", range(4))
+    splits = ({}, {"split": None}, {"split": ""}, {"split": "validation"})
+    rows = [
+        {"file": f"clip-{number}.wav", "captions": ["a"], "seconds": 1} | split
+        for number, split in enumerate(splits)
+    ]
+    path = folder / "m.jsonl"
+    path.write_text("\ufeff" + "\r\n".join(map(json.dumps, rows)), encoding="utf-8")
+    prepare(path, tmp_path / "shards", Settings())
+    for source in (path, tmp_path / "shards"):
+        counts = [len(load_source(str(source), split)) for split in ("train", "validation")]
+        assert counts == [3, 1]
+
+
+def test_what_a_killed_preparation_left_is_removed(tmp_path: Path) -> None:
+    """Half-written shards stayed for ever, and a half-written plan blocked the folder with "Expecting value"."""
+    folder = write_sounds(tmp_path / "sounds", range(2))
+    output = tmp_path / "out"
+    prepare(folder, output, Settings())
+    before = contents(output)
+    for name in ("shard-000001.tar.0123456789ab.part", "plan.json.0123456789ab.part"):
+        (output / name).write_bytes(b"half")
+    prepare(folder, output, Settings())
+    assert contents(output) == before
+    (output / "plan.json").write_text("")
+    with pytest.raises(
+        ValueError, match=r"out/plan.json: not JSON .*out does not know .* so delete it"
+    ):
+        prepare(folder, output, Settings())
+    (output / "plan.json").write_bytes(before["plan.json"])
+    (output / "shard-000000.json").write_text("{")
+    with pytest.raises(
+        ValueError, match=r"shard-000000.json: not JSON .*: delete .*shard-000000.tar"
+    ):
+        prepare(folder, output, Settings())
+    (output / "shard-000000.tar").unlink()
+    prepare(folder, output, Settings())
+    assert contents(output) == before
+
+
+def test_a_long_recording_is_taken_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour and a half of FLAC needs no more memory than ten minutes, and no sample is lost or moved."""
+    monkeypatch.setattr(preparing, "BLOCK_SECONDS", 1.0)
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    loud = np.concatenate([sound(seed)[:, : RATE // 2] for seed in range(5)], axis=1)  # 2.5 s
+    write_audio(folder / "long.flac", loud, RATE)
+    report = prepare(folder, tmp_path / "out", Settings(longest_seconds=0.6))
+    samples = list(read_shards(shard_urls(str(tmp_path / "out")), RATE))
+    assert report.samples == len(samples) == 5 and report.hours_found == pytest.approx(2.5 / 3600)
+    assert [sample.facts["start"] for sample in samples] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert len({sample.key for sample in samples}) == 5
+    joined = np.concatenate([sample.audio for sample in samples], axis=1)
+    assert np.abs(joined - loud).max() < 2**-22
+    whole = (folder / "long.flac").read_bytes()
+    (folder / "long.flac").write_bytes(whole[: len(whole) * 9 // 10])
+    report = prepare(folder, tmp_path / "cut", Settings(longest_seconds=0.6))
+    assert report.samples == 0 and "long.flac" in report.rejected
