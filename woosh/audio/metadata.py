@@ -8,6 +8,8 @@ from pathlib import Path
 
 import soundfile
 
+from woosh.outside_files import parse_object
+
 # libsndfile reads a WAV text chunk into 2,048 bytes and drops a longer one without a word.
 METADATA_BYTES = 2000
 
@@ -44,9 +46,6 @@ def read_metadata(path: str | Path) -> dict[str, str | int | float]:
     except soundfile.LibsndfileError as error:
         raise ValueError(f"cannot read {path} as audio: {error.error_string}") from error
     try:
-        metadata = json.loads(comment)
-    except json.JSONDecodeError as error:
+        return parse_object(comment, str(path))
+    except ValueError as error:
         raise ValueError(f"{path} carries no metadata of a generated sound") from error
-    if not isinstance(metadata, dict):
-        raise ValueError(f"{path} carries no metadata of a generated sound")
-    return metadata

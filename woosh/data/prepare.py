@@ -32,7 +32,7 @@ from woosh.progress import Progress, no_progress
 
 PLAN, REPORT = "plan.json", "report.json"
 PART = ".part"  # ends the name of what is being written
-BLOCK_SECONDS = 600.0  # of a recording that are in memory; a longer one is taken as several
+BLOCK_SECONDS = 300.0  # of a recording that are in memory; a longer one is taken as several
 HASHING_THREADS = 4
 
 
