@@ -12,7 +12,6 @@ squares of its weights.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from woosh.audio import read_audio
+from woosh.data.manifests import read_objects
 from woosh.embeddings import Embedder, load_embedder
 
 
@@ -36,8 +36,7 @@ class Clip(NamedTuple):
 
 def read_clips(manifest: Path, key: str, least: int) -> list[Clip]:
     """Rows whose kind has enough training clips."""
-    lines = manifest.read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row.get(key)]
+    rows = [row for _, row in read_objects(manifest) if row.get(key)]
     counts = Counter(row[key] for row in rows if row["split"] == "train")
     return [
         Clip(manifest.parent / row["file"], row[key], row["split"])

@@ -14,13 +14,13 @@ five.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from woosh.audio import read_audio
 from woosh.catalogue import DEFAULT_ALIGNER
 from woosh.data.clips import SHORTEST
+from woosh.data.manifests import read_objects
 from woosh.embeddings.tagging import Tagger, load_tagger
 from woosh.training.packaging import vocabulary
 
@@ -76,7 +76,7 @@ def show_kinds(tagger: Tagger, rows: list[dict[str, Any]], manifest: Path) -> No
 def main(arguments: argparse.Namespace) -> None:
     """Read the split, and listen."""
     manifest = arguments.manifest
-    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    rows = [row for _, row in read_objects(manifest)]
     held = [row for row in rows if row.get("split") == arguments.split and row.get("catid")]
     if not held:
         raise SystemExit(f"{manifest} has no row with a catid in its split {arguments.split!r}")

@@ -254,9 +254,8 @@ def _samples_of(
     block_seconds = max(BLOCK_SECONDS, settings.longest_seconds)
     made, kept, done, reason = 0, 0, 0, None
     try:
-        if (
-            audio_seconds(path) > block_seconds
-        ):  # a fault at its end is found before its beginning is written
+        # A fault at the end of a long one is found before its beginning is written.
+        if audio_seconds(path) > block_seconds:
             for _ in read_blocks(path, rate, settings.mono, block_seconds):
                 pass
         for audio in read_blocks(path, rate, settings.mono, block_seconds):
@@ -290,6 +289,8 @@ def _samples_of(
 def _pieces(audio: np.ndarray, settings: Settings) -> list[Segment]:
     """The sounding stretches of audio (C, S), cut to the longest sample, without those below the shortest."""
     rate = settings.sample_rate
+    if audio.shape[1] == 0:  # of the few samples behind the last whole block none may be left
+        return []
     return [
         piece
         for segment in sounding_segments(audio, rate, settings.gap_seconds)
