@@ -232,8 +232,8 @@ def _drop(folder: Path, name: str) -> None:
         (lambda f: _drop(f, "transformer"), "incomplete: it has no folder transformer"),
         (lambda f: _drop(f, "tokenizer"), "incomplete: it has no folder tokenizer"),
         (lambda f: _drop(f, "transformer/config.json"), "config.json is missing"),
-        (lambda f: (f / "transformer/config.json").write_text("{"), "not valid JSON"),
-        (lambda f: (f / "transformer/config.json").write_text("{}"), "lack 'flow_map'"),
+        (lambda f: (f / "transformer/config.json").write_text("{"), "not JSON"),
+        (lambda f: (f / "transformer/config.json").write_text("{}"), "config.json lacks flow_map"),
         (lambda f: (f / "model_index.json").write_text("{}"), "not a WooshPipeline"),
         (
             lambda f: _drop(f, "autoencoder/diffusion_pytorch_model.safetensors"),
