@@ -308,11 +308,7 @@ class AlignerIndex:
     """What an aligner's model_index.json says of its parts."""
 
     audio_encoder: str  # class of the network that hears
-    text_encoder_of: str | None = None  # the built-in model that holds its text encoder
-
-    def __post_init__(self) -> None:
-        if self.text_encoder_of is not None and not is_built_in(self.text_encoder_of):
-            raise ValueError(f"{shown(self.text_encoder_of)} is no built-in model")
+    text_encoder_of: str | None = None  # the model that holds its text encoder
 
 
 def read_aligner_index(folder: Path) -> AlignerIndex:
@@ -320,7 +316,7 @@ def read_aligner_index(folder: Path) -> AlignerIndex:
 
     Raises:
         FileNotFoundError: it says nothing.
-        ValueError: it is damaged, or shares the text encoder of what is no built-in model.
+        ValueError: it is damaged.
     """
     path = folder / "model_index.json"
     return shaped(AlignerIndex, read_object(path), str(path))

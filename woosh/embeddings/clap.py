@@ -219,7 +219,11 @@ def load_clap(
     """
     folder = find_aligner(str(name))
     index = read_aligner_index(folder)
-    text_folder = folder if index.text_encoder_of is None else find_model(index.text_encoder_of)
+    shared = index.text_encoder_of
+    try:
+        text_folder = folder if shared is None else find_model(shared)
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(f"the text encoder of {folder} is not there: {error}") from error
     if index.audio_encoder not in AUDIO_ENCODERS:
         raise ValueError(
             f"the audio_encoder of {folder} is {shown(index.audio_encoder)}; it must be one of "
