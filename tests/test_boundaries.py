@@ -24,6 +24,7 @@ FREE = {
     "checksums",
     "progress",
     "command_line",
+    "whole_files",
 }
 # Imports that the table forbids and that are still to be cut: (module, what it imports).
 TIES: set[tuple[str, str]] = set()

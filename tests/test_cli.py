@@ -1,6 +1,7 @@
 """The command line: what it writes, what it refuses, and that a refusal leaves nothing behind."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -95,6 +96,22 @@ def test_names_made_here_overwrite_nothing(model: Path, tmp_path: Path) -> None:
     assert files(tmp_path)[2:] == ["r-1-2.ogg", "r-1.ogg", "r-2-2.ogg", "r-2.ogg"]
 
 
+def test_commands_at_the_same_time_overwrite_nothing(model: Path, tmp_path: Path) -> None:
+    """Two commands in one folder choose their names from the same list."""
+    arguments = ["rain", "-n", "10", "--seconds", "0.1", "--quiet", "--model", str(model)]
+    command = [sys.executable, "-m", "woosh", "generate", *arguments, "--device", "cpu"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    runs = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    lines = [line for run in runs for line in run.communicate()[0].splitlines()]
+    assert [run.returncode for run in runs] == [0, 0]
+    seeds = {line.split()[0]: int(line.split()[-1]) for line in lines}
+    assert len(seeds) == 20
+    assert {name: audio.read_metadata(name)["seed"] for name in files(tmp_path)} == seeds
+
+
 def test_a_named_file_is_overwritten(model: Path, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("old")
     assert generate(model, "rain", "-o", "a.wav", "--seconds", 0.1) == 0
@@ -159,8 +176,14 @@ REFUSALS = {
     "less than a sample": (["rain", "--seconds", "1e-9"], "shorter than one sample"),
     "no steps": (["rain", "--steps", "0"], "--steps: must be a whole number from 1 to 1000"),
     "half a step": (["rain", "--steps", "1.5"], "--steps: must be a whole number"),
-    "NaN guidance": (["rain", "--guidance", "nan"], "--guidance: must be a number at least 0"),
-    "negative guidance": (["rain", "--guidance", "-2"], "--guidance: must be a number at least 0"),
+    "NaN guidance": (
+        ["rain", "--guidance", "nan"],
+        "--guidance: must be a number between 0 and 1000",
+    ),
+    "negative guidance": (
+        ["rain", "--guidance", "-2"],
+        "--guidance: must be a number between 0 and 1000",
+    ),
     "negative seed": (["rain", "--seed", "-1"], "--seed: must be a whole number from 0"),
     "huge seed": (["rain", "--seed", str(2**64)], "--seed: must be a whole number from 0"),
     "no sounds": (["rain", "-n", "0"], "-n/--count: must be a whole number from 1"),

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from types import FrameType
+from typing import Any, NoReturn, TextIO
+
+LONGEST_WORD = 200  # characters of a word in a message about the command line
+ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # that end the process; Windows lacks the second
 
 from woosh.outside_files import printable
 
@@ -14,21 +22,91 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are raised, so that `run_to_exit_code` prints them like every other refusal."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
+        words = (
+            word if len(word) <= LONGEST_WORD else _shortened(word) for word in message.split()
+        )
+        raise ValueError(" ".join(words))
+
+
+def _shortened(word: str) -> str:
+    return f"{word[:20]}...{word[-20:]} ({len(word)} characters)"
+
+
+class Ended(BaseException):
+    """A signal asked the process to end. Like an interruption it is no error, and what was begun is tidied up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by {signal.Signals(number).name}")
+        self.number = number
+
+
+class PatientOutput:
+    """A stream of text whose failures never reach those who write: work goes on when nobody reads what it says.
+
+    Characters that the stream cannot encode are written as escapes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.failure: OSError | None = None  # the first one; a reader who went away is none
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._give_up(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """From here on the stream goes nowhere; what it still holds would fail again when the interpreter ends."""
+        if not isinstance(error, BrokenPipeError):
+            self.failure = self.failure or error
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def run_to_exit_code(name: str, action: Callable[[], object]) -> int:
     """Run an action; an error becomes one line on stderr instead of a traceback.
 
-    In Python's development mode (`python -X dev`) errors are raised, for whoever looks for their place in the code.
+    What it prints never fails (see `PatientOutput`), and signals to end are exceptions within it, so that temporary
+    files go. In Python's development mode (`python -X dev`) errors are raised, for whoever looks for their place in
+    the code.
 
     Args:
         name: of the command, in front of the line.
         action: what to do.
 
     Returns:
-        0 on success, 2 after bad input, 1 after another failure, 130 after Ctrl-C.
+        0 on success, 2 after bad input, 1 after another failure (also of writing to stdout), 130 after Ctrl-C,
+        128 + its number after another signal.
     """
+    output, errors = (stream and PatientOutput(stream) for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(output), redirect_stderr(errors), _signals_raised():
+        try:
+            code = _run(name, action)
+        finally:
+            for stream in (output, errors):
+                if stream is not None:
+                    stream.flush()
+        if output is not None and output.failure is not None:
+            print(f"{name}: error: cannot print: {output.failure.strerror}", file=sys.stderr)
+            return code or 1
+        return code
+
+
+def _run(name: str, action: Callable[[], object]) -> int:
     try:
         action()
     except (ValueError, OSError) as error:
@@ -38,7 +116,41 @@ def run_to_exit_code(name: str, action: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
+    except Ended as ended:
+        print(f"{name}: {ended}", file=sys.stderr)
+        return 128 + ended.number
     return 0
+
+
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Signals that would end this process at once raise `Ended` in it. Those that are ignored (nohup) stay so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [
+        number
+        for number in (getattr(signal, name, None) for name in ENDING_SIGNALS)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL
+    ]
+    process = os.getpid()
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a worker that was forked ends as ever
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        for other in numbers:  # a second one does not disturb the tidying up
+            signal.signal(other, signal.SIG_IGN)
+        raise Ended(number)
+
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _fail(name: str, error: BaseException, code: int) -> int:

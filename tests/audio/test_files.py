@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -317,3 +319,44 @@ def test_files_that_are_too_long_to_be_read_whole_are_refused_by_their_header(
     with pytest.raises(ValueError, match="read at once, so cut it into parts"):
         audio.read_audio(path, RATE)
     assert audio.read_audio(path, RATE, longest_seconds=1).shape == (1, RATE)
+
+
+FULL_DISK = """
+import resource, sys
+import numpy as np
+from woosh import audio
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 96_000)).astype(np.float32)
+try:
+    audio.write_audio(sys.argv[1], noise)
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg"])
+def test_a_file_that_does_not_fit_is_named_with_the_systems_reason(
+    tmp_path: Path, extension: str
+) -> None:
+    """ "System error." tells neither which file nor what to do; and half a sound must not stay."""
+    pytest.importorskip("resource")
+    command = [sys.executable, "-c", FULL_DISK, f"long.{extension}"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == f"cannot write long.{extension}: File too large\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sounds_are_written_through_links_and_not_over_read_only_files(tmp_path: Path) -> None:
+    """Sounds follow the rule of every file that is written by name."""
+    real, link = tmp_path / "real.wav", tmp_path / "link.wav"
+    audio.write_audio(real, tone())
+    link.symlink_to(real)
+    audio.write_audio(link, tone(0.25))
+    assert link.is_symlink()
+    assert audio.audio_seconds(real) == 0.25
+    real.chmod(0o444)
+    with pytest.raises(PermissionError, match="link.wav is read-only"):
+        audio.write_audio(link, tone())

@@ -137,7 +137,7 @@ def test_bad_requests() -> None:
         ({"video": features()[:, :3]}, r"features \(K, 6\), not \(24, 3\)"),
         ({"video": features()[:0]}, r"features \(K, 6\)"),
         ({"video_guidance_scale": 2.0}, "needs a video"),
-        ({"video": features(), "video_guidance_scale": -1.0}, "must be 0 or more"),
+        ({"video": features(), "video_guidance_scale": -1.0}, "must be from 0 to 1000"),
     ):
         with pytest.raises(ValueError, match=message):
             made(sampler, **options)

@@ -7,15 +7,16 @@ this file needs torch.
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
 from woosh.audio.metadata import encode_metadata
+from woosh.whole_files import replacing
 
 # Extensions of files that are taken for sounds when a folder is searched.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64"})
@@ -193,17 +194,16 @@ def write_audio(
     file_format = format_of(path)
     _check_writable_audio(audio)
     comment = encode_metadata(metadata or {})
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} exists and is not a file")
-    # A random sibling: Path.replace is atomic only within one file system.
-    part = path.with_name(f".woosh-{secrets.token_hex(6)}.part")
     try:
-        _write_part(part, file_format, audio, sample_rate, comment, metadata or {})
-        part.replace(path)
+        with replacing(path) as part, part.open("w+b") as file:
+            storage = _Storage(file)
+            try:
+                _encode(storage, file_format, audio, sample_rate, comment, metadata or {})
+            finally:
+                if storage.failure is not None:
+                    raise storage.failure
     except soundfile.LibsndfileError as error:
         raise OSError(f"cannot write {path}: {error.error_string}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _check_writable_audio(audio: np.ndarray) -> None:
@@ -216,8 +216,24 @@ def _check_writable_audio(audio: np.ndarray) -> None:
         raise ValueError(f"audio peaks at {peak:.3f} and would be clipped: scale it to 1 first")
 
 
-def _write_part(
-    part: Path,
+class _Storage:
+    """A file that libsndfile writes to; of a failure it would only tell that there was one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self._write = file.write
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            return 0
+
+
+def _encode(
+    storage: _Storage,
     file_format: str,
     audio: np.ndarray,
     sample_rate: int,
@@ -225,7 +241,7 @@ def _write_part(
     metadata: Mapping[str, str | int | float],
 ) -> None:
     with soundfile.SoundFile(
-        part,
+        storage,
         "w",
         samplerate=sample_rate,
         channels=len(audio),

@@ -19,7 +19,7 @@ from woosh.commands.options import (
     seeds_of,
 )
 from woosh.commands.outputs import Target, plan_output
-from woosh.generation.request import Request, clean_text
+from woosh.generation.request import LARGEST_GUIDANCE, Request, clean_text
 from woosh.progress import progress_on_terminals
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
 from woosh.video.muxing import (
@@ -95,7 +95,7 @@ def add_to(commands: Commands) -> None:
     add_request_options(parser)
     add(
         "--video-guidance",
-        type=number(0),
+        type=number(0, LARGEST_GUIDANCE),
         metavar="G",
         help="how closely to follow the picture; --guidance is then of the words alone "
         "(default: --guidance is of both; not with few-step models)",
@@ -131,8 +131,8 @@ def run(arguments: argparse.Namespace) -> None:
     target.folder.mkdir(exist_ok=True)
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
         sound = sampler(replace(request, video=features))[0].cpu().numpy()
-        path = target.path(str(request.prompt), index, arguments.count)
-        _write(path, sound, video, arguments, info, record)
+        with target.claim(str(request.prompt), index, arguments.count) as path:
+            _write(path, sound, video, arguments, info, record)
         print(f"{path}  {seconds:.2f} s  seed {request.seed}", flush=True)
 
 

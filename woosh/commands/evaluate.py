@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, number, seed_number
-from woosh.commands.outputs import check_writable
+from woosh.commands.outputs import check_file
 from woosh.outside_files import expanded
 from woosh.progress import progress_on_terminals
+from woosh.whole_files import replacing, write_text
 
 if TYPE_CHECKING:
     from woosh.embeddings.cache import EmbeddingCache
@@ -275,7 +276,7 @@ def _check_json(path: Path | None) -> None:
     if path is not None:
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder: name a file")
-        check_writable(path.parent)
+        check_file(path)
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
@@ -288,7 +289,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 def _write_json(path: Path | None, result: dict[str, Any]) -> None:
     if path is not None:
         text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_text(path, text + "\n")
 
 
 def _write(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
@@ -297,7 +298,8 @@ def _write(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
         from woosh.evaluation.plots import plot_autoencoder, plot_generation
 
         draw = plot_generation if result["kind"] == "generation" else plot_autoencoder
-        draw(result, arguments.plot)
+        with replacing(arguments.plot, ".png") as part:
+            draw(result, part)
 
 
 def _print_warnings(title: str, warnings: list[dict[str, str]]) -> None:

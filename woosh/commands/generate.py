@@ -137,9 +137,9 @@ def run(arguments: argparse.Namespace) -> None:
     ceiling = audio.CEILINGS[target.file_format]
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
         sound = sampler(request)[0].cpu().numpy()
-        path = target.path(prompts[index // arguments.count], index, clips)
         sound = levelled(sound, arguments.loudness, ceiling, info)
-        audio.write_audio(path, sound, info.sample_rate, record)
+        with target.claim(prompts[index // arguments.count], index, clips) as path:
+            audio.write_audio(path, sound, info.sample_rate, record)
         seconds = sound.shape[1] / info.sample_rate
         print(f"{path}  {seconds:.2f} s  seed {request.seed}", flush=True)
         if ear is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import secrets
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from woosh import audio, catalogue
+from woosh.generation.request import LARGEST_GUIDANCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_CLIPS = 10_000
 MAX_SEED = 2**63 - 1 - MAX_CLIPS  # torch takes 63 bits, and clip i uses seed + i
+WHOLE_NUMBER = re.compile(r"[+-]?\d{1,100}")  # Python refuses to read thousands of digits
 Commands = Any  # argparse names the type of its subparsers privately
 
 
@@ -40,7 +43,7 @@ def number(low: float, high: float = math.inf, open_low: bool = False) -> Callab
 
 
 def _whole(text: str, low: int, high: int) -> int:
-    value = int(text) if text.strip().lstrip("+-").isdecimal() else low - 1
+    value = int(text) if WHOLE_NUMBER.fullmatch(text.strip()) else low - 1
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(
             f"must be a whole number from {low} to {high}, not {text!r}"
@@ -104,7 +107,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--guidance",
-        type=number(0),
+        type=number(0, LARGEST_GUIDANCE),
         metavar="G",
         help="how closely to follow what is asked for, 1 = no guidance (default: the model's)",
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from woosh import audio
 from woosh.outside_files import expanded
+from woosh.whole_files import check_replaceable, claimed
 
 
 @dataclass(frozen=True)
@@ -21,19 +24,23 @@ class Target:
     stem: str | None  # stem of the names in `folder`; None names them after the prompts
     file_format: str
 
-    def path(self, prompt: str, index: int, clips: int) -> Path:
-        """Return the path of clip `index` of `clips`; unless the user named it, a free one."""
+    def claim(self, prompt: str, index: int, clips: int) -> AbstractContextManager[Path]:
+        """Hold the path of clip `index` of `clips` while it is written; unless the user named it, a free one."""
         if self.file is not None:
-            return self.file
+            return nullcontext(self.file)
+        return claimed(self._names(prompt, index, clips))
+
+    def _names(self, prompt: str, index: int, clips: int) -> Iterator[Path]:
+        """Names for a clip in the folder, the best first, without end."""
         stem = self.stem or audio.file_stem(prompt)
         if clips > 1:
             stem = f"{stem}-{index + 1:0{len(str(clips))}d}"
-        path = self.folder / f"{stem}.{self.file_format}"
-        take = 2
-        while path.exists():
-            path = self.folder / f"{stem}-{take}.{self.file_format}"
-            take += 1
-        return path
+        return numbered(self.folder / f"{stem}.{self.file_format}")
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """A path, then the same with -2, -3, ... behind its stem, without end."""
+    return chain([path], (path.with_name(f"{path.stem}-{take}{path.suffix}") for take in count(2)))
 
 
 def plan_output(
@@ -70,10 +77,13 @@ def plan_output(
     named = format_of(path)
     if file_format not in (None, named):
         raise ValueError(f"{path.name} asks for {named} and --format for {file_format}: choose one")
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} exists and is not a file")
-    check_writable(path.parent)
+    check_file(path)
     return Target(path.parent, path if clips == 1 else None, path.stem, named)
+
+
+def check_file(path: Path) -> None:
+    """Raise OSError unless a file can be written at `path`, in the place of what may be there."""
+    check_writable(check_replaceable(path).parent)
 
 
 def check_writable(folder: Path) -> None:

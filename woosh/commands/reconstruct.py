@@ -7,7 +7,7 @@ from pathlib import Path
 
 from woosh import __version__, audio, catalogue
 from woosh.commands.options import Commands, add_command, add_model_options
-from woosh.commands.outputs import check_writable
+from woosh.commands.outputs import check_file
 
 
 def add_to(commands: Commands) -> None:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     """`woosh reconstruct`: audio file -> autoencoder -> audio file."""
     info = catalogue.describe_model(catalogue.find_model(arguments.model))
     file_format = audio.format_of(arguments.target)
-    check_writable(arguments.target.parent)
+    check_file(arguments.target)
     recording = audio.read_audio(arguments.source, info.sample_rate, mono=False)
 
     from woosh.generation.request import LONGEST_SECONDS

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
-from woosh.commands.outputs import check_writable
+from woosh.commands.outputs import check_writable, numbered
 from woosh.outside_files import expanded, printable, shown
+from woosh.whole_files import claimed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,13 +153,10 @@ def export(matches: list[Match], sounds: Path, folder: Path) -> None:
     digits = len(str(len(matches)))
     for number, match in enumerate(matches, start=1):
         name = f"{number:0{digits}d}-{match.path.name}"
-        target, take = folder / name, 2
-        while target.exists():
-            target = folder / f"{number:0{digits}d}-{match.path.stem}-{take}{match.path.suffix}"
-            take += 1
         try:
             check_readable(match.path, sounds)
         except (FileNotFoundError, ValueError) as error:
             print(f"woosh: warning: {printable(str(error))}", file=sys.stderr)
             continue
-        shutil.copyfile(match.path, target)
+        with claimed(numbered(folder / name)) as target:
+            shutil.copyfile(match.path, target)

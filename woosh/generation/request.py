@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SOLVERS = ("euler", "dopri5")
 SEED_LIMIT = 2**63  # torch takes seeds below it
+LARGEST_GUIDANCE = 1000.0  # far beyond what sounds good; without a limit float32 overflows
 
 
 class Abilities(Protocol):
@@ -57,7 +58,7 @@ class Request:
         sound_seconds: length of the sound itself, above 0, in what may be longer: silence follows. None leaves it to the
             model. Only for models that are told.
         steps: of the solver, 1 or more; None is the model's default. Not with dopri5.
-        guidance_scale: 0 or more, 1 is no guidance; None is the model's default. With `video_guidance_scale` it is
+        guidance_scale: from 0 to `LARGEST_GUIDANCE`, 1 is no guidance; None is the model's default. With `video_guidance_scale` it is
             that of the words beyond the video.
         sounds_per_prompt: N.
         seed: sound i of the request is made from the noise of seed + i; None takes fresh noise, or `generator`.
@@ -68,7 +69,7 @@ class Request:
         renoise: for each step of a few-step model, how far it first goes back up, in parts of the step; None is the
             model's default.
         video: features (K, V) of what is seen, 24 per second, for all sounds. Only for models that see.
-        video_guidance_scale: of the video alone, 0 or more; None guides video and words together by
+        video_guidance_scale: of the video alone, as large; None guides video and words together by
             `guidance_scale`. Not for few-step models.
 
     Raises:
@@ -259,5 +260,5 @@ def _check_whole(name: str, value: int | None) -> None:
 
 
 def _check_scale(name: str, value: float | None) -> None:
-    if value is not None and not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be 0 or more, got {value!r}")
+    if value is not None and not 0 <= value <= LARGEST_GUIDANCE:
+        raise ValueError(f"{name} must be from 0 to {LARGEST_GUIDANCE:g}, got {value!r}")

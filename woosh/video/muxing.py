@@ -6,7 +6,6 @@ a long file takes no more memory than a short one.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +17,7 @@ import numpy as np
 
 from woosh.audio import encode_metadata, resample
 from woosh.video.pictures import Video, opened, picture_stream
+from woosh.whole_files import check_replaceable, replacing
 
 # The first is taken if none is asked for.
 SOUND_CODECS = {
@@ -49,7 +49,7 @@ def check_output(video: Video, output: Path, codec: str | None = None, mix: bool
 
     Raises:
         ValueError: a container that cannot hold the picture or the sound, or no sound to mix with.
-        OSError: something that is no file lies there.
+        OSError: something that is no file lies there, or a read-only file.
     """
     container = output.suffix.lower()
     if container not in SOUND_CODECS:
@@ -71,8 +71,7 @@ def check_output(video: Video, output: Path, codec: str | None = None, mix: bool
             f"{container} cannot hold the picture's {picture} as it is; name the output "
             f"{' or '.join([*fitting, '.mkv'])}"
         )
-    if output.exists() and not output.is_file():
-        raise OSError(f"{output} exists and is not a file")
+    check_replaceable(output)
     if output.exists() and output.samefile(video.path):
         raise ValueError(f"{output} is the video itself, which stays as it is: name another file")
     return codec or sounds[0]
@@ -128,8 +127,7 @@ def write_soundtrack(
     comment = encode_metadata(metadata or {})
     audio = resample(soundtrack.audio, soundtrack.sample_rate, RATE)
     count, begin = round(video.seconds * RATE), round(soundtrack.start * RATE)
-    part = output.with_name(f".woosh-{secrets.token_hex(6)}{output.suffix.lower()}")
-    try:
+    with replacing(output, output.suffix.lower()) as part:
         if soundtrack.mix_decibels is None:
             blocks = placed(audio, begin, count)
         else:
@@ -138,9 +136,6 @@ def write_soundtrack(
             peak = max(float(np.abs(block).max()) for block in mixed(video, gained, begin, count))
             blocks = (block / max(1.0, peak) for block in mixed(video, gained, begin, count))
         _write(video, blocks, codec, part, comment)
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def placed(audio: np.ndarray, begin: int, count: int) -> Iterator[np.ndarray]:
@@ -219,7 +214,7 @@ def _write(
                 packets = shifted(with_decoding_times(source.demux(stream)), video.origin)
                 _interleave(packets, picture, chain([first], blocks), sound, target)
         except av.error.FFmpegError as error:
-            raise OSError(f"cannot write {part.suffix}: {error}") from error
+            raise OSError(f"cannot write {part.suffix}: {error.strerror or error}") from error
 
 
 def _interleave(

@@ -1,0 +1,119 @@
+"""What every command line shares: what it prints never decides over its work, and it tidies up when it is ended."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from woosh.command_line import PatientOutput, run_to_exit_code
+
+PRINTING = """
+import sys
+from pathlib import Path
+from woosh.command_line import run_to_exit_code
+
+def work():
+    for number in range(20):
+        Path(f"{number}.txt").write_text("done")
+        print("\\u201cdog\\u201d \\u96e8 \\udce4", "x" * 10000, flush=True)
+        print("note \\u96e8", file=sys.stderr)
+
+sys.exit(run_to_exit_code("toy", work))
+"""
+WAITING = """
+import sys, time
+from pathlib import Path
+from woosh.command_line import run_to_exit_code
+from woosh.whole_files import claimed, replacing
+
+def work():
+    with claimed([Path("a.txt")]) as path, replacing(path) as part:
+        part.write_text("half")
+        print("ready", flush=True)
+        time.sleep(60)
+
+sys.exit(run_to_exit_code("toy", work))
+"""
+
+
+def start(code: str, folder: Path, **options: object) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment |= options.pop("environment", {})  # type: ignore[arg-type]
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder, env=environment, stderr=subprocess.PIPE, **options
+    )  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_names_that_stdout_cannot_encode_are_escaped(tmp_path: Path, encoding: str) -> None:
+    """A prompt in another script must not end a batch on a console that lacks the letters."""
+    environment = {"PYTHONIOENCODING": encoding}
+    process = start(PRINTING, tmp_path, stdout=subprocess.PIPE, environment=environment)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert out.count(b"\n") == 20
+    assert b"\\udce4" in out
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_a_reader_that_goes_away_ends_nothing(tmp_path: Path) -> None:
+    """`| head -1` wants one line, not one sound."""
+    process = start(PRINTING, tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    assert b"Error" not in process.stderr.read()
+    assert process.wait() == 0
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_output_that_is_lost_is_told_once_the_work_is_done(tmp_path: Path) -> None:
+    """Whoever keeps the list of what was made must learn that it is not whole."""
+    with Path("/dev/full").open("wb") as full:
+        process = start(PRINTING, tmp_path, stdout=full)
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert errors.decode().splitlines()[-1] == "toy: error: cannot print: No space left on device"
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_signals_leave_no_temporary_file(tmp_path: Path, name: str) -> None:
+    """Schedulers and closed terminals end commands; what was begun must not stay."""
+    number = getattr(signal, name)
+    process = start(WAITING, tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert len(list(tmp_path.iterdir())) == 2
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 128 + number
+    assert len(errors.decode().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ignored_signal_stays_ignored_and_handlers_return() -> None:
+    """`nohup woosh ...` outlives its terminal; a program that calls the command keeps its own handlers."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run_to_exit_code("toy", lambda: os.kill(os.getpid(), signal.SIGHUP)) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert run_to_exit_code("toy", lambda: None) == 0
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_other_properties_of_the_stream_stay() -> None:
+    """Whoever asks stdout for its encoding or its bytes gets them."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    output = PatientOutput(stream)
+    print("é", file=output, flush=True)
+    assert output.encoding == "ascii"
+    assert stream.buffer.getvalue() == b"\\xe9\n"  # type: ignore[attr-defined]
