@@ -12,10 +12,10 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
+from woosh.outside_files import printable
+
 LONGEST_WORD = 200  # characters of a word in a message about the command line
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # that end the process; Windows lacks the second
-
-from woosh.outside_files import printable
 
 
 class Parser(argparse.ArgumentParser):

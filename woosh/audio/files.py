@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 
+from woosh.audio.headers import decoded, lacks_length, missing_bytes
 from woosh.audio.metadata import encode_metadata
 from woosh.whole_files import replacing
 
 # Extensions of files that are taken for sounds when a folder is searched.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64"})
+
+
+SAMPLE_RATES = (1_000, 768_000)  # Hz, of files that are read
 
 
 SUBTYPES = {"wav": "PCM_24", "flac": "PCM_24", "ogg": "VORBIS"}
@@ -64,7 +68,7 @@ def read_audio(
             holds values that are not finite; or it is longer than `MOST_NUMBERS` allows.
         OSError: the file cannot be read at present.
     """
-    with open_audio(path) as file:
+    with open_audio(path, longest_seconds) as file:
         count, rate = file.frames, file.samplerate
         if longest_seconds is not None:
             count = min(count, math.ceil(longest_seconds * rate))
@@ -80,24 +84,43 @@ def read_audio(
 
 
 @contextmanager
-def open_audio(path: str | Path) -> Iterator[soundfile.SoundFile]:
-    """Open a file that libsndfile knows.
+def open_audio(
+    path: str | Path, longest_seconds: float | None = None
+) -> Iterator[soundfile.SoundFile]:
+    """Open a file that libsndfile knows, or MP3 or FLAC whose header does not say its length.
+
+    Args:
+        path: the file.
+        longest_seconds: as far as it is going to be read; None for all of it.
 
     Raises:
         FileNotFoundError: there is no file at `path`.
-        ValueError: the file is not audio, or holds no samples; also for what fails while it is open.
+        ValueError: the file is not audio, is cut, holds no samples, or has a sample rate out of `SAMPLE_RATES`; also for
+            what fails while it is open.
         OSError: the file cannot be read at present.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no audio file at {path}")
-    try:
-        with soundfile.SoundFile(path) as file:
+    if missing := missing_bytes(path):
+        raise ValueError(f"{path} is truncated: {missing} bytes of its samples are missing")
+    file_format = lacks_length(path)
+    with ExitStack() as stack:
+        source: Any = path
+        if file_format is not None:
+            source = stack.enter_context(decoded(path, file_format, longest_seconds))
+        try:
+            file = stack.enter_context(soundfile.SoundFile(source))
+            low, high = SAMPLE_RATES
+            if not low <= file.samplerate <= high:
+                raise ValueError(
+                    f"{path} has a sample rate of {file.samplerate} Hz: from {low} to {high} Hz are read"
+                )
             if file.frames == 0:
                 raise ValueError(f"{path} holds no samples")
             yield file
-    except soundfile.LibsndfileError as error:
-        kind = OSError if error.code == SYSTEM_ERROR else ValueError
-        raise kind(f"cannot read {path} as audio: {error.error_string}") from error
+        except soundfile.LibsndfileError as error:
+            kind = OSError if error.code == SYSTEM_ERROR else ValueError
+            raise kind(f"cannot read {path} as audio: {error.error_string}") from error
 
 
 def _read_frames(file: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarray:
@@ -111,7 +134,7 @@ def _read_frames(file: soundfile.SoundFile, count: int, path: str | Path) -> np.
 
 
 def audio_seconds(path: str | Path) -> float:
-    """Length of a file, as its header says.
+    """Length of a file, as its header says; a file whose header does not say it is decoded.
 
     Raises:
         FileNotFoundError: there is no file at `path`.
