@@ -112,6 +112,28 @@ def test_commands_at_the_same_time_overwrite_nothing(model: Path, tmp_path: Path
     assert {name: audio.read_metadata(name)["seed"] for name in files(tmp_path)} == seeds
 
 
+def test_a_batch_that_was_ended_goes_on(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run again with --resume, a batch makes what is missing and nothing twice."""
+    batch = ("rain", "-n", 4, "--seconds", 0.1, "--quiet")
+    assert generate(model, *batch, "--seed", 5) == 0
+    kept = (tmp_path / "rain-1.wav").read_bytes()
+    (tmp_path / "rain-2.wav").unlink()
+    (tmp_path / "rain-4.wav").write_bytes(b"")
+    capsys.readouterr()
+    assert generate(model, *batch, "--seed", 5, "--resume") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert ["already made" in line for line in lines] == [True, False, True, False]
+    assert files(tmp_path) == [f"rain-{name}.wav" for name in ("1", "2", "3", "4-2", "4")]
+    assert (tmp_path / "rain-1.wav").read_bytes() == kept
+    assert audio.read_metadata("rain-4-2.wav")["seed"] == 8
+    assert generate(model, *batch, "--seed", 6, "--resume") == 0
+    assert len(files(tmp_path)) == 9
+    assert generate(model, *batch, "--resume") == 2
+    assert "--resume needs the --seed" in capsys.readouterr().err
+
+
 def test_a_named_file_is_overwritten(model: Path, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("old")
     assert generate(model, "rain", "-o", "a.wav", "--seconds", 0.1) == 0

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -40,19 +41,24 @@ sys.exit(run_to_exit_code("toy", work))
 """
 
 
-def start(code: str, folder: Path, **options: object) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    environment |= options.pop("environment", {})  # type: ignore[arg-type]
+def start(
+    code: str, folder: Path, stdout: int | IO[bytes] = subprocess.PIPE, **environment: str
+) -> subprocess.Popen[bytes]:
+    """Run a program of the project in a process of its own."""
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
     return subprocess.Popen(
-        [sys.executable, "-c", code], cwd=folder, env=environment, stderr=subprocess.PIPE, **options
-    )  # type: ignore[call-overload]
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=variables,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+    )
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 def test_names_that_stdout_cannot_encode_are_escaped(tmp_path: Path, encoding: str) -> None:
     """A prompt in another script must not end a batch on a console that lacks the letters."""
-    environment = {"PYTHONIOENCODING": encoding}
-    process = start(PRINTING, tmp_path, stdout=subprocess.PIPE, environment=environment)
+    process = start(PRINTING, tmp_path, PYTHONIOENCODING=encoding)
     out, _ = process.communicate()
     assert process.returncode == 0
     assert out.count(b"\n") == 20
@@ -62,7 +68,7 @@ def test_names_that_stdout_cannot_encode_are_escaped(tmp_path: Path, encoding: s
 
 def test_a_reader_that_goes_away_ends_nothing(tmp_path: Path) -> None:
     """`| head -1` wants one line, not one sound."""
-    process = start(PRINTING, tmp_path, stdout=subprocess.PIPE)
+    process = start(PRINTING, tmp_path)
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
@@ -87,7 +93,7 @@ def test_output_that_is_lost_is_told_once_the_work_is_done(tmp_path: Path) -> No
 def test_signals_leave_no_temporary_file(tmp_path: Path, name: str) -> None:
     """Schedulers and closed terminals end commands; what was begun must not stay."""
     number = getattr(signal, name)
-    process = start(WAITING, tmp_path, stdout=subprocess.PIPE)
+    process = start(WAITING, tmp_path)
     assert process.stdout is not None
     process.stdout.readline()
     assert len(list(tmp_path.iterdir())) == 2

@@ -256,7 +256,7 @@ class _Storage:
 
 
 def _encode(
-    storage: _Storage,
+    storage: Any,  # soundfile takes what reads, writes, seeks and tells, and declares less
     file_format: str,
     audio: np.ndarray,
     sample_rate: int,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import soundfile
 
 UNKNOWN_SIZE = 0x7FFFF000  # programs that write to a pipe put this size or a larger one
@@ -98,6 +99,7 @@ def _decode(
                     raise
                 for frame in frames:
                     for plain in resampler.resample(frame):
-                        target.write(plain.to_ndarray().reshape(-1, channels))
+                        samples = plain.to_ndarray().astype(np.float32, copy=False)
+                        target.write(samples.reshape(-1, channels))
                 if longest_seconds is not None and target.frames > longest_seconds * rate:
                     break

@@ -85,6 +85,12 @@ def add_to(commands: Commands) -> None:
         help="do not listen whether a sound is what its prompt asks for, and do not note it where it is not",
     )
     add(
+        "--resume",
+        action="store_true",
+        help="go on with a batch that was ended: a sound is not made again where a file of its name carries the same "
+        "prompt, seed, model and version. Needs the --seed of that batch, and its other options, which are not compared",
+    )
+    add(
         "--lora",
         action="append",
         default=[],
@@ -113,6 +119,10 @@ def run(arguments: argparse.Namespace) -> None:
     clips = len(prompts) * arguments.count
     if clips > MAX_CLIPS:
         raise ValueError(f"{clips} sounds are more than {MAX_CLIPS}: ask for fewer at a time")
+    if arguments.resume and arguments.seed is None:
+        raise ValueError(
+            "--resume needs the --seed of the batch that was ended: the first that it printed"
+        )
     model = _base_model(arguments.lora) if arguments.model is None else arguments.model
     info = catalogue.describe_model(catalogue.find_model(model))
     each = [prompt for prompt in prompts for _ in range(arguments.count)]
@@ -136,9 +146,13 @@ def run(arguments: argparse.Namespace) -> None:
     target.folder.mkdir(exist_ok=True)
     ceiling = audio.CEILINGS[target.file_format]
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
+        prompt = prompts[index // arguments.count]
+        if arguments.resume and (path := target.made(prompt, index, clips, record)) is not None:
+            print(f"{path}  already made  seed {request.seed}", flush=True)
+            continue
         sound = sampler(request)[0].cpu().numpy()
         sound = levelled(sound, arguments.loudness, ceiling, info)
-        with target.claim(prompts[index // arguments.count], index, clips) as path:
+        with target.claim(prompt, index, clips) as path:
             audio.write_audio(path, sound, info.sample_rate, record)
         seconds = sound.shape[1] / info.sample_rate
         print(f"{path}  {seconds:.2f} s  seed {request.seed}", flush=True)
