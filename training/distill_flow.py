@@ -262,7 +262,8 @@ def main(config: Config) -> None:
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
         listen_if_due(run, listener)
-        run.save_if_due(lambda average: save_whole(average, run.output / "transformer"))
+        run.save_if_due("transformer", save_whole)
+    run.export_average("transformer", save_whole)
 
 
 if __name__ == "__main__":

@@ -159,7 +159,9 @@ def main(config: Config) -> None:
     train_step, updates = run.updates(step, [optimizer], [schedule])
     listener = listener_of(run, config.listen, text)
     run.start()
-    facts = LoraFacts(config.rank, config.alpha, config.model, config.trigger)
+    write = partial(
+        save_lora, facts=LoraFacts(config.rank, config.alpha, config.model, config.trigger)
+    )
 
     # 5. Loop
     train_step.train()
@@ -173,7 +175,8 @@ def main(config: Config) -> None:
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
         listen_if_due(run, listener)
-        run.save_if_due(lambda average: save_lora(average, run.output / "lora.safetensors", facts))
+        run.save_if_due("lora.safetensors", write)
+    run.export_average("lora.safetensors", write)
 
 
 if __name__ == "__main__":

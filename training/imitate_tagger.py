@@ -205,16 +205,18 @@ def main(config: Config) -> None:
         if run.must_save:
             run.save()
         due = run.due(config.run.evaluate_every)
-        if run.must_save or due:
+        if run.must_export or due:
             average = averaged_tagger()
-            if run.is_main and run.must_save:
-                save_tagger(average, run.output / "tagger")
+            if run.must_export:
+                run.export("tagger", partial(save_tagger, average))
             if run.log is not None and due:
                 run.log.write(run.step, evaluate_tagger(average, validation, ANSWERS))
 
-    # 6. Evaluate
+    # 6. Save and evaluate
+    average = averaged_tagger()
+    run.export("tagger", partial(save_tagger, average))
     if run.is_main and not run.stopping:
-        result = evaluate_tagger(averaged_tagger(), validation, ANSWERS)
+        result = evaluate_tagger(average, validation, ANSWERS)
         (run.output / "evaluation.json").write_text(json.dumps(result, indent=1))
         print(json.dumps(result, indent=1))
 

@@ -275,7 +275,7 @@ def main(config: Config) -> None:
             count = config.statistics_batches
             numbered = crops if config.streamed else NumberedBatches(crops, 0, count)
             set_latent_statistics(average, (audio for _, audio in numbered), count)
-        average.save_pretrained(run.output / "autoencoder")
+        run.export("autoencoder", average.save_pretrained)
 
 
 if __name__ == "__main__":

@@ -237,14 +237,15 @@ def main(config: Config) -> None:
                 run.advance(scalars, config.batch_size, "pairs")
         if run.must_save:
             run.save()
-        if run.must_save or run.due(config.run.evaluate_every):
+        if run.must_export or run.due(config.run.evaluate_every):
             average = averaged_clap()
-            if run.is_main and run.must_save:
-                save_clap(average, run.output / "clap")
+            if run.must_export:
+                run.export("clap", partial(save_clap, average))
             if run.log is not None and run.due(config.run.evaluate_every):
                 run.log.write(run.step, summary(evaluate_aligner(average, held_out)))
 
-    # 6. Evaluate
+    # 6. Save and evaluate
+    run.export("clap", partial(save_clap, averaged_clap()))
     if run.is_main and not run.stopping and held_out:
         result = evaluate_aligner(load_clap(run.output / "clap"), held_out)
         (run.output / "evaluation.json").write_text(json.dumps(result, indent=1))

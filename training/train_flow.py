@@ -148,7 +148,8 @@ def main(config: Config) -> None:
             updates.apply(loss, number)
             run.advance(scalars, len(latents), "clips")
         listen_if_due(run, listener)
-        run.save_if_due(lambda average: average.save_pretrained(run.output / "transformer"))
+        run.save_if_due("transformer", WooshTransformer.save_pretrained)
+    run.export_average("transformer", WooshTransformer.save_pretrained)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,8 @@ def main(config: Config) -> None:
             run.advance({"loss": loss.detach()}, len(crops), "crops")
         if run.due(config.run.evaluate_every):
             report(run.log, run.step, run.averaged(), held_out)
-        run.save_if_due(lambda average: average.save_pretrained(run.output / "autoencoder"))
+        run.save_if_due("autoencoder", WooshMelAutoencoder.save_pretrained)
+    run.export_average("autoencoder", WooshMelAutoencoder.save_pretrained)
 
 
 if __name__ == "__main__":

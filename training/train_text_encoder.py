@@ -158,7 +158,7 @@ def main(config: Config) -> None:
     # 6. Save and evaluate
     average = run.averaged()
     if run.is_main and not run.stopping:
-        average.encoder.save_pretrained(run.output / "text_encoder")
+        run.export("text_encoder", average.encoder.save_pretrained)
         results = evaluate(copy.deepcopy(average).cpu(), tokenizer, corpus)
         (run.output / "evaluation.json").write_text(json.dumps(results, indent=1) + "\n")
         print(json.dumps(results, indent=1))

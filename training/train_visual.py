@@ -142,7 +142,8 @@ def main(config: Config) -> None:
                 loss, scalars = train_step(to_device(batch, run.device))
             updates.apply(loss, number)
             run.advance(scalars, len(batch.frames), "clips")
-        run.save_if_due(lambda average: average.save_pretrained(run.output / "visual"))
+        run.save_if_due("visual", VisualEncoder.save_pretrained)
+    run.export_average("visual", VisualEncoder.save_pretrained)
     if run.is_main:
         scores = evaluate(run.averaged().cpu().eval(), config)
         (run.output / "evaluation.json").write_text(json.dumps(scores, indent=1))

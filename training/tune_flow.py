@@ -322,7 +322,8 @@ def main(config: Config) -> None:
                 loss, scalars = train_step(batch)
             updates.apply(loss, number)
             run.advance(scalars | sounds.facts, len(batch.optimal), "sounds")
-        run.save_if_due(lambda average: average.save_pretrained(run.output / "transformer"))
+        run.save_if_due("transformer", WooshTransformer.save_pretrained)
+    run.export_average("transformer", WooshTransformer.save_pretrained)
 
 
 if __name__ == "__main__":

@@ -36,10 +36,16 @@ def test_the_file_is_small_and_says_what_it_is(trained: Path, config: finetune_l
     assert [row["step"] for row in rows] == [2, 4]
 
 
+@pytest.mark.parametrize("save_every", [2, 4])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    trained: Path, config: finetune_lora.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    save_every: int,
+    trained: Path,
+    config: finetune_lora.Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    again = replace_fields(config, output=str(tmp_path / "run"))
+    """Also where the kill came after the last checkpoint, when only the export is left to do."""
+    again = replace_fields(config, output=str(tmp_path / "run"), save_every=save_every)
     with monkeypatch.context() as patch:
         killed_after_saving(patch)
         with pytest.raises(Killed):

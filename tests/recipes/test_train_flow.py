@@ -56,14 +56,18 @@ def test_compiled_blocks_give_the_same_training(
     assert errors[1] == pytest.approx(errors[0], rel=1e-3)
 
 
+@pytest.mark.parametrize("save_every", [3, 6])
 def test_a_resumed_flow_equals_an_uninterrupted_one(
+    save_every: int,
     flow_run: Path,
     latents_run: Path,
     text_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also where the kill came after the last checkpoint, when only the export is left to do."""
     config = flow_config(latents_run, text_run, tmp_path / "run")
+    config = replace_fields(config, save_every=save_every)
     with monkeypatch.context() as patch:
         killed_after_saving(patch)
         with pytest.raises(Killed):

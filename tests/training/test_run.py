@@ -104,6 +104,54 @@ def test_checkpoints_rotate_and_the_newest_complete_one_is_resumed(tmp_path: Pat
     assert step_count.step == 100
 
 
+class Deed:
+    """A pickle of it makes a file when it is read as any pickle is."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "custom_checkpoint_0.pkl",
+        "random_states_0.pkl",
+        "optimizer.bin",
+        "scheduler.bin",
+        "scaler.pt",
+        "pytorch_model_fsdp_0/other.pt",
+    ],
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_runs_no_code(tmp_path: Path, name: str, zipped: bool) -> None:
+    """A checkpoint from elsewhere must not do what its author wants, in whichever file it is hidden."""
+    accelerator, _, step_count = filled(5)
+    save_checkpoint(accelerator, tmp_path, 5, kept=1)
+    path, trace = tmp_path / "step-5" / name, tmp_path / "trace"
+    path.parent.mkdir(exist_ok=True)
+    torch.save({"step": Deed(trace)}, path, _use_new_zipfile_serialization=zipped)
+    step_count.step = 1
+    with pytest.raises(ValueError, match=rf"{name} is damaged or holds more than"):
+        resume_checkpoint(accelerator, tmp_path)
+    assert not trace.exists() and step_count.step == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "custom_checkpoint_0.pkl", "random_states_0.pkl"]
+)
+def test_a_checkpoint_that_was_cut_is_named(tmp_path: Path, name: str) -> None:
+    """Random states that cannot be read were passed over, so that the run went on as another one."""
+    accelerator, _, _ = filled(5)
+    save_checkpoint(accelerator, tmp_path, 5, kept=1)
+    path = tmp_path / "step-5" / name
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(ValueError, match=r"step-5.* damaged"):
+        resume_checkpoint(accelerator, tmp_path)
+
+
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path: Path) -> None:
     """Files may grow to 1 kB only, as on a disk without space."""
     script = """

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from accelerate import Accelerator
+from accelerate.utils import load
 from safetensors import SafetensorError
 
 NAME = re.compile(r"step-(\d+)")
@@ -59,8 +60,36 @@ def resume_checkpoint(accelerator: Accelerator, folder: Path) -> None:
 
     Raises:
         FileNotFoundError: there is none.
+        ValueError: it is damaged, or holds more than the tensors and numbers of a checkpoint.
     """
     found = list_checkpoints(folder)
     if not found:
         raise FileNotFoundError(f"no checkpoint in {folder} to resume from; leave resume off")
-    accelerator.load_state(str(found[-1]))
+    check_pickles(found[-1])
+    try:
+        accelerator.load_state(str(found[-1]))
+    except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"the checkpoint {found[-1]} is damaged or of other settings: {error}; delete it to go on from the one before"
+        ) from error
+
+
+def check_pickles(folder: Path) -> None:
+    """Raise unless every pickle of a checkpoint, below its folder too, holds plain data only.
+
+    Accelerate reads what a run registers with `weights_only=False`, which runs what a pickle names, and passes over
+    random states that it cannot read. Here all are read first in the way that runs nothing.
+
+    Raises:
+        ValueError: one that is damaged or would run code, by its path.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.suffix not in (".pkl", ".bin", ".pt"):
+            continue
+        try:
+            load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged pickle raises nearly everything
+            raise ValueError(
+                f"{path} is damaged or holds more than a checkpoint's tensors and numbers, and is refused; delete "
+                f"{folder} to go on from the checkpoint before"
+            ) from error

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from woosh.data.streaming import NumberedBatches
 from woosh.training.average import MovingAverage
 from woosh.training.checkpoints import list_checkpoints, resume_checkpoint, save_checkpoint
+from woosh.training.exports import write_whole
 from woosh.training.log import Log, check_trackers
 from woosh.training.modules import TrainingStep
 from woosh.training.updates import GradientLimits, Trained, Updates
@@ -71,7 +72,8 @@ class Run(Generic[Model]):
     """A training from its first step, or from a checkpoint, to its last.
 
     A recipe builds its model after `Run`, which sets the seed; then `follow` and `updates` once, and in the loop
-    `batches`, `gathering`, `Updates.apply`, `advance`, `due` with an evaluation, and `save_if_due`.
+    `batches`, `gathering`, `Updates.apply`, `advance`, `due` with an evaluation, and `save_if_due`; after the loop
+    `export_average` or `export`, also of a resumed run that has no step left: it may have been killed before its export.
 
     Args:
         config: of the run.
@@ -216,7 +218,7 @@ class Run(Generic[Model]):
                     self.save()
                 raise
             yield batch
-            if self.stopping or self.step == self.config.steps:
+            if self._ending:
                 return
 
     def gathering(self, *prepared: nn.Module) -> AbstractContextManager[Any]:
@@ -266,10 +268,17 @@ class Run(Generic[Model]):
     def must_save(self) -> bool:
         """Whether a step was just completed after which the state is to be saved."""
         return self.accelerator.sync_gradients and (
-            self.step % self.config.save_every == 0
-            or self.step == self.config.steps
-            or self.stopping
+            self.step % self.config.save_every == 0 or self._ending
         )
+
+    @property
+    def must_export(self) -> bool:
+        """Whether the averaged model is to be written within the loop: after its end it is written anyway."""
+        return self.must_save and not self._ending
+
+    @property
+    def _ending(self) -> bool:
+        return self.stopping or self.step == self.config.steps
 
     def save(self) -> None:
         """Write the whole state."""
@@ -280,17 +289,30 @@ class Run(Generic[Model]):
         self.save()
         return self.step + 1
 
-    def save_if_due(self, write: Callable[[Model], object]) -> None:
-        """After a step at which it is time, write the whole state, and let the main process write the averaged model.
+    def save_if_due(self, name: str, write: Callable[[Model, Path], object]) -> None:
+        """After a step at which it is time, write the whole state and, unless the loop ends here, the averaged model.
 
-        All processes must call it at once.
+        All processes must call it at once. For the arguments see `export_average`.
         """
-        if not self.must_save:
-            return
-        self.save()
+        if self.must_save:
+            self.save()
+        if self.must_export:
+            self.export_average(name, write)
+
+    def export_average(self, name: str, write: Callable[[Model, Path], object]) -> None:
+        """Let the main process write the averaged model. All processes must call it at once.
+
+        Args:
+            name: of the file or folder in the output folder.
+            write: writes a model to a path.
+        """
         average = self.averaged()
+        self.export(name, lambda path: write(average, path))
+
+    def export(self, name: str, write: Callable[[Path], object]) -> None:
+        """Let the main process write a file or folder of the output folder; it is whole, or not there."""
         if self.is_main:
-            write(average)
+            write_whole(self.output / name, write)
 
     def averaged(self) -> Model:
         """The averaged model, in evaluation mode. All processes must ask at once."""
