@@ -14,7 +14,7 @@ from woosh.autoencoder import load_autoencoder
 from woosh.compact_weights import SCALES, compacted, restored
 from woosh.generation.loading import load_part
 from woosh.generation.transformer import WooshTransformer
-from woosh.weight_files import COMPACT_FILE, load_saved, save_compact
+from woosh.weight_files import COMPACT_FILE, WHOLE_FILE, load_saved, read_tensors, save_compact
 
 MAKERS = {
     "transformer": lambda: make_transformer(width=WIDE, linear_skip=True),
@@ -112,7 +112,7 @@ def test_missing_and_misshapen_scales_are_refused(folder: Path) -> None:
 def test_a_configuration_that_does_not_fit_is_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "inner_width": 64}))
-    with pytest.raises(ValueError, match=r"text_in.expand.weight has shape \(192, 16\), expected"):
+    with pytest.raises(ValueError, match=r"text_in.contract.weight has shape \(96, 192\), expected"):
         load_saved(WooshTransformer, folder)
     (folder / "config.json").write_text(json.dumps({**config, "flow_map": True}))
     with pytest.raises(ValueError, match=r"8bit.*flow_map_embedding.\S* is missing"):
@@ -129,3 +129,89 @@ def test_a_network_with_values_that_no_form_holds_is_not_written(tmp_path: Path)
             save_compact(model, tmp_path / "part")
         assert not (tmp_path / "part").exists()
         model = randomise(make_transformer(width=WIDE), 1)
+
+
+def whole_folder(folder: Path, **broken: torch.Tensor) -> Path:
+    """A transformer in its usual form, with some tensors replaced."""
+    make_transformer(width=WIDE).save_pretrained(folder)
+    path = folder / WHOLE_FILE
+    save_file(load_file(path) | broken, path)
+    return folder
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_weights_that_are_not_finite_are_refused_by_name(
+    value: float, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """They were taken in silence, and every sound or score was NaN."""
+    tensor = torch.ones(3, 5, dtype=dtype)
+    tensor[1, 2] = value
+    tensors = {"large": torch.full((9, 9), torch.finfo(dtype).max, dtype=dtype)}
+    save_file(tensors, tmp_path / "large.safetensors")
+    assert set(read_tensors(tmp_path / "large.safetensors")) == {"large"}
+    save_file(tensors | {"layer.weight": tensor}, tmp_path / "a.safetensors")
+    torch.save(tensors | {"layer.weight": tensor}, tmp_path / "a.pt")
+    for name in ("a.safetensors", "a.pt"):
+        with pytest.raises(ValueError, match=rf"{name}: layer.weight holds 1 values that are NaN"):
+            read_tensors(tmp_path / name)
+
+
+def test_a_network_with_values_that_are_not_finite_is_refused(tmp_path: Path, folder: Path) -> None:
+    """In its usual form and in eight bits, whose scales can be infinite too."""
+    name = "memory_token"
+    shape = load_file(whole_folder(tmp_path / "whole") / WHOLE_FILE)[name].shape
+    whole_folder(tmp_path / "whole", **{name: torch.full(shape, float("nan"))})
+    with pytest.raises(ValueError, match=rf"{WHOLE_FILE}: {name} holds"):
+        load_saved(WooshTransformer, tmp_path / "whole")
+    tensors = load_file(folder / COMPACT_FILE)
+    scales = next(name for name in tensors if name.endswith(SCALES))
+    save_file(
+        tensors | {scales: torch.full_like(tensors[scales], float("inf"))}, folder / COMPACT_FILE
+    )
+    with pytest.raises(ValueError, match=rf"{COMPACT_FILE}: {scales} holds"):
+        load_saved(WooshTransformer, folder)
+
+
+@pytest.mark.parametrize("width", [10**6, 10**9, 10**30, -8, 0, "wide"])
+def test_sizes_that_the_weights_do_not_have_are_refused_before_memory_is_taken(
+    width: Any, tmp_path: Path, folder: Path
+) -> None:
+    """A width of 10^9 in a config.json ended the process for want of memory."""
+    for place in (whole_folder(tmp_path / "whole"), folder):
+        config = json.loads((place / "config.json").read_text())
+        (place / "config.json").write_text(json.dumps({**config, "width": width}))
+        with pytest.raises(ValueError) as raised:
+            load_saved(WooshTransformer, place)
+        assert str(place) in str(raised.value)
+
+
+def test_a_tensor_that_is_missing_or_left_over_is_refused(tmp_path: Path) -> None:
+    """Diffusers fills a missing one with random numbers."""
+    place = whole_folder(tmp_path / "whole", other=torch.ones(2))
+    with pytest.raises(ValueError, match="other is left over"):
+        load_saved(WooshTransformer, place)
+    tensors = load_file(place / WHOLE_FILE)
+    del tensors["other"], tensors["memory_token"]
+    save_file(tensors, place / WHOLE_FILE)
+    with pytest.raises(ValueError, match="memory_token is missing"):
+        load_saved(WooshTransformer, place)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pickles_of_both_forms_are_read_if_they_hold_tensors_only(
+    zipped: bool, tmp_path: Path
+) -> None:
+    """Files from before torch 1.6 are no zip archives; many published weights are such files."""
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(300, 300)}
+    path = tmp_path / "a.pth"
+    torch.save(tensors, path, _use_new_zipfile_serialization=zipped)
+    read = read_tensors(path)
+    assert all(torch.equal(read[name], value) for name, value in tensors.items())
+    content = path.read_bytes()
+    path.write_bytes(content[:-1000])
+    with pytest.raises(ValueError, match=f"{path} is {'cut' if zipped else 'damaged'}"):
+        read_tensors(path)
+    torch.save({"a": Path("x")}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=f"{path} is damaged or holds more than tensors"):
+        read_tensors(path)

@@ -15,6 +15,7 @@ from woosh.outside_files import expanded, fitted, read_object
 
 # Not diffusers' own name: a tool that does not know the eight-bit form finds no weights instead of wrong ones.
 COMPACT_FILE = "weights_8bit.safetensors"
+WHOLE_FILE = "diffusion_pytorch_model.safetensors"
 MOST_BLOCKS = 1000  # of a network, of any kind
 COUNTS_OF_BLOCKS = ("blocks", "layers", "depth")  # how the names of these settings end
 # What a constructor raises at settings of the right types that make no network.
@@ -30,31 +31,78 @@ UNBUILDABLE = (
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a `.safetensors`, `.pt` or `.pth` file by name, mapped from the file.
+    """Tensors of a `.safetensors`, `.pt` or `.pth` file by name, mapped from the file where its form allows it.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another kind of file, one that is damaged, or a pickle that holds more than tensors.
+        ValueError: another kind of file, one that is damaged, a pickle that holds more than tensors, or a value that is
+            not finite.
     """
-    import pickle  # noqa: TID251 - only the name of the error
-
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     if path.suffix not in (".safetensors", ".pt", ".pth"):
         raise ValueError(f"{path} must be a .pt, a .pth or a .safetensors file")
     if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or holds more than tensors, and is refused") from error
+        return read_safetensors(path)[0]
+    tensors = _read_pickle(path)
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise ValueError(f"{path} must hold tensors by name and nothing else")
+    check_finite(tensors, str(path))
     return tensors
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name, mapped from the file, and what its metadata say.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is damaged, or holds a value that is not finite.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    check_finite(tensors, str(path))
+    return tensors, metadata
+
+
+def _read_pickle(path: Path) -> Any:
+    """What a file of `torch.save` holds, in its form of today, a zip archive, or the one before.
+
+    Raises:
+        ValueError: it is damaged, or holds more than tensors.
+    """
+    import pickle  # noqa: TID251 - only the name of the error
+    import zipfile
+
+    with path.open("rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+    if zipped and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is cut: its end is missing; copy or download it again")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or holds more than tensors, and is refused") from error
+
+
+def check_finite(tensors: Mapping[str, Tensor], title: str) -> None:
+    """Raise if a tensor holds NaN or an infinite value, which would make every output NaN.
+
+    Raises:
+        ValueError: one does, by its name; `title` says where it stands.
+    """
+    for name, value in tensors.items():
+        # One number that is not finite makes the sum so, and a sum is the fastest look at all of them.
+        if not value.is_floating_point() or torch.isfinite(value.sum(dtype=torch.float32)):
+            continue
+        count = int((~torch.isfinite(value)).sum())
+        if count:
+            raise ValueError(
+                f"{title}: {name} holds {count:,} values that are NaN or infinite; take the file of another step or "
+                "download it again"
+            )
 
 
 def load_saved(
@@ -73,7 +121,8 @@ def load_saved(
 
     Raises:
         FileNotFoundError: the folder holds no network.
-        ValueError: its config.json is damaged or makes no such network, or its weights are damaged or do not fit it.
+        ValueError: its config.json is damaged or makes no such network, or its weights are damaged, not finite or do not
+            fit it.
     """
     from safetensors import SafetensorError
 
@@ -86,6 +135,8 @@ def load_saved(
     try:
         if (folder / COMPACT_FILE).is_file():
             return load_compact(cls, folder, dtype or torch.float32)
+        if (whole := folder / WHOLE_FILE).is_file():  # larger networks have several files
+            _build_empty(cls, cls.load_config(folder), read_tensors(whole), str(whole))
         model, info = cls.from_pretrained(
             folder,
             torch_dtype=dtype,
@@ -145,12 +196,26 @@ def build(cls: Any, config: Mapping[str, Any], tensors: Mapping[str, Tensor], ti
     Raises:
         ValueError: tensors that do not fit; `title` says what they are.
     """
-    # On the meta device, where initialising costs nothing: every tensor is replaced.
-    with torch.device("meta"):
-        model = cls.from_config(config)
-    check_tensors(model, tensors, title)
+    model = _build_empty(cls, config, tensors, title)
     model.load_state_dict(tensors, assign=True)
     return model.eval()
+
+
+def _build_empty(
+    cls: Any, config: Mapping[str, Any], tensors: Mapping[str, Tensor], title: str
+) -> Any:
+    """A model without memory for its tensors, which these fit: sizes beyond all memory cost nothing here.
+
+    Raises:
+        ValueError: settings that make no model, or tensors that do not fit.
+    """
+    try:
+        with torch.device("meta"):
+            model = cls.from_config(config)
+    except (ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        raise ValueError(f"{title}: its config.json makes no {cls.__name__}: {error}") from error
+    check_tensors(model, tensors, title)
+    return model
 
 
 def check_tensors(
@@ -167,7 +232,8 @@ def check_tensors(
     Raises:
         ValueError: what is missing, left over or misshapen, by name.
     """
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    own = model.state_dict()
+    shapes = {name: tuple(value.shape) for name, value in own.items()}
     known = {*tensors, *ignored}
     problems = [f"{name} is missing" for name in shapes if name not in known]
     for name, tensor in tensors.items():
@@ -175,7 +241,7 @@ def check_tensors(
             problems.append(f"{name} is left over")
         elif tuple(tensor.shape) != shapes[name]:
             problems.append(f"{name} has shape {tuple(tensor.shape)}, expected {shapes[name]}")
-        elif not tensor.is_floating_point():
+        elif own[name].is_floating_point() and not tensor.is_floating_point():
             problems.append(f"{name} holds {tensor.dtype}, expected floating numbers")
     _refuse(problems, title)
 

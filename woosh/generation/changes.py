@@ -24,7 +24,7 @@ from woosh.catalogue import (
 from woosh.generation.lora import A, B
 from woosh.generation.transformer import WooshTransformer
 from woosh.outside_files import expanded
-from woosh.weight_files import build, load_saved
+from woosh.weight_files import build, load_saved, read_safetensors
 
 
 def load_transformer(folder: str | Path, dtype: torch.dtype | None = None) -> WooshTransformer:
@@ -58,14 +58,7 @@ def read_changes(path: Path) -> tuple[dict[str, Tensor], str]:
     Raises:
         ValueError: it is no such file, or damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            metadata: Mapping[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    tensors, metadata = read_safetensors(path)
     if metadata.get("format") != CHANGES_FORMAT or not metadata.get("base"):
         raise ValueError(f"{path} does not say which model it changes")
     return tensors, metadata["base"]

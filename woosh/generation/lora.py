@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from woosh.generation.transformer import WooshTransformer
+from woosh.weight_files import read_safetensors
 
 A, B = ".lora_A.weight", ".lora_B.weight"
 FORMAT = "woosh-lora"
@@ -45,8 +45,19 @@ class LoraFacts:
     trigger: str = ""
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or not math.isfinite(self.alpha):
-            raise ValueError(f"rank {self.rank} and alpha {self.alpha} make no scale")
+        check_strength(self.rank, self.alpha)
+
+
+def check_strength(rank: int, alpha: float) -> None:
+    """Raise unless adapters can have this rank and alpha, of which they count alpha / rank times.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if rank < 1:
+        raise ValueError(f"rank is {rank}; it must be 1 or more")
+    if not math.isfinite(alpha):
+        raise ValueError(f"alpha is {alpha}; it must be a number, such as {rank}")
 
 
 def add_lora(transformer: nn.Module, rank: int, alpha: float, dropout: float) -> None:
@@ -54,7 +65,9 @@ def add_lora(transformer: nn.Module, rank: int, alpha: float, dropout: float) ->
 
     Raises:
         ImportError: peft is not installed.
+        ValueError: a rank or an alpha that adapters cannot have.
     """
+    check_strength(rank, alpha)
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -108,21 +121,18 @@ def read_lora(path: str | Path) -> tuple[dict[str, Tensor], LoraFacts]:
         FileNotFoundError: no such file.
         ValueError: it is no file of `save_lora`, or damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no LoRA file at {path}")
     try:
-        with safe_open(path, "pt") as file:
-            metadata: Mapping[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors, metadata = read_safetensors(path)
         if metadata.get("format") != FORMAT:
             raise ValueError("it has no facts of training/finetune_lora.py")
         facts = LoraFacts(
             int(metadata["rank"]), float(metadata["alpha"]), metadata["base"], metadata["trigger"]
         )
-    except (SafetensorError, KeyError, ValueError) as error:
+        check_strength(facts.rank, facts.alpha)
+    except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is no LoRA file: {error}") from error
     return tensors, facts
 
