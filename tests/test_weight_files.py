@@ -112,7 +112,9 @@ def test_missing_and_misshapen_scales_are_refused(folder: Path) -> None:
 def test_a_configuration_that_does_not_fit_is_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "inner_width": 64}))
-    with pytest.raises(ValueError, match=r"text_in.contract.weight has shape \(96, 192\), expected"):
+    with pytest.raises(
+        ValueError, match=r"text_in.contract.weight has shape \(96, 192\), expected"
+    ):
         load_saved(WooshTransformer, folder)
     (folder / "config.json").write_text(json.dumps({**config, "flow_map": True}))
     with pytest.raises(ValueError, match=r"8bit.*flow_map_embedding.\S* is missing"):
@@ -153,7 +155,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(
     save_file(tensors | {"layer.weight": tensor}, tmp_path / "a.safetensors")
     torch.save(tensors | {"layer.weight": tensor}, tmp_path / "a.pt")
     for name in ("a.safetensors", "a.pt"):
-        with pytest.raises(ValueError, match=rf"{name}: layer.weight holds 1 values that are NaN"):
+        with pytest.raises(ValueError, match=rf"{name}: layer.weight holds values that are NaN"):
             read_tensors(tmp_path / name)
 
 

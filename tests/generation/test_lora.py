@@ -7,7 +7,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.toys import TEXT_WIDTH, make_transformer, randomise
-from woosh.generation.lora import LoraFacts, add_lora, merge_lora, merged, read_lora, save_lora
+from woosh.generation.lora import (
+    LoraFacts,
+    add_lora,
+    check_base,
+    merge_lora,
+    merged,
+    read_lora,
+    save_lora,
+)
 from woosh.generation.transformer import WooshTransformer
 
 FACTS = LoraFacts(rank=3, alpha=6.0, base="a toy", trigger="in my castle")
@@ -123,3 +131,37 @@ def test_foreign_files_are_refused_and_change_nothing(tmp_path: Path, file: Path
 def test_a_file_tells_its_facts(file: Path) -> None:
     tensors, facts = read_lora(file)
     assert facts == FACTS and all(value.dtype == torch.float16 for value in tensors.values())
+
+
+@pytest.mark.parametrize(
+    ("base", "model", "fits"),
+    [
+        ("woosh-tiny", "woosh-tiny", True),
+        ("woosh-tiny", "woosh-tiny-fast", True),
+        ("woosh-small", "woosh-tiny", False),
+        ("woosh-tiny", "woosh-small", False),
+        ("runs/moved", "woosh-tiny", True),
+    ],
+)
+def test_a_file_serves_its_base_and_what_was_made_from_it(
+    base: str, model: str, fits: bool
+) -> None:
+    """Shapes may agree where weights do not: the sound was noise without a word."""
+    if fits:
+        check_base("a.safetensors", base, model)
+    else:
+        with pytest.raises(ValueError, match=f"made for {base}, .* give --model {base}"):
+            check_base("a.safetensors", base, model)
+
+
+@pytest.mark.parametrize(("rank", "alpha"), [(0, 1.0), (-1, 1.0), (2, float("nan"))])
+def test_a_rank_or_an_alpha_that_is_impossible_is_refused(
+    rank: int, alpha: float, tmp_path: Path, file: Path
+) -> None:
+    """Before a training as well as in a file."""
+    with pytest.raises(ValueError, match=r"(rank|alpha) is "):
+        add_lora(make_transformer(), rank, alpha, dropout=0.0)
+    facts = {"format": "woosh-lora", "rank": str(rank), "alpha": repr(alpha), "base": "x"}
+    save_file(load_file(file), tmp_path / "b.safetensors", facts | {"trigger": ""})
+    with pytest.raises(ValueError, match=r"is no LoRA file: (rank|alpha) is "):
+        read_lora(tmp_path / "b.safetensors")

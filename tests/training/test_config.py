@@ -48,6 +48,44 @@ RECIPES = {
     "tagger": "train_tagger",
     "imitate": "imitate_tagger",
 }
+ABSURD = {  # lines of a file: what the refusal says
+    "rate: .inf": "rate is inf; expected a finite number",
+    "rate: -.inf": "rate is -inf; expected a finite number",
+    "rate: .nan": "rate is nan; expected a finite number",
+    f"rate: 1{'0' * 400}": "expected a finite number",
+    "batch_size: 0": "batch_size is 0; it must be 1 or more",
+    "rank: -1": "rank is -1; it must be 0 or more",
+    "learning_rate: -1.0": "learning_rate is -1.0; it must be 0 or more",
+    "1: 2\nhue: 3": "unknown keys ['1', 'hue']",
+    "rate: 2020-99-99": "is not valid YAML",
+    "rate: " + "[" * 3000: "is not valid YAML",
+    "rate: &a [*a]": "rate is [[[",
+    "\n".join(
+        ["a0: &a0 [x]"]
+        + [f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]" for n in range(30)]
+        + ["rate: *a30"]
+    ): "unknown keys ['a0'",
+}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    rate: float = 1.0
+    batch_size: int = 1
+    rank: int = 0
+    learning_rate: float = 1.0
+
+
+@pytest.mark.parametrize("text", ABSURD, ids=lambda text: text[:20])
+def test_absurd_values_are_refused_in_one_short_line(text: str, tmp_path: Path) -> None:
+    """A rate of infinity trained to NaN, and aliases of aliases would fill the memory when printed."""
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError) as raised:
+        load_config(Numbers, path)
+    assert ABSURD[text] in str(raised.value) and len(str(raised.value)) < 1000
+
+
 FILES = sorted((ROOT / "configs").glob("*.yaml"))
 
 

@@ -124,6 +124,7 @@ def run(arguments: argparse.Namespace) -> None:
             "--resume needs the --seed of the batch that was ended: the first that it printed"
         )
     model = _base_model(arguments.lora) if arguments.model is None else arguments.model
+    _check_bases(arguments.lora, model)
     info = catalogue.describe_model(catalogue.find_model(model))
     each = [prompt for prompt in prompts for _ in range(arguments.count)]
     requests = [
@@ -194,6 +195,14 @@ def _base_model(loras: list[tuple[str, float]]) -> str:
     from woosh.generation.lora import read_lora
 
     return read_lora(loras[0][0])[1].base
+
+
+def _check_bases(loras: list[tuple[str, float]], model: str) -> None:
+    if loras:
+        from woosh.generation.lora import check_base, read_lora
+
+        for file, _ in loras:
+            check_base(file, read_lora(file)[1].base, model)
 
 
 def _names(loras: list[tuple[str, float]]) -> str:

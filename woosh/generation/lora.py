@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from woosh.catalogue import find_model, part_folders
 from woosh.generation.transformer import WooshTransformer
 from woosh.weight_files import read_safetensors
 
@@ -135,6 +136,32 @@ def read_lora(path: str | Path) -> tuple[dict[str, Tensor], LoraFacts]:
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is no LoRA file: {error}") from error
     return tensors, facts
+
+
+def check_base(path: str | Path, base: str, model: str) -> None:
+    """Raise if a file was made for other weights than a model's, whose layers may have the same shapes.
+
+    A model that was made from the base, and takes its autoencoder, may have the file: what `woosh-tiny` learns serves
+    `woosh-tiny-fast` too. So may any model where the base is not to be found, as after a folder was moved.
+
+    Args:
+        path: of the file.
+        base: what it was made for.
+        model: a built-in model or a model folder.
+
+    Raises:
+        ValueError: it was made for another one.
+    """
+    try:
+        right = find_model(base).resolve()
+    except (FileNotFoundError, ValueError):
+        return
+    own = find_model(model)
+    made_of = part_folders(own)["autoencoder"].resolve().parent  # whose latents it makes
+    if right not in (own.resolve(), made_of):
+        raise ValueError(
+            f"{path} was made for {base}, and {model} has other weights: leave out --model, or give --model {base}"
+        )
 
 
 @torch.no_grad()

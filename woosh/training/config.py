@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,6 +12,16 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 Config = TypeVar("Config")
+LARGEST_FLOAT = sys.float_info.max
+# What several recipes have under one name, and the least that it can be.
+LEAST = {
+    "batch_size": 1,
+    "frames_per_batch": 1,
+    "learning_rate": 0,
+    "rank": 0,
+    "warmup_steps": 0,
+    "weight_decay": 0,
+}
 
 
 def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -23,8 +35,9 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: text that is not YAML, a key that is no field, a missing field, or a value of another
-            type than its field's annotation (YAML reads `1e-4` as text: write `1.0e-4`).
+        ValueError: text that is not YAML, a key that is no field, a missing field, a value of another
+            type than its field's annotation (YAML reads `1e-4` as text: write `1.0e-4`), a number that is not finite, or
+            one below the `LEAST` of its name.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,7 +55,7 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
             )
         values[name] = _read_yaml(text, f"the override {override!r}")
     names = _field_names(cls)
-    unknown = sorted(set(values) - names)
+    unknown = sorted(str(name) for name in set(values) - names)
     if unknown:
         raise ValueError(f"{path}: unknown keys {unknown}; {cls.__name__} knows {sorted(names)}")
     missing = sorted(_required_names(cls) - set(values))
@@ -67,6 +80,8 @@ def _read_yaml(text: str | bytes, place: str) -> Any:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         line = "" if mark is None else f", line {mark.line + 1}"
         raise ValueError(f"{place} is not valid YAML{line}: {problem or error}") from error
+    except (RecursionError, ValueError) as error:  # brackets in brackets; a date that is none
+        raise ValueError(f"{place} is not valid YAML: {error}") from error
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -138,6 +153,10 @@ def _build(cls: type[Config], path: Path, values: Mapping[str, Any]) -> Config:
             fields[name] = _build(annotation, path, values)
         elif name in values:
             fields[name] = _checked(path, name, values[name], annotation)
+            if name in LEAST and fields[name] < LEAST[name]:
+                raise ValueError(
+                    f"{path}: {name} is {fields[name]}; it must be {LEAST[name]} or more"
+                )
     return cls(**fields)
 
 
@@ -153,10 +172,15 @@ def _checked(path: Path, name: str, value: Any, annotation: Any) -> Any:
             inner = typing.get_args(annotation)[0]
             return tuple(_checked(path, name, item, inner) for item in value)
     elif annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        # A whole number of hundreds of digits is finite and yet no float.
+        if abs(value) <= LARGEST_FLOAT:
+            return float(value)
     elif type(value) is annotation:
         return value
-    raise ValueError(f"{path}: {name} is {value!r}; expected {_expected(name, value, annotation)}")
+    # Shortened: aliases in YAML make a value of gigabytes in a few lines.
+    raise ValueError(
+        f"{path}: {name} is {reprlib.repr(value)}; expected {_expected(name, value, annotation)}"
+    )
 
 
 def _expected(name: str, value: Any, annotation: Any) -> str:
@@ -168,4 +192,6 @@ def _expected(name: str, value: Any, annotation: Any) -> str:
         return f"""a text: in quotes in a file, and as {name}='"..."' on the command line"""
     if annotation is float and isinstance(value, str):
         return "a number, such as 1.0e-4, which YAML needs a point for"
+    if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return "a finite number"
     return words[annotation]

@@ -97,7 +97,6 @@ class Run(Generic[Model]):
                 f"{self.output} holds the checkpoints of a run: go on with resume=true, or name another "
                 "output"
             )
-        self.output.mkdir(parents=True, exist_ok=True)
         self.accelerator = Accelerator(
             mixed_precision=config.precision,
             gradient_accumulation_steps=config.accumulation,
@@ -164,6 +163,8 @@ class Run(Generic[Model]):
         set_seed(self.config.seed, device_specific=True)
         if self.config.resume:
             resume_checkpoint(self.accelerator, self.checkpoints)
+        # Not earlier: a run that is refused for its data or settings leaves no folder.
+        self.output.mkdir(parents=True, exist_ok=True)
         if self.config.trackers:
             self.accelerator.init_trackers("woosh")
         tracked = self.accelerator if self.config.trackers else None

@@ -120,6 +120,7 @@ def cached_embeddings(path: Path, teacher: SentenceEmbedder, phrases: Sequence[s
         rows |= {phrase: len(cached) + row for row, phrase in enumerate(missing)}
         cached = torch.cat([cached, embed(teacher, missing).half().float()])
     embeddings = cached[[rows[phrase] for phrase in phrases]]
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_file(
         {"embeddings": embeddings.half()},
         path,
