@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.videos import numbered_picture, read_number, steady_times, turned, write_video
+from woosh.video import pictures
 from woosh.video.pictures import (
     Video,
     View,
@@ -173,9 +174,86 @@ def test_bad_files(tmp_path: Path) -> None:
         open_video(tmp_path / "empty.mp4")
     import soundfile
 
-    soundfile.write(tmp_path / "sound.wav", np.zeros(4800), 48_000)
+    soundfile.write(tmp_path / "sound.ogg", np.zeros(4800), 48_000)
     with pytest.raises(ValueError, match="no video stream"):
-        open_video(tmp_path / "sound.wav")
+        open_video(tmp_path / "sound.ogg")
+
+
+LISTS = {
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{path}\n#EXT-X-ENDLIST\n",
+    "endless": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{path}\n",
+    "concat": "ffconcat version 1.0\nfile '{path}'\n",
+    "description": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet>'
+    "<Representation id='1'><BaseURL>{path}</BaseURL></Representation></AdaptationSet></Period></MPD>",
+}
+
+
+@pytest.mark.parametrize("name", ["film.m3u8", "film.mp4", "film.mkv"])
+@pytest.mark.parametrize("kind", LISTS)
+def test_lists_of_other_files_are_not_followed(kind: str, name: str, tmp_path: Path) -> None:
+    """A file from elsewhere must not make us open others, nor wait for more of a list without an end."""
+    inside = write_video(tmp_path / "inside.ts", steady_times(Fraction(25), 1))
+    open_video(inside)
+    (tmp_path / name).write_text(LISTS[kind].format(path=inside))
+    with pytest.raises(ValueError, match=r"is no video that can be read: .*\(read are MP4"):
+        open_video(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", ["gif", "png", "jpg"])
+def test_pictures_are_no_videos(ending: str, tmp_path: Path) -> None:
+    """They were refused only once their sound was made."""
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / f"a.{ending}")
+    with pytest.raises(ValueError, match="no video that can be read"):
+        open_video(tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize("name", ["take:1.mp4", "file:a.mp4", "-a.mp4", "a%03d.mp4", "pipe:0.mp4"])
+def test_names_are_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in front of a colon is no protocol, and a relative path is one of a file."""
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "plain.mp4", steady_times(Fraction(10), 1)).rename(tmp_path / name)
+    assert len(open_video(name).times) == 10
+
+
+def test_what_is_too_large_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small file may hold pictures that fill the memory, or stamps that are years apart."""
+    far = [Fraction(0), Fraction(10**7)]
+    with pytest.raises(ValueError, match=r"has 2 pictures over 2e\+07 s, and up to"):
+        open_video(write_video(tmp_path / "far.mkv", far, unit=Fraction(1, 1000)))
+    path = write_video(tmp_path / "a.mp4", steady_times(Fraction(10), 1))
+    monkeypatch.setattr(pictures, "MOST_PICTURES", 9)
+    with pytest.raises(ValueError, match="has 10 pictures over 1 s"):
+        open_video(path)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 64 * 48 - 1)
+    with pytest.raises(ValueError, match="pictures of 64 x 48, and up to 3,071 pixels are read"):
+        open_video(path)
+
+
+def test_a_damaged_picture_leaves_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of sixty pictures one cannot be decoded: the one before stands for it, and it is told."""
+    import av
+
+    path = write_video(
+        tmp_path / "a.avi", steady_times(Fraction(30), 2), "mjpeg", pixels="yuvj420p"
+    )
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    position, size = packets[20]
+    damaged = bytearray(path.read_bytes())
+    damaged[position + 8 : position + 8 + size] = bytes(size)
+    path.write_bytes(damaged)
+    video = open_video(path)
+    chosen = [0, 19, 20, 21, 59]
+    numbers = [read_number(picture) for picture in pictures.read_with_pyav(video, chosen)]
+    assert numbers == [0, 19, 19, 21, 59]
+    assert "pictures before stand for 1 that are damaged" in caplog.text
 
 
 def test_cut_file(tmp_path: Path) -> None:

@@ -167,7 +167,6 @@ def _find_watcher(arguments: argparse.Namespace, info: catalogue.ModelInfo) -> s
 
 def _check_times(video: Video, arguments: argparse.Namespace) -> float:
     """How many seconds get a sound."""
-    pictures_at(video, WATCHED_RATE, arguments.start, arguments.seconds)
     seconds = video.seconds - arguments.start
     if arguments.seconds is not None:
         seconds = min(seconds, arguments.seconds)
@@ -176,6 +175,7 @@ def _check_times(video: Video, arguments: argparse.Namespace) -> float:
             f"{seconds:.0f} s are too long: up to {catalogue.LONGEST_SECONDS:g} s are made at a time, "
             "name a part with --start and --seconds"
         )
+    pictures_at(video, WATCHED_RATE, arguments.start, arguments.seconds)
     return seconds
 
 

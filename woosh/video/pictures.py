@@ -9,9 +9,11 @@ give equal pictures.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +22,18 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+logger = logging.getLogger(__name__)
+
+# Forms of files as FFmpeg names them. Others, such as playlists, scripts of pictures and descriptions of streams, would make
+# it open what they name.
+CONTAINERS = (
+    *("mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "ogg"),
+    *("flv", "asf", "mxf", "nut", "dv"),
+)
+WAITING_SECONDS = 30.0  # for a file that is opened, and for each of its parts
+MOST_PIXELS = 8192 * 4320  # of a picture
+MOST_PICTURES = 5_000_000  # of a file: 46 hours at 30 per second
+MOST_SECONDS = 48 * 3600.0  # from a file's first picture to its last
 WATCHED_RATE = 24.0  # pictures per second at which networks watch
 ROUNDING = 1e-3  # seconds by which a container may round a time stamp
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi"})
@@ -93,17 +107,18 @@ def open_video(path: str | Path) -> Video:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no video, none in it, or a damaged one.
+        ValueError: no video, none in it, a damaged one, or one beyond `MOST_PIXELS`, `MOST_PICTURES` or `MOST_SECONDS`.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}")
     with opened(path) as container:
         stream = picture_stream(container, path)
+        check_size(stream, path)
         unit = float(stream.time_base)
         shown = {  # a packet of two fields or of a hidden picture may repeat a time
             packet.pts: packet.duration or 0
-            for packet in container.demux(stream)
+            for packet in islice(container.demux(stream), MOST_PICTURES + 1)
             if packet.pts is not None and not packet.is_discard
         }
         if not shown:
@@ -116,13 +131,29 @@ def open_video(path: str | Path) -> Video:
         last = float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate
     width, height = shown_size(path)
     seconds = float(times[-1]) + last
+    if len(shown) > MOST_PICTURES or not seconds <= MOST_SECONDS:
+        raise ValueError(
+            f"{path} has {len(shown):,} pictures over {seconds:g} s, and up to {MOST_PICTURES:,} over {MOST_SECONDS:g} s are "
+            "read: cut it into parts"
+        )
     return Video(path, times, seconds, width, height, unit, int(stamps[0]))
+
+
+def check_size(stream: Any, path: Path) -> None:
+    """Raise a ValueError if a stream's pictures are larger than `MOST_PIXELS`, as far as its header says."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MOST_PIXELS:
+        raise ValueError(
+            f"{path} has pictures of {width} x {height}, and up to {MOST_PIXELS:,} pixels are read: make it smaller"
+        )
 
 
 def shown_size(path: Path) -> tuple[int, int]:
     """Width and height of the pictures as they are shown, from the first that can be decoded."""
     with opened(path) as container:
-        first = next(container.decode(picture_stream(container, path)), None)
+        stream = picture_stream(container, path)
+        check_size(stream, path)
+        first = next(whole_pictures(container, stream, path), None)
         if first is None:
             raise ValueError(f"{path} has a video stream of which no picture can be decoded")
         upended = first.rotation % 180 != 0
@@ -278,15 +309,23 @@ def upright(frame: Any) -> np.ndarray:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A PyAV container; whatever is wrong with the file while it is read becomes a ValueError."""
+    """A PyAV container of one of `CONTAINERS`; whatever is wrong with the file while it is read becomes a ValueError.
+
+    No other file is opened, whatever this one holds, and a colon in its name is a colon.
+    """
     import av
 
+    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
     try:
-        with av.open(str(path)) as container:
+        with av.open(
+            f"file:{path.absolute()}", options=options, timeout=WAITING_SECONDS
+        ) as container:
             yield container
     except av.error.FFmpegError as error:
         reason = error.strerror or type(error).__name__
-        raise ValueError(f"{path} is no video that can be read: {reason}") from error
+        raise ValueError(
+            f"{path} is no video that can be read: {reason} (read are MP4, MOV, MKV, WebM, AVI, MPEG and the like)"
+        ) from error
 
 
 def picture_stream(container: Any, path: Path) -> Any:
@@ -303,13 +342,31 @@ def picture_stream(container: Any, path: Path) -> Any:
 
 
 def decoded(container: Any, stream: Any, video: Video, seconds: float) -> Iterator[Any]:
-    """Decoded pictures of a file just opened, from the key frame on that a time needs."""
+    """Decoded pictures of a file just opened, from the key frame on that a time needs; damaged ones are left out."""
     stream.thread_type = "AUTO"
     # Each thread holds a picture or more: by default as many as there are cores, of 100 MB each at 8K.
     stream.codec_context.thread_count = DECODING_THREADS
     # Some containers lose pictures when they are sent to their very beginning.
     if seconds > 0:
         container.seek(video.origin + int(seconds / video.resolution), stream=stream)
-    for frame in container.decode(stream):
+    for frame in whole_pictures(container, stream, video.path):
         if frame.pts is not None and frame.pts >= video.origin:
             yield frame
+
+
+def whole_pictures(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """All pictures that can be decoded; how many cannot is told in the end."""
+    import av
+
+    damaged = 0
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                damaged += 1
+                continue
+            yield from frames
+    finally:
+        if damaged:
+            logger.warning("%s: pictures before stand for %d that are damaged", path, damaged)
