@@ -203,8 +203,8 @@ def test_bad_input_is_refused_in_one_line(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "words.mp4").write_text("no video at all")
     (tmp_path / "empty.mp4").write_bytes(b"")
-    audio.write_audio(tmp_path / "sound.wav", np.zeros((1, 4800), dtype=np.float32), 48_000, {})
-    (tmp_path / "sound.wav").rename(tmp_path / "sound.mp4")
+    audio.write_audio(tmp_path / "sound.ogg", np.zeros((1, 4800), dtype=np.float32), 48_000, {})
+    (tmp_path / "sound.ogg").rename(tmp_path / "sound.mp4")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     words, message = REFUSALS[case]
     assert dub(model, *words) == 2
