@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,12 +28,16 @@ from matplotlib.figure import Figure
 
 from woosh import audio
 from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model
+from woosh.command_line import Parser, run_to_exit_code
 from woosh.generation.loading import load_model
 from woosh.generation.request import Request, clean_text
 from woosh.generation.sampling import Sampler
 
 LONGEST = 60.0  # seconds that the page offers
 VARIATIONS = 4
+MOST_CHARACTERS = 400  # of a text; browsers are told, and others may not ask
+MOST_WAITING = 32  # requests; further ones are refused at once
+LARGEST = "1mb"  # upload: this page takes none
 MAX_SEED = 2**32 - 1  # a browser's numbers are exact up to 2^53
 KEEP_SECONDS = 3600  # files older than that are removed
 EXAMPLES = ("a dog barking", "rain on a tin roof", "sea waves", "a clock ticking", "crackling fire")
@@ -94,6 +99,7 @@ def build_demo(sampler: Sampler, model_name: str = DEFAULT_MODEL) -> gr.Blocks:
         remove_old_files(Path(folder.name))
         places: list[Any] = []
         try:
+            check_length(prompt, negative)
             prompt = clean_text(prompt or "", "prompt")
             for one_seed in seeds:
                 request = Request(
@@ -164,12 +170,17 @@ def build_inputs(sampler: Sampler) -> list[Any]:
     few_step = sampler.few_step
     weakest, strongest = sampler.settings.guidance_range or (0, 15)
     return [
-        gr.Textbox(label="Prompt", placeholder="a dog barking", max_length=400, elem_id="prompt"),
+        gr.Textbox(
+            label="Prompt",
+            placeholder="a dog barking",
+            max_length=MOST_CHARACTERS,
+            elem_id="prompt",
+        ),
         gr.Textbox(
             label="Negative prompt",
             info="Few-step models take none." if few_step else "What not to hear.",
             interactive=not few_step,
-            max_length=400,
+            max_length=MOST_CHARACTERS,
             elem_id="negative",
         ),
         gr.Slider(0.1, LONGEST, 5.0, step=0.1, label="Seconds", elem_id="seconds"),
@@ -196,6 +207,13 @@ def build_inputs(sampler: Sampler) -> list[Any]:
     ]
 
 
+def check_length(*texts: str | None) -> None:
+    """Raise a ValueError for a text that is longer than the page lets anyone write."""
+    longest = max(len(text or "") for text in texts)
+    if longest > MOST_CHARACTERS:
+        raise ValueError(f"{longest} characters are too long: up to {MOST_CHARACTERS} are taken")
+
+
 def remove_old_files(folder: Path) -> None:
     """Remove the sounds that nobody can be waiting for any more."""
     for path in folder.iterdir():
@@ -205,9 +223,7 @@ def remove_old_files(folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Load a model and serve the page on the loopback address."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|DIR")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--port", type=int, default=7860)
@@ -219,10 +235,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     sampler = load_model(info, arguments.device, "auto")
     # The system's fonts: gradio's own theme fetches some from the network.
     theme = Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    build_demo(sampler, info.name).launch(
-        server_name="127.0.0.1", server_port=arguments.port, share=arguments.share, theme=theme
+    build_demo(sampler, info.name).queue(max_size=MOST_WAITING).launch(
+        server_name="127.0.0.1",
+        server_port=arguments.port,
+        share=arguments.share,
+        theme=theme,
+        max_file_size=LARGEST,
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_to_exit_code(Path(__file__).stem, main))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from gradio.themes import Default
 
 from woosh import audio
 from woosh.catalogue import DEFAULT_VIDEO_MODEL, describe_model, find_model
+from woosh.command_line import Parser, run_to_exit_code
 from woosh.generation.loading import load_model
 from woosh.generation.request import Request, clean_text
 from woosh.generation.sampling import Sampler
@@ -34,6 +36,8 @@ from woosh.video.watching import Watcher, load_watcher, watch_video
 LARGEST = "200mb"  # upload
 LONGEST = 60.0  # seconds of a video
 TAKES = 4
+MOST_CHARACTERS = 400  # of a text; browsers are told, and others may not ask
+MOST_WAITING = 16  # requests; further ones are refused at once
 PLAYED = (".mp4", ".webm")  # what browsers play
 MAX_SEED = 2**32 - 1  # a browser's numbers are exact up to 2^53
 KEEP_SECONDS = 3600  # files older than that are removed
@@ -71,6 +75,7 @@ def build_demo(
         remove_old_files(Path(folder.name))
         paths = []
         try:
+            check_length(prompt, negative)
             video, container = look_at(Path(upload), mix)
             features = watch_video(watcher, video)
             for one_seed in seeds:
@@ -136,14 +141,14 @@ def build_inputs(sampler: Sampler) -> list[Any]:
         gr.Textbox(
             label="Prompt",
             info="May stay empty: then the picture alone says what to hear.",
-            max_length=400,
+            max_length=MOST_CHARACTERS,
             elem_id="prompt",
         ),
         gr.Textbox(
             label="Negative prompt",
             info="Few-step models take none." if few_step else "What not to hear.",
             interactive=not few_step,
-            max_length=400,
+            max_length=MOST_CHARACTERS,
             elem_id="negative",
         ),
         gr.Slider(
@@ -194,6 +199,13 @@ def look_at(path: Path, mix: bool) -> tuple[Video, str]:
     raise ValueError(problems[0])
 
 
+def check_length(*texts: str | None) -> None:
+    """Raise a ValueError for a text that is longer than the page lets anyone write."""
+    longest = max(len(text or "") for text in texts)
+    if longest > MOST_CHARACTERS:
+        raise ValueError(f"{longest} characters are too long: up to {MOST_CHARACTERS} are taken")
+
+
 def remove_old_files(folder: Path) -> None:
     """Remove the videos that nobody can be waiting for any more."""
     for path in folder.iterdir():
@@ -203,9 +215,7 @@ def remove_old_files(folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Load a model and serve the page on the loopback address."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--model", default=DEFAULT_VIDEO_MODEL, metavar="NAME|DIR")
     add("--watcher", metavar="FILE|DIR", help="what sees, if the model's folder holds nothing")
@@ -221,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     watcher = load_watcher(place, sampler.device, info.video_channels)
     # The system's fonts: gradio's own theme fetches some from the network.
     theme = Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    build_demo(sampler, watcher, info.name).launch(
+    build_demo(sampler, watcher, info.name).queue(max_size=MOST_WAITING).launch(
         server_name="127.0.0.1",
         server_port=arguments.port,
         share=arguments.share,
@@ -231,4 +241,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_to_exit_code(Path(__file__).stem, main))

@@ -2,6 +2,9 @@
 
 import os
 import runpy
+import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +85,8 @@ def test_variations_have_seeds_of_their_own_and_random_ones_differ(client: Clien
     ("changes", "message"),
     [
         ({"prompt": "  "}, "say what to hear"),
-        ({"prompt": "rain " * 500}, "shorter prompt"),
+        ({"prompt": "rain " * 100}, "500 characters are too long: up to 400"),
+        ({"negative": "x" * 401}, "401 characters are too long"),
         ({"seconds": 61}, "greater than maximum"),
         ({"seconds": -1}, "less than minimum"),
         ({"steps": 10_000}, "greater than maximum"),
@@ -96,6 +100,23 @@ def test_wrong_values_are_answered_by_an_error(
 ) -> None:
     with pytest.raises(exceptions.AppError, match=message):
         ask(client, **changes)
+
+
+def test_a_taken_port_is_one_line() -> None:
+    """Two pages on one machine are usual; the second must say what to do in one line."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), "--port", port, "--model", "woosh-tiny-fast"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("text_to_audio: error: ") and port in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_few_step_models_have_no_negative_prompt() -> None:
