@@ -26,10 +26,12 @@ def work():
 sys.exit(run_to_exit_code("toy", work))
 """
 WAITING = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from woosh.command_line import run_to_exit_code
 from woosh.whole_files import claimed, replacing
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
 
 def work():
     with claimed([Path("a.txt")]) as path, replacing(path) as part:
@@ -112,8 +114,12 @@ def test_an_ignored_signal_stays_ignored_and_handlers_return() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert run_to_exit_code("toy", lambda: None) == 0
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert run_to_exit_code("toy", lambda: None) == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_other_properties_of_the_stream_stay() -> None:

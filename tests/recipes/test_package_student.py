@@ -63,7 +63,7 @@ def test_it_holds_the_transformer_alone_and_plays(packaged: Path) -> None:
     first = sampler(Request("rain", seconds=0.3, seed=0))
     second = pipeline("rain", seconds=0.3, generator=torch.Generator().manual_seed(0))
     assert np.array_equal(first[0].numpy(), second.audios[0])
-    assert sampler.settings.guidance_range == [1.0, 8.0] and sampler.settings.renoise_scale == 0.0
+    assert sampler.settings.guidance_range == (1.0, 8.0) and sampler.settings.renoise_scale == 0.0
 
 
 def test_a_pipeline_with_shared_parts_is_saved_whole(packaged: Path, tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ PARTS = {
     "resume": ("train_autoencoder", ["resume=true"], "to resume from; leave resume off"),
     "autoencoder": ("encode_latents", ["autoencoder=none"], "no WooshAutoencoder in none"),
     "twin": ("encode_latents", ["twins=[dog]"], "'dog' in twins is not of the form label=family"),
-    "twin's family": ("encode_latents", ["twins=[dog=wolf]", "twin_clips=1"], "wolf"),
+    "twin's family": ("encode_latents", ["twins=[dog=unicorn]", "twin_clips=1"], "unicorn"),
     "storage": ("encode_latents", ["storage=int8"], "storage is 'int8'; it must be one of"),
     "model": ("finetune_lora", ["model=none"], "unknown model 'none': neither built in"),
     "few-step model": ("finetune_lora", ["model=woosh-tiny-fast"], "few-step model"),
