@@ -32,6 +32,7 @@ from woosh.generation.solvers import Velocity, euler, uniform_times
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
 from woosh.training.conditioning import load_text_conditioner
+from woosh.whole_files import write_text
 
 BATCH = 10
 
@@ -129,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tqdm.write(json.dumps(row))
     print(table(rows))
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+        write_text(options.json, json.dumps(rows, indent=1))
     if options.plot:
         plot_objectives(rows, options.plot)
 

@@ -24,6 +24,7 @@ from woosh.autoencoder import Autoencoder, load_autoencoder
 from woosh.catalogue import find_model, part_folders
 from woosh.data.manifests import read_manifest
 from woosh.metrics.reconstruction import mel_distance, scale_peak, si_sdr, stft_distance
+from woosh.whole_files import write_text
 
 NAMES = ("MelDist", "STFTDist", "SI-SDR")
 
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"\n{results['all']['silent']:.0f} silent clips have no SI-SDR.")
     if options.json:
         clips = {file: dict(zip(NAMES, row, strict=True)) for file, row in measured.items()}
-        options.json.write_text(json.dumps({"summary": results, "clips": clips}, indent=1))
+        write_text(options.json, json.dumps({"summary": results, "clips": clips}, indent=1))
 
 
 if __name__ == "__main__":

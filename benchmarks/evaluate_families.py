@@ -29,6 +29,7 @@ from woosh.evaluation.family_labels import FAMILY_LABELS
 from woosh.evaluation.recognition import hear
 from woosh.generation.loading import load_part
 from woosh.procedural import FAMILIES, generate
+from woosh.whole_files import write_text
 
 RATE = 48_000
 FIRST_SEED = 5_000_000  # of sounds that no training draws
@@ -118,7 +119,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"\n{len(right)} of {len(results)} reach {arguments.least:.0%}: {', '.join(right)}")
     if arguments.json is not None:
         plain = {family: vars(result) for family, result in results.items()}
-        arguments.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        write_text(arguments.json, json.dumps(plain, indent=1))
 
 
 if __name__ == "__main__":

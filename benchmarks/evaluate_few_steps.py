@@ -35,6 +35,7 @@ from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
 from woosh.training.flow.distillation import teacher_velocity
+from woosh.whole_files import write_text
 
 BATCH = 20
 EXACT_STEPS = 50
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tqdm.write(json.dumps(row))
     print(table(rows))
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+        write_text(options.json, json.dumps(rows, indent=1))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

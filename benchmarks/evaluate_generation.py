@@ -36,6 +36,7 @@ from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.metrics.originality import Originality, originality, recording_distances
 from woosh.metrics.tags import sigmoid_tags
+from woosh.whole_files import write_text
 
 RATE = 48_000
 SECONDS = 5.0  # of a clip that are compared
@@ -293,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name: {label: as_plain(result) for label, result in part.items()}
             for name, part in parts.items()
         }
-        options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        write_text(options.json, json.dumps(plain, indent=1))
 
 
 def as_plain(result: ClassResult) -> dict[str, object]:

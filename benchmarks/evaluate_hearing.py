@@ -34,6 +34,7 @@ from woosh.evaluation.recognition import hear
 from woosh.evaluation.ten_classes import TEN_CLASSES
 from woosh.metrics.onsets import onset_f_measure, onset_times
 from woosh.metrics.reconstruction import loudness_error, mel_distance, scale_peak
+from woosh.whole_files import write_text
 
 SHORTEST = 0.1  # seconds to which shorter clips are filled up
 Way = Callable[[np.ndarray], np.ndarray]
@@ -159,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(results))
     if options.json:
         clips = {name: [one._asdict() for one in own] for name, own in heard.items()}
-        options.json.write_text(json.dumps({"summary": results, "clips": clips}, indent=1))
+        write_text(options.json, json.dumps({"summary": results, "clips": clips}, indent=1))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ from woosh.evaluation.recognition_prompts import PROMPTS, RecognitionPrompt
 from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
+from woosh.whole_files import write_text
 
 LONGEST = 10.0  # seconds of a recording that are heard
 SHORTEST = 0.1  # seconds; a shorter recording is filled up with silence
@@ -151,7 +152,7 @@ def main() -> None:
     }
     if options.json is not None:
         plain = {n: {p: c._asdict() for p, c in counts.items()} for n, counts in counted.items()}
-        options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        write_text(options.json, json.dumps(plain, indent=1))
     show(counted)
 
 

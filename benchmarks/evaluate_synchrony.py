@@ -40,6 +40,7 @@ from woosh.procedural.synthesis import RATE
 from woosh.scenes import COURSE_FAMILIES, EVENT_FAMILIES, FRAME_RATE, SceneClip, generate_scene
 from woosh.training.flow.encoding import encode_clip
 from woosh.video.watching import Watcher, load_watcher
+from woosh.whole_files import write_text
 
 HELD_OUT_SEED = 950_000_000  # trainings take other seeds
 JUDGED = TOLERANCES.index(0.05)
@@ -222,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, make in ways.items():
         rows[name] = measure(make, events, courses, RATE)
         if options.json:
-            options.json.write_text(json.dumps(rows, indent=1))
+            write_text(options.json, json.dumps(rows, indent=1))
     print(table(rows))
 
 
