@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from woosh.video.muxing import (
     SOUND_CODECS,
     Soundtrack,
     check_output,
+    left_behind,
     write_soundtrack,
 )
 
@@ -116,6 +118,8 @@ def run(arguments: argparse.Namespace) -> None:
     video = open_video(arguments.video)
     seconds = _check_times(video, arguments)
     target = _plan(video, arguments)
+    if target.file_format not in audio.SUBTYPES:
+        _tell_what_is_left(video, arguments.mix is not None)
     requests = [_request(seed, seconds, arguments) for seed in seeds_of(arguments, arguments.count)]
     seen = {"video": video.path.name, "start": arguments.start}
     records = [seen | request.record(info.name) for request in requests]
@@ -134,6 +138,14 @@ def run(arguments: argparse.Namespace) -> None:
         with target.claim(str(request.prompt), index, arguments.count) as path:
             _write(path, sound, video, arguments, info, record)
         print(f"{path}  {seconds:.2f} s  seed {request.seed}", flush=True)
+
+
+def _tell_what_is_left(video: Video, mix: bool) -> None:
+    lost = left_behind(video, mix)
+    if lost:
+        print(
+            f"woosh: note: {video.path.name} is copied without {', '.join(lost)}", file=sys.stderr
+        )
 
 
 def _request(seed: int, seconds: float, arguments: argparse.Namespace) -> Request:

@@ -35,6 +35,7 @@ ENCODERS = {"aac": "aac", "flac": "flac", "opus": "libopus"}
 BIT_RATE = 192_000  # per second, of AAC and Opus
 RATE = 48_000  # Hz, at which every encoder works
 BLOCK = 4_800  # samples
+LATE_SECONDS = 0.1  # by which a sound may outlast the picture without being told: encoders fill up their last block
 CEILING = 0.9  # of the samples given to AAC and Opus, which overshoot them
 
 
@@ -75,6 +76,34 @@ def check_output(video: Video, output: Path, codec: str | None = None, mix: bool
     if output.exists() and output.samefile(video.path):
         raise ValueError(f"{output} is the video itself, which stays as it is: name another file")
     return codec or sounds[0]
+
+
+def left_behind(video: Video, mix: bool) -> list[str]:
+    """What else a file holds that a copy with another sound does not, in words.
+
+    Args:
+        video: whose picture goes in.
+        mix: whether the video's own sound stays.
+    """
+    with opened(video.path) as source:
+        sounds, streams = source.streams.audio, source.streams
+        picture = picture_stream(source, video.path)
+        ends = [
+            float(((sound.start_time or 0) + sound.duration) * sound.time_base)
+            for sound in sounds[:1]
+            if mix and sound.duration
+        ]
+        begin = float(video.origin * picture.time_base)
+        found = {
+            "its other soundtracks": len(sounds) > 1,
+            "its sound after the last picture": any(
+                end - begin > video.seconds + LATE_SECONDS for end in ends
+            ),
+            "its subtitles": bool(streams.subtitles),
+            "its chapters": bool(source.chapters()),
+            "its transparency": picture.metadata.get("alpha_mode") == "1",
+        }
+    return [words for words, there in found.items() if there]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,21 +195,23 @@ def own_sound(video: Video, count: int) -> Iterator[np.ndarray]:
         if not source.streams.audio:
             raise ValueError(f"{video.path} has no sound")
         origin = video.origin * picture_stream(source, video.path).time_base
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+        sound = source.streams.audio[0]
+        # FFmpeg would make one channel 3 dB weaker in each of two.
+        layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
+        resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
         held, position = np.zeros((2, 0), dtype=np.float32), 0  # samples from `position` on
-        for frame in source.decode(source.streams.audio[0]):
-            if frame.pts is None:
-                continue
-            at = round(float(frame.pts * frame.time_base - origin) * RATE)
+        timed = (frame for frame in source.decode(sound) if frame.pts is not None)
+        for frame in chain(timed, [None]):  # in the end the resampler gives what it still holds
             for converted in resampler.resample(frame):
-                block = converted.to_ndarray()
+                # Its own stamp: what comes out of a resampler lies before the frame that went in.
+                at = round(float(converted.pts * converted.time_base - origin) * RATE)
+                block = np.broadcast_to(converted.to_ndarray(), (2, converted.samples))
                 # A gap of more than a millisecond is silence; less is rounding.
                 gap = at - (position + held.shape[1])
                 if gap > RATE // 1000:
                     block = np.pad(block, ((0, 0), (gap, 0)))
                 elif held.shape[1] == 0 and position == 0 and at < 0:
                     block = block[:, min(-at, block.shape[1]) :]
-                at += converted.samples
                 held = np.concatenate([held, block], axis=1)
             while held.shape[1] >= BLOCK and position < count:
                 size = min(BLOCK, count - position)
