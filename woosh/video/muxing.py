@@ -91,7 +91,7 @@ def left_behind(video: Video, mix: bool) -> list[str]:
         ends = [
             float(((sound.start_time or 0) + sound.duration) * sound.time_base)
             for sound in sounds[:1]
-            if mix and sound.duration
+            if mix and sound.duration and sound.time_base
         ]
         begin = float(video.origin * picture.time_base)
         found = {
