@@ -204,7 +204,7 @@ def own_sound(video: Video, count: int) -> Iterator[np.ndarray]:
         for frame in chain(timed, [None]):  # in the end the resampler gives what it still holds
             for converted in resampler.resample(frame):
                 # Its own stamp: what comes out of a resampler lies before the frame that went in.
-                at = round(float(Fraction(converted.pts or 0, RATE) - origin) * RATE)
+                at = round(((converted.time or 0.0) - float(origin)) * RATE)
                 block = np.broadcast_to(converted.to_ndarray(), (2, converted.samples))
                 # A gap of more than a millisecond is silence; less is rounding.
                 gap = at - (position + held.shape[1])
