@@ -129,3 +129,15 @@ def test_other_properties_of_the_stream_stay() -> None:
     print("é", file=output, flush=True)
     assert output.encoding == "ascii"
     assert stream.buffer.getvalue() == b"\\xe9\n"  # type: ignore[attr-defined]
+
+
+def test_long_messages_are_cut_in_their_middle(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of others may name a tensor by five thousand characters; which file it is must stay to be seen."""
+
+    def refuse() -> None:
+        raise ValueError("a.safetensors: " + 5000 * "x" + " is left over")
+
+    assert run_to_exit_code("toy", refuse) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("toy: error: a.safetensors: xxx") and said.endswith("is left over\n")
+    assert len(said) < 1300

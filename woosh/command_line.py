@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TextIO
 from woosh.outside_files import printable
 
 LONGEST_WORD = 200  # characters of a word in a message about the command line
+LONGEST_MESSAGE = 1200  # characters of an error
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # that end the process; Windows lacks the second
 
 
@@ -158,5 +159,7 @@ def _fail(name: str, error: BaseException, code: int) -> int:
     if sys.flags.dev_mode:
         raise error
     text = printable(" ".join(str(error).split())) or type(error).__name__
+    if len(text) > LONGEST_MESSAGE:  # files of others name things as they like
+        text = f"{text[: LONGEST_MESSAGE - 200]} ... {text[-190:]}"
     print(f"{name}: error: {text}", file=sys.stderr)
     return code

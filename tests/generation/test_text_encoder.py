@@ -1,5 +1,6 @@
 """Properties of the text encoder and its tokenizer at toy size."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer, tokenize
+from woosh.generation.text_encoder import (
+    WooshTextEncoder,
+    load_tokenizer,
+    read_tokenizer,
+    tokenize,
+)
 
 TOY = {
     "vocabulary_size": 40,
@@ -75,6 +81,17 @@ def test_a_tokenizer_that_cannot_be_had_says_what_to_do(tmp_path: Path) -> None:
     for place in ("roberta-large", tmp_path / "missing", tmp_path):
         with pytest.raises(FileNotFoundError, match="--tokenizer DIR"):
             load_tokenizer(place)
+
+
+def test_a_tokenizer_without_masks_is_refused(tmp_path: Path) -> None:
+    """Its settings may name other outputs, which were missed only while a sound was made."""
+    make_tokenizer().save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_input_names": ["input_ids"]}))
+    with pytest.raises(
+        ValueError, match=f"{tmp_path} holds a tokenizer that gives no attention_mask"
+    ):
+        read_tokenizer(PreTrainedTokenizerFast, tmp_path)
 
 
 def test_a_tokenizer_with_another_padding_id_is_refused(tmp_path: Path) -> None:

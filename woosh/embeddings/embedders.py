@@ -168,6 +168,8 @@ def load_external(path: Path) -> ExternalEmbeddings:
         with np.load(path, allow_pickle=False) as file:
             # What a file of another kind is loaded as has no names.
             vectors = {key: _vector(file[key], shown(key)) for key in file.files}
+    except OSError as error:  # of a place in the file that there is not, or of the disk
+        raise OSError(f"{path} cannot be read: {error.strerror or error}") from error
     except UNREADABLE as error:
         raise ValueError(f"{path} is no .npz of plain arrays: {error}") from error
     widths = sorted({len(vector) for vector in vectors.values()})

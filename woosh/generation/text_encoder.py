@@ -109,9 +109,12 @@ def read_tokenizer(cls: Any, folder: str | Path) -> Any:
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"no tokenizer in {folder}: there is no such folder")
     try:
-        return cls.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = cls.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # what the tokenizers library raises has no class of its own
         raise ValueError(f"{folder} holds no tokenizer that can be read: {error}") from error
+    if "attention_mask" not in tokenizer.model_input_names:
+        raise ValueError(f"{folder} holds a tokenizer that gives no attention_mask: copy it again")
+    return tokenizer
 
 
 def load_tokenizer(name_or_folder: str | Path = TOKENIZER_NAME) -> PreTrainedTokenizerBase:

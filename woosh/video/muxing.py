@@ -245,7 +245,9 @@ def _write(
                 packets = shifted(with_decoding_times(source.demux(stream)), video.origin)
                 _interleave(packets, picture, chain([first], blocks), sound, target)
         except av.error.FFmpegError as error:
-            raise OSError(f"cannot write {part.suffix}: {error.strerror or error}") from error
+            raise OSError(
+                f"cannot copy the picture of {video.path.name} into {part.suffix}: {error.strerror or error}"
+            ) from error
 
 
 def _interleave(

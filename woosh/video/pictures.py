@@ -318,7 +318,10 @@ def opened(path: Path) -> Iterator[Any]:
     options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
     try:
         with av.open(
-            f"file:{path.absolute()}", options=options, timeout=WAITING_SECONDS
+            f"file:{path.absolute()}",
+            options=options,
+            metadata_errors="replace",
+            timeout=WAITING_SECONDS,
         ) as container:
             yield container
     except av.error.FFmpegError as error:
