@@ -8,7 +8,13 @@ import pytest
 from tests.kept_forms import FORMS, save_forms, share_parts
 from tests.toys import make_transformer, make_visual
 from woosh import catalogue
-from woosh.catalogue import CHANGES_FILE, describe_model, part_folders
+from woosh.catalogue import (
+    CHANGES_FILE,
+    describe_model,
+    find_model,
+    is_built_in,
+    part_folders,
+)
 from woosh.generation.pipeline import WooshPipeline
 from woosh.weight_files import COMPACT_FILE
 
@@ -113,3 +119,11 @@ def test_a_damaged_file_is_named(form: str, name: str, own: Path, models: Path) 
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=f"{name} is damaged"):
             describe_model(own / form)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000, "a\0b"])
+def test_names_that_no_file_system_takes_are_unknown(name: str) -> None:
+    """They may come from a file of others, such as the base that a LoRA names."""
+    assert not is_built_in(name)
+    with pytest.raises(FileNotFoundError, match="unknown model"):
+        find_model(name)

@@ -13,6 +13,8 @@ from pathlib import Path
 from woosh.outside_files import (
     expanded,
     fitted,
+    is_file,
+    is_folder,
     lines_of,
     parse_object,
     read_object,
@@ -193,7 +195,7 @@ def is_aligner(name: str) -> bool:
 
 def _is_of(name: str, kind: str) -> bool:
     folder = BUILT_IN / name if is_built_in(name) else expanded(name)
-    return (folder / "model_index.json").is_file() and _kind(folder) == kind
+    return is_file(folder / "model_index.json") and _kind(folder) == kind
 
 
 def find_tagger(name: str) -> Path:
@@ -203,7 +205,7 @@ def find_tagger(name: str) -> Path:
         FileNotFoundError: neither a built-in name nor a folder or file.
         ValueError: a folder that holds no tagger.
     """
-    if expanded(name).is_file():
+    if is_file(expanded(name)):
         return expanded(name)
     folder = _find(name, "tagger", "AudioTagger")
     kind = _kind(folder)
@@ -215,14 +217,14 @@ def find_tagger(name: str) -> Path:
 def is_built_in(name: str) -> bool:
     """Whether a model of that name came with the package."""
     plain = bool(name) and Path(name).name == name
-    return plain and (BUILT_IN / name / "model_index.json").is_file()
+    return plain and is_file(BUILT_IN / name / "model_index.json")
 
 
 def _find(name: str, word: str, kind: str) -> Path:
     if is_built_in(name):
         return BUILT_IN / name
     folder = expanded(name)
-    if not name or not folder.is_dir():
+    if not name or not is_folder(folder):
         names = [path.name for path in _built_in_folders(kind)]
         place = "a folder or a file" if kind == "AudioTagger" else "a folder"
         raise FileNotFoundError(
@@ -295,7 +297,7 @@ def _places(folder: Path) -> list[Path]:
     places = [folder]
     while (shared := read_object(places[-1] / "model_index.json").get(SHARED)) is not None:
         plain = shared and Path(str(shared)).name == shared
-        if not plain or not (BUILT_IN / shared).is_dir() or BUILT_IN / shared in places:
+        if not plain or not is_folder(BUILT_IN / shared) or BUILT_IN / shared in places:
             raise ValueError(
                 f"{places[-1]} takes parts of {shown(shared)}, which is no other built-in model"
             )

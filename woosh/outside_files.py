@@ -32,6 +32,16 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; a name that no file system takes names none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a name is too long
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a name that no file system takes names none."""
+    return os.path.isfile(path)  # noqa: PTH113 - as above
+
+
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     """The text of a file.
 

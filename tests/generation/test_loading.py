@@ -1,5 +1,6 @@
 """Model folders in every form load by each way, and make the sound of the network that they hold."""
 
+import copy
 import dataclasses
 import shutil
 from pathlib import Path
@@ -112,3 +113,12 @@ def test_a_model_is_described_checked_and_loaded_as_commands_do(form: str, model
     REQUEST.check(info)
     sound = load_model(info, "cpu", "auto")(REQUEST)
     assert torch.equal(sound, load_sampler(models / form)(REQUEST))
+
+
+def test_a_tokenizer_with_more_entries_than_the_text_encoder_takes(models: Path) -> None:
+    """An entry beyond its table ended in a traceback, and only for the prompts that used it."""
+    sampler = load_sampler(models / "whole")
+    tokenizer = copy.deepcopy(sampler.tokenizer)
+    tokenizer.add_tokens([f"word{number}" for number in range(100)])
+    with pytest.raises(ValueError, match="the tokenizer has .* entries, but the text conditioner"):
+        dataclasses.replace(sampler, tokenizer=tokenizer)

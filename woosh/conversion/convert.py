@@ -33,7 +33,7 @@ from woosh.conversion.layouts import (
     unpack_generator,
 )
 from woosh.embeddings.clap import write_index
-from woosh.generation.text_encoder import TOKENIZER_NAME, load_tokenizer
+from woosh.generation.text_encoder import TOKENIZER_NAME, check_vocabulary, load_tokenizer
 from woosh.outside_files import read_yaml
 from woosh.weight_files import UNBUILDABLE, read_tensors
 
@@ -250,15 +250,6 @@ def check_parts(sizes: Mapping[str, Config], vocabulary: int) -> None:
         if ours != its:
             raise ValueError(f"{size} of the generator is {ours}, but its {part} has {its}")
     check_vocabulary(vocabulary, sizes["text_encoder"]["vocabulary_size"])
-
-
-def check_vocabulary(entries: int, taken: int) -> None:
-    """Refuse a tokenizer with more entries than the text encoder has."""
-    if entries > taken:
-        raise ValueError(
-            f"the tokenizer has {entries} entries, but the text conditioner takes {taken}; use the "
-            "tokenizer that belongs to it"
-        )
 
 
 def read_config(folder: Path) -> Config:

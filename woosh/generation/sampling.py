@@ -40,7 +40,7 @@ from woosh.generation.solvers import (
     renoise_weights,
     shifted_times,
 )
-from woosh.generation.text_encoder import WooshTextEncoder, tokenize
+from woosh.generation.text_encoder import WooshTextEncoder, check_vocabulary, tokenize
 from woosh.generation.transformer import WooshTransformer
 from woosh.progress import silent_steps
 
@@ -98,8 +98,8 @@ class Sampler:
         step_bar: makes a progress bar (tqdm) of so many steps; None are as many as it takes.
 
     Raises:
-        ValueError: the transformer makes other channels than the autoencoder decodes, or an autoencoder that draws
-            nothing is told to doubt.
+        ValueError: the transformer makes other channels than the autoencoder decodes, the tokenizer has more entries than
+            the text encoder takes, or an autoencoder that draws nothing is told to doubt.
     """
 
     autoencoder: Autoencoder
@@ -110,6 +110,7 @@ class Sampler:
     step_bar: Callable[[int | None], Any] = silent_steps
 
     def __post_init__(self) -> None:
+        check_vocabulary(len(self.tokenizer), self.text_encoder.config.vocabulary_size)
         made = self.transformer.config.latent_channels
         wanted = self.autoencoder.generated_channels
         if made != wanted:

@@ -117,6 +117,19 @@ def read_tokenizer(cls: Any, folder: str | Path) -> Any:
     return tokenizer
 
 
+def check_vocabulary(entries: int, taken: int) -> None:
+    """Raise unless a text encoder knows as many entries as its tokenizer has.
+
+    Raises:
+        ValueError: it takes fewer.
+    """
+    if entries > taken:
+        raise ValueError(
+            f"the tokenizer has {entries} entries, but the text conditioner takes {taken}; use the "
+            "tokenizer that belongs to it"
+        )
+
+
 def load_tokenizer(name_or_folder: str | Path = TOKENIZER_NAME) -> PreTrainedTokenizerBase:
     """Tokenizer from a local folder, or from the Hugging Face hub by its name.
 
