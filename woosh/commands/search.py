@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
 from woosh.commands.outputs import check_writable, numbered
-from woosh.outside_files import expanded, printable, shown
+from woosh.outside_files import expanded, printable
 from woosh.whole_files import claimed
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from woosh.search.index import Match, SoundIndex
 
 MAX_MATCHES = 10_000
+LONGEST_NAME = 300  # characters of a model's name that are shown
 STATISTICS = "log-mel"  # an embedder without weights
 EXAMPLES = """\
 examples:
@@ -117,7 +118,8 @@ def trusted_model(index: SoundIndex) -> str:
     if catalogue.is_built_in(index.model) or index.model == STATISTICS:
         return index.model
     raise ValueError(
-        f"{index.place} was made with {shown(index.model)}, which is not built in: name the model with --model"
+        f"{index.place} was made with '{printable(index.model[:LONGEST_NAME])}', which is not built in: name the model with "
+        "--model"
     )
 
 
