@@ -318,16 +318,18 @@ def growth_of_reading(path: Path, reader: str, beginning: float) -> tuple[int, f
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "a.mp4"
-    return write_video(path, steady_times(Fraction(24), 100), size=(320, 240))
+    return write_video(path, steady_times(Fraction(24), 150), size=(320, 240))
 
 
 @pytest.mark.slow
 @measured
 @pytest.mark.parametrize("reader", READERS)
 def test_a_film_is_never_held_whole(reader: str, film: Path) -> None:
-    count, grown = growth_of_reading(film, reader, 10.0)
-    assert count == 2400
-    assert grown < 250  # the other 90 s have 500 MB of pictures
+    # decord grows until a new reader takes over, so the beginning holds several of its readers
+    beginning = 3 * pictures.DECORD_PICTURES / 24
+    count, grown = growth_of_reading(film, reader, beginning)
+    assert count == 3600
+    assert grown < 330  # the other 119 s have 660 MB of pictures
 
 
 @pytest.mark.slow
