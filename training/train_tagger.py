@@ -123,7 +123,7 @@ def tagger_batch(
     )
     targets = Targets(moved(batch.targets.labels), moved(batch.targets.teacher))
     mixture = Mixture(batch.mixture.share.to(device), batch.mixture.partner.to(device))
-    return TaggerBatch(mixture.of(mel)[:, None], targets, mixture)
+    return TaggerBatch(batch.heard(mel), targets, mixture)
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,11 @@ def mixed_as_equals(
 
 
 def through_response(audio: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Audio (S,) through a room or a device: convolved with its impulse response (R,), at its own level, (S,)."""
-    length = next_fast_len(len(audio) + len(response) - 1, real=True)
+    """Audio (..., S) through a room or a device: convolved with its impulse response (R,), at its own level, (..., S)."""
+    samples = audio.shape[-1]
+    length = next_fast_len(samples + len(response) - 1, real=True)
     spectrum = np.fft.rfft(audio, length) * np.fft.rfft(response, length)
-    wet = np.fft.irfft(spectrum, length)[: len(audio)]
+    wet = np.fft.irfft(spectrum, length)[..., :samples]
     before, after = (np.sqrt(np.mean(np.square(sound))) for sound in (audio, wet))
     return wet * (before / after) if after > 0 else wet
 

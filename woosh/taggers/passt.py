@@ -110,6 +110,7 @@ class Passt(ModelMixin, ConfigMixin):
         patchout_tokens: patches of the rest left out in training, wherever they are.
         scrambled_heads: whether attention joins its heads in the wrong order, as the released
             Woosh-CLAP does, whose weights fit nothing else.
+        bands: of the spectrogram.
     """
 
     @register_to_config
@@ -126,19 +127,20 @@ class Passt(ModelMixin, ConfigMixin):
         patchout_frequency: int = 0,
         patchout_tokens: int = 0,
         scrambled_heads: bool = False,
+        bands: int = 128,
     ) -> None:
         super().__init__()
-        if not 1 <= stride <= PATCH_SIZE <= frames:
+        if not 1 <= stride <= PATCH_SIZE <= min(frames, bands):
             raise ValueError(
-                f"stride is {stride} and frames {frames}: patches of {PATCH_SIZE} need a stride of 1 "
-                f"to {PATCH_SIZE} and {PATCH_SIZE} frames or more"
+                f"stride is {stride}, frames {frames} and bands {bands}: patches of {PATCH_SIZE} need a stride of 1 "
+                f"to {PATCH_SIZE}, and {PATCH_SIZE} frames and bands or more"
             )
         if width % heads != 0:
             raise ValueError(f"width {width} cannot be shared by heads {heads}")
         self.patchout = (patchout_time, patchout_frequency, patchout_tokens)
         if min(self.patchout) < 0:
             raise ValueError(f"patchout must not be negative, got {self.patchout}")
-        self.log_mel = LogMel(hop_length=hop_length)
+        self.log_mel = LogMel(hop_length=hop_length, bands=bands)
         # As many as the published networks have; with stride 12 the convolution gives one column less.
         rows, columns = self.log_mel.bands // stride, frames // stride
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
@@ -173,7 +175,7 @@ class Passt(ModelMixin, ConfigMixin):
         """Classify spectrograms; the same patches stay for the whole batch.
 
         Args:
-            log_mel: (B, 128, frames) of `self.log_mel`, at least 16 frames; those beyond the
+            log_mel: (B, bands, frames) of `self.log_mel`, at least 16 frames; those beyond the
                 positions are cut off.
             generator: draws, in training, the patches that stay and the positions of a shorter
                 clip, on its own device; None is torch's default generator, on the CPU.
@@ -181,12 +183,18 @@ class Passt(ModelMixin, ConfigMixin):
         Raises:
             ValueError: a spectrogram of another shape, or shorter than patchout can spare.
         """
+        return self.read_out(self.blocks(self.embed(log_mel, generator)))
+
+    def embed(self, log_mel: Tensor, generator: Generator | None = None) -> Tensor:
+        """Spectrograms, see `forward`, -> the tokens that the first block is given (B, 2 + N, W)."""
         patches = self.embed_patches(log_mel, generator)  # (B, W, F, T)
         tokens = self.leave_out(patches, generator)  # (B, N, W)
         first = torch.cat([self.cls_token, self.dist_token], dim=1) + self.new_pos_embed
-        x = torch.cat([first.expand(len(tokens), -1, -1), tokens], dim=1)  # (B, 2 + N, W)
-        x = self.norm(self.blocks(x))
-        features = x[:, :2].mean(dim=1)  # (B, W)
+        return torch.cat([first.expand(len(tokens), -1, -1), tokens], dim=1)
+
+    def read_out(self, tokens: Tensor) -> PasstOutput:
+        """What the last block made (B, 2 + N, W) -> logits and features."""
+        features = self.norm(tokens)[:, :2].mean(dim=1)  # (B, W)
         return PasstOutput(self.head(features), features)
 
     def probabilities(self, audio: Tensor) -> Tensor:
@@ -198,7 +206,7 @@ class Passt(ModelMixin, ConfigMixin):
         return torch.sigmoid(self(self.log_mel(audio)).logits)
 
     def embed_patches(self, log_mel: Tensor, generator: Generator | None) -> Tensor:
-        """Log-mel (B, 128, frames) -> patches with their positions (B, W, F, T)."""
+        """Log-mel (B, bands, frames) -> patches with their positions (B, W, F, T)."""
         bands = self.log_mel.bands
         if log_mel.ndim != 3 or log_mel.shape[1] != bands or log_mel.shape[2] < PATCH_SIZE:
             raise ValueError(

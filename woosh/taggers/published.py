@@ -14,6 +14,13 @@ from torch import Tensor, nn
 
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
 from woosh.taggers.mobilenet import BLOCKS, HIDDEN, MobileNet, rounded
+from woosh.taggers.published_listening import (
+    congater_of,
+    cp_mobile_of,
+    cp_resnet_of,
+    deep_snp_of,
+    parallel_cp_resnet_of,
+)
 from woosh.weight_files import UNBUILDABLE, check_tensors, read_tensors
 
 COUNTED = (
@@ -60,19 +67,25 @@ def dynamic_mobilenet_of(config: Mapping[str, Any]) -> DynamicMobileNet:
 BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
     "MN": mobilenet_of,
     "DyMN": dynamic_mobilenet_of,
+    "CP-ResNet": cp_resnet_of,
+    "CP-ResNet of the 2019 task 1B team": parallel_cp_resnet_of,
+    "CP-Mobile": cp_mobile_of,
+    "ConGater on PaSST": congater_of,
+    "Deep SNP": deep_snp_of,
 }
 
 
 def from_published(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
     """Build a network of the family from its settings and its published tensors.
 
-    `model(mel)` with mel (B, 1, bands, frames) returns logits (B, classes) and features (B, width); a DyMN's kernels
-    follow `model.set_temperature(value)`.
+    `model(mel)` with mel (B, channels, bands, frames) returns logits (B, classes) and features (B, width); a DyMN's kernels
+    follow `model.set_temperature(value)`. A ConGater takes `model(mel, controls)`, and a Deep SNP tells `Breaks` of windows.
 
     Args:
-        config: "model" ("MN" or "DyMN"), "width", "num_classes" and what differs from the usual of "strides",
-            "head_type", "attention_heads", "se_dims", "se_merge", "se_divisor", "input", "reduced_tail", "dilated";
-            of a DyMN "strides", "dynamic_blocks", "dynamic_convolution", "coordinate_attention". Others are not read.
+        config: "model", one of `BUILDERS`. Of "MN" and "DyMN" "width", "num_classes" and what differs from the usual of
+            "strides", "head_type", "attention_heads", "se_dims", "se_merge", "se_divisor", "input", "reduced_tail",
+            "dilated"; of a DyMN "strides", "dynamic_blocks", "dynamic_convolution", "coordinate_attention". Of the others
+            what their functions in `woosh.taggers.published_listening` read. Others are not read.
         tensors: by published name; the counters of batch normalisation may be left out.
 
     Returns:

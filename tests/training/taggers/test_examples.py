@@ -25,7 +25,7 @@ from woosh.training.taggers.examples import (
 )
 from woosh.training.taggers.teaching import TaughtSound, whole_numbers
 
-PLAIN = ExampleVariation(mixup=0.0, roll_seconds=0.0, gain_decibels=0.0, response_share=0.0)
+PLAIN = ExampleVariation(0.0, 0.0, 0.0, 0.0, 0.0, 0.4)
 LABELS = ("a", "b", "c")
 
 
@@ -91,12 +91,16 @@ def test_variations_change_what_they_say_and_nothing_else() -> None:
     ramp = TaughtSound(np.arange(1, 1001, dtype=np.int16), ("a",), None)
     generator = np.random.default_rng(0)
     rolled = batch_of(
-        [ramp], settings(variation=ExampleVariation(0.0, 0.3, 0.0, 0.0), labelled=True), generator
+        [ramp],
+        settings(variation=ExampleVariation(0.0, 0.3, 0.0, 0.0, 0.0, 0.4), labelled=True),
+        generator,
     ).audio[0]
     assert sorted(rolled.tolist()) == sorted((ramp.audio / 32_768).astype(np.float32).tolist())
     assert not torch.equal(rolled, rolled.sort().values)
     louder = batch_of(
-        [ramp], settings(variation=ExampleVariation(0.0, 0.0, 6.0, 0.0), labelled=True), generator
+        [ramp],
+        settings(variation=ExampleVariation(0.0, 0.0, 6.0, 0.0, 0.0, 0.4), labelled=True),
+        generator,
     ).audio[0]
     gain = louder / torch.from_numpy(ramp.audio / 32_768)
     assert gain.std() < 1e-6 and 0.5 < gain.mean() < 2
@@ -104,7 +108,11 @@ def test_variations_change_what_they_say_and_nothing_else() -> None:
     echo[10] = 1
     wet = batch_of(
         [ramp],
-        settings(variation=ExampleVariation(0.0, 0.0, 0.0, 1.0), labelled=True, responses=(echo,)),
+        settings(
+            variation=ExampleVariation(0.0, 0.0, 0.0, 1.0, 0.0, 0.4),
+            labelled=True,
+            responses=(echo,),
+        ),
         generator,
     ).audio[0]
     assert wet[:10].abs().max() < 1e-6 and wet[10:].min() > 0  # ten samples later
@@ -127,9 +135,31 @@ def test_what_cannot_be_learned_from() -> None:
     with pytest.raises(ValueError, match="the teacher heard whole sounds"):
         batch_of([example(5, teacher=1.0)], settings(samples=3), generator)
     with pytest.raises(ValueError, match="no impulse responses"):
-        settings(variation=ExampleVariation(0.0, 0.0, 0.0, 0.5))
+        settings(variation=ExampleVariation(0.0, 0.0, 0.0, 0.5, 0.0, 0.4))
     with pytest.raises(ValueError, match="have no labels"):
         labels_of("nowhere", [example(5)])
+
+
+def test_styles_change_the_spectrograms_and_nothing_else() -> None:
+    """They are drawn last, so that a batch's sounds are the same with and without them."""
+    sounds = [example(50), example(50), example(50)]
+    plain, styled = (
+        batch_of(
+            sounds,
+            settings(variation=ExampleVariation(0.3, 0.1, 6.0, 0.0, share, 0.4)),
+            np.random.default_rng(3),
+        )
+        for share in (0.0, 1.0)
+    )
+    assert torch.equal(plain.audio, styled.audio)
+    assert torch.equal(plain.mixture.share, styled.mixture.share)
+    assert plain.styles is None and styled.styles is not None
+    log_mel = torch.randn(3, 4, 6)
+    torch.testing.assert_close(plain.heard(log_mel), plain.mixture.of(log_mel)[:, None])
+    assert not torch.allclose(styled.heard(log_mel), plain.heard(log_mel), atol=0.01)
+    for share, alpha in ((1.5, 0.4), (0.5, 0.0)):
+        with pytest.raises(ValueError, match="mixstyle_share is"):
+            ExampleVariation(0.0, 0.0, 0.0, 0.0, share, alpha)
 
 
 def test_a_folder_s_sub_folders_are_labels(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_folder_of_sounds, is_sharded, load_source
 from woosh.data.streaming import Item, ShardStream, StreamedBatches, split_of
 from woosh.training.cropping import happens
+from woosh.training.taggers.augmentation import Styles, draw_styles, freq_mixstyle
 from woosh.training.taggers.distillation import Mixture, Targets, draw_mixture
 from woosh.training.taggers.teaching import (
     SUMMARY,
     TaughtSound,
+    read_summary,
     read_taught,
-    taught_labels,
     whole_numbers,
 )
 
@@ -34,12 +35,26 @@ class ExampleVariation:
         roll_seconds: a sound begins up to so much later or earlier, its end goes to the front.
         gain_decibels: greatest gain, and greatest loss.
         response_share: of the sounds that go through an impulse response, as if another device had recorded them.
+        mixstyle_share: of the batches whose spectrograms mix their statistics, see `freq_mixstyle`.
+        mixstyle_alpha: of the mixtures' shares.
+
+    Raises:
+        ValueError: a mixstyle_share outside 0 to 1, or a mixstyle_alpha not above 0.
     """
 
     mixup: float
     roll_seconds: float
     gain_decibels: float
     response_share: float
+    mixstyle_share: float
+    mixstyle_alpha: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mixstyle_share <= 1 or not self.mixstyle_alpha > 0:
+            raise ValueError(
+                f"mixstyle_share is {self.mixstyle_share} and mixstyle_alpha {self.mixstyle_alpha}: from 0 to 1, and "
+                "above 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -50,11 +65,18 @@ class ExampleBatch:
         audio: (B, S) in about [-1, 1].
         targets: of each sound alone.
         mixture: which sounds are to be mixed.
+        styles: whose statistics their spectrograms get afterwards; None leaves them their own.
     """
 
     audio: Tensor
     targets: Targets
     mixture: Mixture
+    styles: Styles | None
+
+    def heard(self, log_mel: Tensor) -> Tensor:
+        """Log-mel of each sound alone (B, bands, T) -> mixed, in the batch's styles (B, 1, bands, T)."""
+        mixed = self.mixture.of(log_mel)[:, None]
+        return mixed if self.styles is None else freq_mixstyle(mixed, *self.styles)
 
 
 @dataclass(frozen=True)
@@ -128,7 +150,7 @@ def labels_of(source: str, examples: Sequence[TaughtSound]) -> tuple[str, ...]:
         ValueError: there are none.
     """
     if (Path(source) / SUMMARY).is_file():
-        return taught_labels(Path(source))
+        return read_summary(Path(source)).labels
     names = sorted({label for example in examples for label in example.labels})
     if not names:
         raise ValueError(
@@ -263,6 +285,7 @@ def batch_of(
         torch.from_numpy(np.stack(sounds).astype(np.float32)),
         Targets(labels, teacher),
         draw_mixture(len(examples), variation.mixup, generator),
+        draw_styles(len(examples), variation.mixstyle_share, variation.mixstyle_alpha, generator),
     )
 
 

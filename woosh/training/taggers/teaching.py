@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,9 @@ from woosh.data.augmentation import (
 from woosh.data.clips import Clip
 from woosh.data.shards import decode_sample, write_items
 from woosh.embeddings.tagging import Tagger
+from woosh.outside_files import fitted, read_object, shaped
 from woosh.training.cropping import happens
+from woosh.whole_files import write_text
 
 SUMMARY = "teaching.json"  # beside the shards: the labels of the logits, and the teachers
 LOGITS = "teacher.npy"  # a sample's ending
@@ -221,14 +224,20 @@ def read_taught(item: Mapping[str, Any], place: str, sample_rate: int) -> Taught
     """
     sample = decode_sample(item, place, sample_rate)
     label = sample.facts.get("label")
-    labels = sample.facts.get("labels", [label] if label else [])
+    labels = fitted(
+        sample.facts.get("labels", [label] if label else []),
+        tuple[str, ...],
+        f"{place}: labels of {sample.key!r}",
+    )
     teacher = None
     if LOGITS in item:
         try:
-            teacher = np.load(io.BytesIO(item[LOGITS]), allow_pickle=False)
-        except ValueError as error:
+            teacher = np.lib.format.read_array(io.BytesIO(item[LOGITS]), allow_pickle=False)
+        except (ValueError, EOFError, MemoryError) as error:
             raise ValueError(f"{place}: the logits of {sample.key!r} are damaged") from error
-    return TaughtSound(whole_numbers(sample.audio[0]), tuple(labels), teacher)
+        if teacher.ndim != 1 or teacher.dtype.kind != "f" or not np.isfinite(teacher).all():
+            raise ValueError(f"{place}: the logits of {sample.key!r} are no list of finite numbers")
+    return TaughtSound(whole_numbers(sample.audio[0]), labels, teacher)
 
 
 def whole_numbers(audio: np.ndarray) -> np.ndarray:
@@ -236,21 +245,32 @@ def whole_numbers(audio: np.ndarray) -> np.ndarray:
     return np.round(np.clip(audio, -1, 32_767 / 32_768) * 32_768).astype(np.int16)
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """One of those whose logits a folder's shards hold: its name, and the SHA-256 of its weights."""
+
+    name: str
+    weights: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Whose logits a folder's shards hold, and of which labels."""
+
+    teachers: tuple[Teacher, ...]
+    labels: tuple[str, ...]
+
+
 def write_summary(folder: Path, teachers: Teachers) -> None:
     """Write down whose logits a folder's shards hold, and of which labels."""
-    summary = {
-        "teachers": [
-            {"name": tagger.embedder.name, "weights": tagger.embedder.weights}
-            for tagger in teachers.taggers
-        ],
-        "labels": list(teachers.labels),
-    }
-    text = json.dumps(summary, indent=1, ensure_ascii=False)
-    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    embedders = [tagger.embedder for tagger in teachers.taggers]
+    named = tuple(Teacher(embedder.name, embedder.weights) for embedder in embedders)
+    summary = dataclasses.asdict(Summary(named, tuple(teachers.labels)))
+    write_text(folder / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
-def taught_labels(folder: Path) -> tuple[str, ...]:
-    """The labels of the logits in a folder's shards.
+def read_summary(folder: Path) -> Summary:
+    """What `write_summary` wrote.
 
     Raises:
         FileNotFoundError: the folder says nothing.
@@ -261,7 +281,4 @@ def taught_labels(folder: Path) -> tuple[str, ...]:
         raise FileNotFoundError(
             f"{folder} has no {SUMMARY}: make taught shards with training/teach.py, or name the labels"
         )
-    try:
-        return tuple(json.loads(path.read_text(encoding="utf-8"))["labels"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    return shaped(Summary, read_object(path), str(path))
