@@ -98,9 +98,10 @@ def test_whole_numbers_and_scales_belong_together() -> None:
     tensors = compacted(nn.Sequential(nn.Linear(128, 128)))
     name = "0.weight" + SCALES
     assert tensors.keys() == {"0.weight", name, "0.bias"}
-    for missing in ("0.weight", name):
-        with pytest.raises(ValueError, match="do not belong together"):
-            restored(without(tensors, missing), torch.float32)
+    with pytest.raises(ValueError, match="0.weight.row_scale are scales of no matrix"):
+        restored(without(tensors, "0.weight"), torch.float32)
+    # Without its scales it is no number of a network, which the network's own tensors then tell.
+    assert restored(without(tensors, name), torch.float32)["0.weight"].dtype == torch.int8
     scales = tensors[name]
     for wrong in (scales[:1], scales[:5], scales[:, 0], scales.T):
         with pytest.raises(ValueError, match="scales of 0.weight are not one for each"):
@@ -112,4 +113,6 @@ def test_what_is_no_number_of_a_network_stays_as_it_is() -> None:
     model.num_batches_tracked.fill_(7)  # type: ignore[union-attr, operator]
     tensors = restored(compacted(model), torch.bfloat16)
     assert tensors["num_batches_tracked"].dtype == torch.int64
+    model.register_buffer("order", torch.arange(3, dtype=torch.int8))
+    assert restored(compacted(model), torch.float32)["order"].tolist() == [0, 1, 2]
     assert tensors["num_batches_tracked"] == 7 and tensors["weight"].dtype == torch.bfloat16

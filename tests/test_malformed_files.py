@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -25,6 +26,7 @@ from woosh.autoencoder import load_autoencoder
 from woosh.catalogue import describe_aligner, describe_model
 from woosh.conversion.convert import convert
 from woosh.data.manifests import read_manifest
+from woosh.data.phrases import audioset_phrases, label_phrases, ucs_phrases
 from woosh.data.prepare import Settings, prepare
 from woosh.embeddings.clap import load_clap, save_clap
 from woosh.generation.loading import load_sampler
@@ -36,7 +38,10 @@ from woosh.taggers.passt import Passt
 from woosh.taggers.passt_weights import load_passt
 from woosh.taggers.published import load_published
 from woosh.taggers.tagger import AudioTagger, save_tagger
+from woosh.training.flow.latents import Common, read_common, write_common
+from woosh.training.taggers.teaching import read_summary
 from woosh.video.watching import load_watcher
+from woosh.whole_files import LOCK
 
 DEEP: Any = "deep"  # stands for lists within lists, more than can be read
 VALUES = (None, True, -1, 0, 10**30, 1e300, float("nan"), "text", "\ud800", [], {}, [None], DEEP)
@@ -81,6 +86,15 @@ READERS = {
     "notes": Reader(
         "shards/shard-000000.json", lambda p: prepare(p / "sounds", p / "shards", Settings())
     ),
+    "common": Reader("latents/common.json", lambda p: read_common(p / "latents")),
+    "teaching": Reader("taught/teaching.json", lambda p: read_summary(p / "taught")),
+    "kinds of sounds": Reader("text/ucs.json", lambda p: list(ucs_phrases(p / "text/ucs.json"))),
+    "ontology": Reader(
+        "text/ontology.json", lambda p: list(audioset_phrases(p / "text/ontology.json"))
+    ),
+    "labels of data sets": Reader(
+        "text/labels/a.json", lambda p: list(label_phrases(p / "text/labels"))
+    ),
 }
 
 
@@ -105,6 +119,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     row["segments"] = [{"start": 0, "stop": 1, "captions": ["b"]}]
     (place / "sounds" / "manifest.jsonl").write_text(json.dumps(row))
     prepare(place / "sounds", place / "shards", Settings())
+    (place / "shards" / LOCK).unlink()  # as a link, which the copies would have, it is refused
+    for name in ("latents", "taught", "text/labels"):
+        (place / name).mkdir(parents=True)
+    common = Common(torch.zeros(4, 3), torch.ones(4), torch.ones(2, 6), 5, torch.ones(4))
+    write_common(place / "latents", common)
+    taught = {"teachers": [{"name": "ear", "weights": "abc"}], "labels": ["bell"]}
+    (place / "taught" / "teaching.json").write_text(json.dumps(taught))
+    kind = {"Category": "AIR", "SubCategory": "BURST", "Explanations": "Air.", "Synonyms": ["gas"]}
+    (place / "text" / "ucs.json").write_text(json.dumps([kind]))
+    named = [{"name": "Bark, woof", "description": "Of a dog."}]
+    (place / "text" / "ontology.json").write_text(json.dumps(named))
+    (place / "text" / "labels" / "a.json").write_text('{"bell": 0}')
     return place
 
 

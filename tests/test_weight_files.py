@@ -105,7 +105,7 @@ def test_missing_and_misshapen_scales_are_refused(folder: Path) -> None:
         with pytest.raises(ValueError, match=f"{folder} are damaged: the scales of"):
             load_saved(WooshTransformer, folder)
     save_file({key: value for key, value in tensors.items() if key != name}, path)
-    with pytest.raises(ValueError, match=f"{folder} are damaged: whole numbers and scales"):
+    with pytest.raises(ValueError, match=f"{folder}.*holds torch.int8, expected floating"):
         load_saved(WooshTransformer, folder)
 
 
@@ -205,7 +205,7 @@ def test_pickles_of_both_forms_are_read_if_they_hold_tensors_only(
     zipped: bool, tmp_path: Path
 ) -> None:
     """Files from before torch 1.6 are no zip archives; many published weights are such files."""
-    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(300, 300)}
+    tensors = {"letters": torch.arange(6.0).reshape(2, 3), "b": torch.ones(300, 300)}
     path = tmp_path / "a.pth"
     torch.save(tensors, path, _use_new_zipfile_serialization=zipped)
     read = read_tensors(path)
@@ -213,6 +213,9 @@ def test_pickles_of_both_forms_are_read_if_they_hold_tensors_only(
     content = path.read_bytes()
     path.write_bytes(content[:-1000])
     with pytest.raises(ValueError, match=f"{path} is {'cut' if zipped else 'damaged'}"):
+        read_tensors(path)
+    path.write_bytes(content.replace(b"letters", b"l\x85tters"))
+    with pytest.raises(ValueError, match=f"{path} is damaged"):
         read_tensors(path)
     torch.save({"a": Path("x")}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=f"{path} is damaged or holds more than tensors"):

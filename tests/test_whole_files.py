@@ -1,12 +1,15 @@
 """Files that users name: whole or not at all, through links, never over what is read-only or somebody else's."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from woosh.whole_files import check_replaceable, claimed, replacing, write_text
+from tests.paths import ROOT
+from woosh.whole_files import alone_in, check_replaceable, claimed, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -82,3 +85,21 @@ def test_a_claim_is_given_up_when_the_writing_fails(tmp_path: Path) -> None:
         assert names(tmp_path) == ["a", "b"]
         raise ValueError("failed")
     assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_is_kept_for_one_process_until_it_ends(tmp_path: Path) -> None:
+    """Also one that is killed: the next one must not wait for it."""
+    program = (
+        "import sys, time; from pathlib import Path; from woosh.whole_files import alone_in\n"
+        "with alone_in(Path(sys.argv[1])):\n    print('in', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"in\n"
+        with pytest.raises(OSError, match="another process works in .*: wait"), alone_in(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+    with alone_in(tmp_path):
+        pass

@@ -27,7 +27,7 @@ from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_sharded, load_shard, load_source
 from woosh.training import Log
 from woosh.training.command import run_recipe
-from woosh.training.conditioning import TextConditioner, load_text_conditioner
+from woosh.training.conditioning import TextConditioner, load_optional_text
 from woosh.training.config import check_choice
 from woosh.training.flow.encoding import (
     Company,
@@ -169,14 +169,11 @@ def main(config: Config) -> None:
     accelerator = Accelerator()
     output = Path(config.output)
     check_output(output, config)
-    log = Log(output, config) if accelerator.is_main_process else None
 
     # 1. Models
     autoencoder = load_autoencoder(config.autoencoder).to(accelerator.device).eval()
     rate = autoencoder.config.sample_rate
-    text = None
-    if config.text_encoder is not None and config.tokenizer is not None:
-        text = load_text_conditioner(config.text_encoder, config.tokenizer, accelerator.device)
+    text = load_optional_text(config.text_encoder, config.tokenizer, accelerator.device)
 
     # 2. Sounds
     parts = parts_of(config, rate)
@@ -195,6 +192,7 @@ def main(config: Config) -> None:
                 yield encoded(autoencoder, clip, continuous, states)
 
     # 3. Shards
+    log = Log(output, config) if accelerator.is_main_process else None
     shards = [partial(shard, part) for part in parts]
     paths = write_own_shards(accelerator, output, shards, DTYPES[config.storage])
     if log is None:

@@ -138,7 +138,6 @@ def main(config: Config) -> None:
     output = Path(config.output)
     check_output(output, config)
     common = read_common(Path(config.common))
-    log = Log(output, config) if accelerator.is_main_process else None
 
     # 1. Networks
     autoencoder = load_autoencoder(config.autoencoder).to(accelerator.device).eval()
@@ -148,7 +147,7 @@ def main(config: Config) -> None:
         )
     watcher = load_watcher(config.visual, accelerator.device)
 
-    # 2. Shards
+    # 2. Clips
     clips = clips_of(config, autoencoder, watcher)
     parts = [
         clips[k : k + config.clips_per_shard] for k in range(0, len(clips), config.clips_per_shard)
@@ -158,10 +157,12 @@ def main(config: Config) -> None:
         for clip in part:
             yield clip()
 
+    # 3. Shards
+    log = Log(output, config) if accelerator.is_main_process else None
     shards = [partial(made, part) for part in parts]
     write_own_shards(accelerator, output, shards, DTYPES[config.storage])
 
-    # 3. What belongs to all
+    # 4. What belongs to all
     if log is not None:
         write_common(output, common)
         log.write(len(parts), {}, len(parts), "shards")

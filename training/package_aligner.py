@@ -10,7 +10,6 @@ in the model that it is shared with. Configuration, loss curve and evaluation go
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from woosh.data.manifests import read_manifest
 from woosh.embeddings.clap import load_clap, save_clap
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.training.command import run_recipe
-from woosh.training.packaging import attribution, copy_records, half, size_of, vocabulary
+from woosh.training.packaging import attribution, copy_records, half, vocabulary, write_model
 from woosh.weight_files import load_saved
 
 
@@ -66,7 +65,7 @@ def model_card(config: Config, parameters: int) -> str:
 
 def main(config: Config) -> None:
     """Write the folder anew."""
-    output, manifest = Path(config.output), Path(config.manifest)
+    manifest = Path(config.manifest)
     rows = read_manifest(manifest, config.split)
     words = sorted(set(vocabulary(manifest, config.split).values()))
     clap = load_clap(Path(config.run) / "clap")
@@ -74,17 +73,18 @@ def main(config: Config) -> None:
     own = (clap.audio_encoder, clap.head)
     parameters = sum(value.numel() for part in own for value in part.parameters())
     clap = dataclasses.replace(clap, audio_encoder=half(own[0]), head=half(own[1]))
-    if output.exists():
-        shutil.rmtree(output)
-    save_clap(clap, output, config.text_encoder_of)
-    (output / "labels.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-    (output / "README.md").write_text(model_card(config, parameters))
-    (output / "ATTRIBUTION.md").write_text(attribution(rows))
-    size = size_of(output, config.size_limit)
+
+    def write(folder: Path) -> None:
+        save_clap(clap, folder, config.text_encoder_of)
+        (folder / "labels.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(model_card(config, parameters), encoding="utf-8")
+        (folder / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
+
+    _, size = write_model(config.output, config.size_limit, write)
     copy_records(Path(config.run), "aligner", Path(config.records))
     for number, run in enumerate(config.earlier_runs, start=1):
         copy_records(Path(run), f"aligner_stage_{number}", Path(config.records))
-    print(f"{output}: {size:,} bytes, {parameters:,} parameters, {len(words)} labels")
+    print(f"{config.output}: {size:,} bytes, {parameters:,} parameters, {len(words)} labels")
 
 
 if __name__ == "__main__":

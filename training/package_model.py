@@ -22,8 +22,9 @@ from woosh.generation.changes import load_transformer
 from woosh.generation.loading import load_part
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer
+from woosh.outside_files import read_object
 from woosh.training.command import run_recipe
-from woosh.training.packaging import attribution, copy_records, half, model_card, size_of
+from woosh.training.packaging import attribution, copy_records, half, model_card, write_model
 from woosh.weight_files import load_saved, save_compact
 
 EIGHT_BIT_PARTS = ("autoencoder", "transformer")
@@ -68,7 +69,7 @@ def card_of(config: Config, parameters: dict[str, int]) -> str:
     return model_card(config.output, licence, records, about, trained_on, "each part was")
 
 
-def share_text(name: str, text_encoder: WooshTextEncoder, output: Path) -> None:
+def share_text(name: str, text_encoder: WooshTextEncoder, folder: Path) -> None:
     """Leave the text encoder and the tokenizer of a model to a built-in one that has the same.
 
     Raises:
@@ -79,15 +80,14 @@ def share_text(name: str, text_encoder: WooshTextEncoder, output: Path) -> None:
     if own.keys() != others.keys() or any(not own[key].equal(others[key]) for key in own):
         raise ValueError(f"{name} has another text encoder: parts_of must be null")
     for part in ("text_encoder", "tokenizer"):
-        shutil.rmtree(output / part)
-    path = output / "model_index.json"
-    index = json.loads(path.read_text(encoding="utf-8"))
+        shutil.rmtree(folder / part)
+    path = folder / "model_index.json"
+    index = read_object(path)
     path.write_text(json.dumps(index | {SHARED: name}, indent=2) + "\n", encoding="utf-8")
 
 
 def main(config: Config) -> None:
     """Write the folder anew."""
-    output = Path(config.output)
     text_run = Path(config.text_encoder)
     rows = read_manifest(config.manifest, config.split)
     autoencoder = load_autoencoder(Path(config.autoencoder) / "autoencoder")
@@ -108,18 +108,19 @@ def main(config: Config) -> None:
         time_shift=config.time_shift,
         latent_doubt=config.latent_doubt,
     )
-    if output.exists():
-        shutil.rmtree(output)
-    pipeline.save_pretrained(output)
-    if config.eight_bits:
-        for name in EIGHT_BIT_PARTS:
-            shutil.rmtree(output / name)
-            save_compact(parts[name], output / name)
-    if config.parts_of is not None:
-        share_text(config.parts_of, text_encoder, output)
-    size = size_of(output, config.size_limit)
-    (output / "README.md").write_text(card_of(config, parameters))
-    (output / "ATTRIBUTION.md").write_text(attribution(rows))
+
+    def write(folder: Path) -> None:
+        pipeline.save_pretrained(folder)
+        if config.eight_bits:
+            for name in EIGHT_BIT_PARTS:
+                shutil.rmtree(folder / name)
+                save_compact(parts[name], folder / name)
+        if config.parts_of is not None:
+            share_text(config.parts_of, text_encoder, folder)
+        (folder / "README.md").write_text(card_of(config, parameters), encoding="utf-8")
+        (folder / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
+
+    _, size = write_model(config.output, config.size_limit, write)
     stages = {
         "autoencoder": config.autoencoder_stages,
         "transformer": config.transformer_stages,
@@ -137,7 +138,7 @@ def main(config: Config) -> None:
     }
     for name, run in runs.items():
         copy_records(Path(run), name, Path(config.records))
-    print(f"{output}: {size:,} bytes; {parameters}")
+    print(f"{config.output}: {size:,} bytes; {parameters}")
 
 
 if __name__ == "__main__":

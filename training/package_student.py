@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from woosh.training.command import run_recipe
-from woosh.training.packaging import SharingConfig, copy_records, model_card, size_of, write_sharing
+from woosh.training.packaging import (
+    SharingConfig,
+    copy_records,
+    model_card,
+    write_model,
+    write_sharing,
+)
 
 
 @dataclass(frozen=True)
@@ -40,19 +46,23 @@ def card_of(config: Config, parameters: int) -> str:
 
 def main(config: Config) -> None:
     """Write the folder anew."""
-    model, output = config.model, Path(config.model.output)
+    model = config.model
     sampling = {
         "guidance_start": 1.0,
         "guidance_range": list(config.guidance_range),
         "renoise_scale": config.renoise_scale,
     }
-    parameters = write_sharing(model, sampling)
-    (output / "README.md").write_text(card_of(config, parameters))
-    size = size_of(output, model.size_limit)
+
+    def write(folder: Path) -> int:
+        parameters = write_sharing(model, sampling, folder)
+        (folder / "README.md").write_text(card_of(config, parameters), encoding="utf-8")
+        return parameters
+
+    parameters, size = write_model(model.output, model.size_limit, write)
     for number, run in enumerate(config.stages, start=1):
         copy_records(Path(run), f"transformer_stage_{number}", Path(model.records))
     copy_records(Path(model.transformer), "transformer", Path(model.records))
-    print(f"{output}: {size:,} bytes; {parameters:,} parameters")
+    print(f"{model.output}: {size:,} bytes; {parameters:,} parameters")
 
 
 if __name__ == "__main__":

@@ -8,19 +8,16 @@ curve and evaluation go to the folder of records.
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from woosh.data.manifests import read_manifest
+from woosh.outside_files import read_yaml
 from woosh.taggers import AudioTagger, load_tagger, save_tagger
 from woosh.training.command import run_recipe
-from woosh.training.packaging import attribution, copy_records, half, size_of
-from woosh.training.taggers.teaching import SUMMARY
+from woosh.training.packaging import attribution, copy_records, half, write_model
+from woosh.training.taggers.teaching import read_summary
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,11 @@ class Config:
 
 def model_card(config: Config, parameters: int, labels: int) -> str:
     """Front matter that tools read, what the folder is, and who taught it."""
-    summary = json.loads((Path(config.taught) / SUMMARY).read_text(encoding="utf-8"))
     teachers = ", ".join(
-        f"{teacher['name']} ({config.teacher_licence}, sha256 {teacher['weights'][:16]})"
-        for teacher in summary["teachers"]
+        f"{teacher.name} ({config.teacher_licence}, sha256 {teacher.weights[:16]})"
+        for teacher in read_summary(Path(config.taught)).teachers
     )
-    first = yaml.safe_load((Path(config.runs[0]) / "config.yaml").read_text(encoding="utf-8"))
-    start = first["initial"] or "random weights"
+    start = read_yaml(Path(config.runs[0]) / "config.yaml").get("initial") or "random weights"
     return (
         f"---\nlicense: {config.licence}\npipeline_tag: audio-classification\n---\n\n"
         f"# {Path(config.output).name}\n\n"
@@ -66,20 +61,23 @@ def main(config: Config) -> None:
     names = [Path(run).name for run in config.runs]
     if len(set(names)) < len(names):
         raise ValueError(f"runs are named {names}: their records would overwrite each other")
-    output = Path(config.output)
     rows = read_manifest(Path(config.manifest), config.split)
     tagger = load_tagger(Path(config.runs[-1]) / "tagger")
     parameters = sum(value.numel() for value in tagger.network.parameters())
-    if output.exists():
-        shutil.rmtree(output)
-    save_tagger(AudioTagger(half(tagger.network), tagger.labels, tagger.front_end), output)
+    packaged = AudioTagger(half(tagger.network), tagger.labels, tagger.front_end)
     card = model_card(config, parameters, len(tagger.labels))
-    (output / "README.md").write_text(card, encoding="utf-8")
-    (output / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
-    size = size_of(output, config.size_limit)
+
+    def write(folder: Path) -> None:
+        save_tagger(packaged, folder)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        (folder / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
+
+    _, size = write_model(config.output, config.size_limit, write)
     for run in map(Path, config.runs):
         copy_records(run, run.name, Path(config.records))
-    print(f"{output}: {size:,} bytes, {parameters:,} parameters, {len(tagger.labels)} labels")
+    print(
+        f"{config.output}: {size:,} bytes, {parameters:,} parameters, {len(tagger.labels)} labels"
+    )
 
 
 if __name__ == "__main__":

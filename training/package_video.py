@@ -21,7 +21,7 @@ from woosh.training.packaging import (
     copy_records,
     half,
     model_card,
-    size_of,
+    write_model,
     write_sharing,
 )
 from woosh.video.visual import VisualEncoder
@@ -54,17 +54,21 @@ def card_of(config: SharingConfig, parameters: int, visual: int) -> str:
 
 def main(config: Config) -> None:
     """Write the folder anew."""
-    model, output = config.model, Path(config.model.output)
+    model = config.model
     watcher = load_saved(VisualEncoder, Path(config.visual) / "visual", torch.float32)
-    parameters = write_sharing(model, {"guidance_start": config.guidance_start})
     visual = sum(value.numel() for value in watcher.parameters())
-    half(watcher).save_pretrained(output / VISUAL)
-    (output / "README.md").write_text(card_of(model, parameters, visual), encoding="utf-8")
-    size = size_of(output, model.size_limit)
+
+    def write(folder: Path) -> int:
+        parameters = write_sharing(model, {"guidance_start": config.guidance_start}, folder)
+        half(watcher).save_pretrained(folder / VISUAL)
+        (folder / "README.md").write_text(card_of(model, parameters, visual), encoding="utf-8")
+        return parameters
+
+    parameters, size = write_model(model.output, model.size_limit, write)
     runs = {"transformer": model.transformer, "visual": config.visual, "videos": config.videos}
     for name, run in runs.items():
         copy_records(Path(run), name, Path(model.records))
-    print(f"{output}: {size:,} bytes; {parameters:,} and {visual:,} parameters")
+    print(f"{model.output}: {size:,} bytes; {parameters:,} and {visual:,} parameters")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,18 @@ def main(config: Config) -> None:
     # 1. Run
     run: Run[Student] = Run(config.run, config)
 
-    # 2. Data: phrases with the teacher's embeddings, tokenizer
+    # 2. Student, first of all: a size that cannot be is found before anything is written
+    encoder = WooshTextEncoder(
+        vocabulary_size=config.vocabulary_size,
+        width=config.width,
+        layers=config.layers,
+        heads=config.heads,
+        inner_width=config.inner_width,
+        max_tokens=config.max_tokens,
+        hidden_layer=-1,
+    )
+
+    # 3. Data: phrases with the teacher's embeddings, tokenizer
     teacher = load_teacher(config.teacher)
     with run.accelerator.main_process_first():
         corpus = embedded_corpus(
@@ -112,16 +123,7 @@ def main(config: Config) -> None:
     run.accelerator.wait_for_everyone()
     tokenizer = load_tokenizer(run.output / "tokenizer")
 
-    # 3. Model
-    encoder = WooshTextEncoder(
-        vocabulary_size=config.vocabulary_size,
-        width=config.width,
-        layers=config.layers,
-        heads=config.heads,
-        inner_width=config.inner_width,
-        max_tokens=config.max_tokens,
-        hidden_layer=-1,
-    )
+    # 4. Start
     # No dropout: so small a student is short of capacity.
     student = Student(encoder, config.width, corpus.train.embeddings.shape[1]).eval()
     tokens = [tokenizer.decode([token]).strip() for token in range(config.vocabulary_size)]
@@ -129,14 +131,14 @@ def main(config: Config) -> None:
     start_from_teacher(student, token_vectors, corpus.train.embeddings)
     run.follow(student)
 
-    # 4. Optimiser and schedule
+    # 5. Optimiser and schedule
     optimizer = adamw(student.parameters(), config.learning_rate, config.weight_decay, BETAS)
     schedule = cosine_schedule(optimizer, config.warmup_steps, config.run.steps)
     step = partial(training_step, similarity_weight=config.similarity_weight)
     train_step, updates = run.updates(TrainingStep(student, step), [optimizer], [schedule])
     run.start()
 
-    # 5. Loop
+    # 6. Loop
     source = PhraseBatches(
         tokenizer, corpus.train, config.batch_size, config.length_groups, config.run.seed
     )
@@ -155,7 +157,7 @@ def main(config: Config) -> None:
         if run.must_save:
             run.save()
 
-    # 6. Save and evaluate
+    # 7. Save and evaluate
     average = run.averaged()
     if run.is_main and not run.stopping:
         run.export("text_encoder", average.encoder.save_pretrained)

@@ -22,8 +22,8 @@ from woosh.scenes import COURSE_FAMILIES, FAMILIES, FRAME_RATE, SceneClip, gener
 from woosh.training import Run, RunConfig, TrainingStep, adamw, cosine_schedule
 from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
-from woosh.training.visual import Record, event_times, watching_loss
-from woosh.video.visual import VisualEncoder
+from woosh.training.visual import Record, watching_loss
+from woosh.video.visual import VisualEncoder, event_times
 
 HELD_OUT_SEED = 900_000_000
 

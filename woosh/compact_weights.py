@@ -60,13 +60,16 @@ def compacted(model: nn.Module) -> dict[str, Tensor]:
 def restored(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """The tensors of `compacted` as a model has them, in a precision.
 
+    Whole numbers without scales, such as those of a counter, stay as they are.
+
     Raises:
-        ValueError: whole numbers without their scales, one for each row, or scales of nothing.
+        ValueError: scales of nothing, or not one for each row.
     """
     scales = {name: value for name, value in tensors.items() if name.endswith(SCALES)}
-    whole = {name for name, value in tensors.items() if value.dtype == torch.int8}
-    if {name + SCALES for name in whole} != set(scales):
-        raise ValueError("whole numbers and scales do not belong together")
+    whole = {name.removesuffix(SCALES) for name in scales}
+    for name in sorted(whole):
+        if name not in tensors or tensors[name].dtype != torch.int8:
+            raise ValueError(f"{name}{SCALES} are scales of no matrix in eight bits")
     values: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if name in whole:

@@ -83,7 +83,7 @@ def _read_pickle(path: Path) -> Any:
         raise ValueError(f"{path} is cut: its end is missing; copy or download it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise ValueError(f"{path} is damaged or holds more than tensors, and is refused") from error
 
 
@@ -147,11 +147,22 @@ def load_saved(
         problems = [f"{name} is missing" for name in sorted(info["missing_keys"])]
         problems += [f"{name} is left over" for name in sorted(info["unexpected_keys"])]
         _refuse(problems, "its tensors do not fit its config.json")
+        settle(model)
         return model
     except SafetensorError as error:
         raise ValueError(f"the weights in {folder} are damaged: {error}") from error
     except (ValueError, *UNBUILDABLE) as error:
         raise ValueError(f"{folder} makes no {cls.__name__}: {error}") from error
+
+
+def settle(network: nn.Module) -> None:
+    """Take the values of a network that was just loaded out of its mapped file into memory of their own.
+
+    There they begin where values of a new network do. In a file they begin anywhere, and some processors' products round
+    otherwise at other addresses: the same weights would give other sounds after they are saved and loaded.
+    """
+    for value in (*network.parameters(), *network.buffers()):
+        value.data = value.data.clone()
 
 
 def check_settings(cls: Any, settings: Mapping[str, Any], place: str) -> None:

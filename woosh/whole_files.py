@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 WRITE_BITS = 0o222
+LOCK = ".woosh-lock"  # in a folder that one process at a time may fill
 
 
 @contextmanager
@@ -70,6 +71,26 @@ def write_text(path: str | Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep a folder for this process, so that no other one that asks for it works there meanwhile.
+
+    The system holds the claim and gives it up with the process, however that ends; an empty hidden file stays.
+
+    Raises:
+        OSError: another process has it, or the file cannot be written.
+    """
+    import filelock
+
+    try:
+        with filelock.FileLock(folder / LOCK, blocking=False):
+            yield
+    except filelock.Timeout as error:
+        raise OSError(
+            f"another process works in {folder}: wait until it has ended, or name another folder"
+        ) from error
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from woosh.data.shards import Sample, read_shards, shard_urls, write_shard
 from woosh.data.sources import load_source
 from woosh.embeddings.tagging import hear_labels
 from woosh.taggers.mobilenet import MobileNet
+from woosh.whole_files import alone_in
 
 
 def two_sounds(seed: int) -> np.ndarray:
@@ -285,6 +286,18 @@ def test_a_kill_leaves_only_whole_shards(tmp_path: Path) -> None:
     prepare(folder, tmp_path / "whole", Settings(files_per_shard=2))
     left = {name: data for name, data in contents(output).items() if not name.endswith(".part")}
     assert left == contents(tmp_path / "whole")
+
+
+def test_two_preparations_in_one_folder_are_refused(tmp_path: Path) -> None:
+    """Each would take what the other one writes for what a killed one left, and remove it."""
+    folder, output = write_sounds(tmp_path / "sounds", range(2)), tmp_path / "out"
+    output.mkdir()
+    half_written = output / "shard-000000.tar.part"
+    half_written.write_bytes(b"half")
+    with alone_in(output), pytest.raises(OSError, match="another process works in .*out"):
+        prepare(folder, output, Settings())
+    assert half_written.is_file()
+    assert prepare(folder, output, Settings()).samples == 2
 
 
 def test_other_inputs_or_settings_are_refused(manifest: Path, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from woosh.training.config import replace_fields
 from woosh.training.taggers.teaching import (
     SUMMARY,
     TaughtSound,
+    read_summary,
     read_taught,
-    taught_labels,
 )
 
 RATE = 32_000
@@ -43,7 +43,7 @@ def test_every_sound_has_the_answer_of_its_teacher(taught_run: Path, teacher: Pa
     assert np.std([sound.teacher for sound in sounds], axis=0).min() > 1e-3
     summary = json.loads((taught_run / SUMMARY).read_text())
     assert summary["labels"] == ["bell", "dog bark", "rain"] and len(summary["teachers"]) == 1
-    assert taught_labels(taught_run) == ("bell", "dog bark", "rain")
+    assert read_summary(taught_run).labels == ("bell", "dog bark", "rain")
 
 
 def test_the_shards_are_plain_sounds_with_captions_too(taught_run: Path) -> None:

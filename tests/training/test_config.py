@@ -60,12 +60,13 @@ ABSURD = {  # lines of a file: what the refusal says
     "1: 2\nhue: 3": "unknown keys ['1', 'hue']",
     "rate: 2020-99-99": "is not valid YAML",
     "rate: " + "[" * 3000: "is not valid YAML",
-    "rate: &a [*a]": "rate is [[[",
+    "rate: &a [*a]": "more than 100000 values",
     "\n".join(
         ["a0: &a0 [x]"]
         + [f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]" for n in range(30)]
         + ["rate: *a30"]
-    ): "unknown keys ['a0'",
+    ): "more than 100000 values",
+    f"batch_size: {2**63}": "expected a whole number of up to 64 bits",
 }
 
 

@@ -219,6 +219,22 @@ def test_log_starts_anew_or_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").read_text() == ""
 
 
+def test_a_log_with_losses_that_are_no_numbers_goes_on(tmp_path: Path) -> None:
+    """A run that skips what is not finite may have logged it, and JSON has no word for that."""
+    Log(tmp_path, Config()).write(1, {"loss": float("nan")})
+    kept = (tmp_path / "log.jsonl").read_text()
+    Log(tmp_path, Config(), start=1)
+    assert (tmp_path / "log.jsonl").read_text() == kept
+
+
+@pytest.mark.parametrize("row", ["[1]", "", '{"loss": 1.0}', '{"step": "one"}', "\x00"])
+def test_a_damaged_log_is_named_with_its_line(tmp_path: Path, row: str) -> None:
+    """Rows that are left out in silence would tear the curve of a run that is resumed."""
+    (tmp_path / "log.jsonl").write_text(f'{{"step": 1}}\n{row}\n')
+    with pytest.raises(ValueError, match=r"log\.jsonl, line 2: .* is no row of a log: delete it"):
+        Log(tmp_path, Config(), start=2)
+
+
 def made(
     output: Path, non_finite: str = "stop", clip_norm: float = 1.0, accumulation: int = 1
 ) -> tuple[nn.Module, Updates, Accelerator, StepCount]:

@@ -1,7 +1,9 @@
 """A soundtrack for a video: the picture stays bit for bit, the sound is where it should be."""
 
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,34 +228,115 @@ def test_own_sound_of_any_rate_keeps_its_place(rate: int, tmp_path: Path) -> Non
     assert np.abs(heard_again[0] - wanted)[200:-200].max() < 0.005
 
 
-def test_what_a_copy_does_not_hold_is_told(tmp_path: Path) -> None:
-    """A second language or chapters must not go without a word."""
+def write_rich(path: Path, folder: Path, begin: float = 0.0) -> Path:
+    """A film of a second with two soundtracks, subtitles and two chapters, whose first picture begins late."""
     import av
 
-    plain = write_video(tmp_path / "plain.mp4", steady_times(Fraction(25), 1.0), sound=clicks(1.0))
-    assert left_behind(open_video(plain), mix=True) == []
-    with av.open(str(plain)) as source, av.open(str(tmp_path / "rich.mp4"), "w") as target:
-        kept = {
-            stream: target.add_stream_from_template(stream)
-            for stream in (source.streams.video[0], source.streams.audio[0])
-        }
-        second = target.add_stream_from_template(source.streams.audio[0])
-        target.set_chapters(
-            [{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {}}]
+    times = [time + Fraction(begin) for time in steady_times(Fraction(25), 1.0)]
+    plain = write_video(folder / f"plain{path.suffix}", times, sound=clicks(1.0))
+    (folder / "words.srt").write_text(
+        "1\n00:00:00,100 --> 00:00:00,400\nOne.\n\n2\n00:00:00,600 --> 00:00:00,900\nTwo.\n"
+    )
+    with ExitStack() as stack:
+        pictures, sound, again, words = (
+            stack.enter_context(av.open(str(file)))
+            for file in (plain, plain, plain, folder / "words.srt")
         )
-        for packet in source.demux(*kept):
-            if packet.dts is not None:
-                sound = packet.stream.type == "audio"
-                data, times = bytes(packet), (packet.pts, packet.dts, packet.time_base)
-                packet.stream = kept[packet.stream]
-                target.mux(packet)
-                if sound:
-                    again = av.Packet(data)
-                    again.pts, again.dts, again.time_base = times
-                    again.stream = second
-                    target.mux(again)
-    rich = open_video(tmp_path / "rich.mp4")
-    assert left_behind(rich, mix=False) == ["its other soundtracks", "its chapters"]
+        target = stack.enter_context(av.open(str(path), "w"))
+        streams = [pictures.streams.video[0], sound.streams.audio[0], again.streams.audio[0]]
+        streams.append(words.streams.subtitles[0])
+        copies = [target.add_stream_from_template(stream) for stream in streams]
+        copies[2].metadata["language"] = "fra"
+        target.set_chapters(
+            [
+                {"id": n, "start": 500 * n, "end": 500 * n + 500, "time_base": Fraction(1, 1000)}
+                | {"metadata": {"title": f"part {n}"}}
+                for n in range(2)
+            ]
+        )
+        for stream, copy in zip(streams, copies, strict=True):
+            for packet in stream.container.demux(stream):
+                if packet.dts is not None and packet.size:
+                    packet.stream = copy
+                    target.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("container", [".mkv", ".mp4", ".mov"])
+@pytest.mark.parametrize("mix", [None, 0.0])
+def test_what_a_container_takes_is_copied_and_the_rest_is_told(
+    container: str, mix: float | None, tmp_path: Path
+) -> None:
+    """A second language, subtitles and chapters stay, at their times; what cannot stay must not go without a word."""
+    import av
+
+    rich = open_video(write_rich(tmp_path / "rich.mkv", tmp_path, begin=0.2))
+    begin = rich.origin * rich.resolution
+    assert 0.2 <= begin < 0.3
+    output = tmp_path / f"copy{container}"
+    write_soundtrack(rich, Soundtrack(clicks(1.0), mix_decibels=mix), output)
+    assert packets(output) == packets(rich.path)
+    told = left_behind(rich, container, mix is not None)
+    assert told == ([] if container == ".mkv" else ["its subtitles in subrip"])
+    with av.open(str(rich.path)) as source, av.open(str(output)) as copy:
+        assert len(copy.streams.audio) == 2
+        assert copy.streams.audio[1].language == "fra"
+        chapters = [(c["start"] * c["time_base"], c["metadata"]["title"]) for c in copy.chapters()]
+        assert chapters == [(0, "part 0"), (pytest.approx(0.5 - begin, abs=0.002), "part 1")]
+        kept = timed_packets(copy, copy.streams.audio[1], 0.0)
+        own = timed_packets(source, source.streams.audio[1], begin)
+        assert [data for data, _ in kept] == [data for data, _ in own]
+        assert [at for _, at in kept] == pytest.approx([at for _, at in own], abs=0.0015)
+        assert len(kept) > 30
+        assert len(copy.streams.subtitles) == (container == ".mkv")
+    if container == ".mkv":
+        with av.open(str(output)) as copy:
+            assert timed_packets(copy, copy.streams.subtitles[0], 0.0) == [
+                (b"Two.", round(0.6 - begin, 2))
+            ]
+
+
+def timed_packets(container: Any, stream: Any, begin: float) -> list[tuple[bytes, float]]:
+    """Packets from a moment on, with their seconds since then."""
+    found = [
+        (bytes(p), float(p.pts * p.time_base) - begin) for p in container.demux(stream) if p.size
+    ]
+    return [(data, time) for data, time in found if time > -0.0005]
+
+
+def test_transparency_stays_where_a_container_holds_it(tmp_path: Path) -> None:
+    """The picture that says what is transparent travels beside each packet; without its mark no player looks for it."""
+    import av
+
+    path = write_video(
+        tmp_path / "a.webm", steady_times(Fraction(25), 0.5), "libvpx-vp9", pixels="yuva420p"
+    )
+    video = open_video(path)
+    with av.open(str(path)) as source:
+        expected = second_pictures(source)
+    assert len(expected) == 12 and all(expected)
+    for name in ("b.webm", "b.mkv"):
+        write_soundtrack(video, Soundtrack(clicks(0.5)), tmp_path / name)
+        assert left_behind(video, f".{name[2:]}", mix=False) == []
+        with av.open(str(tmp_path / name)) as copy:
+            assert copy.streams.video[0].metadata["alpha_mode"] == "1"
+            assert second_pictures(copy) == expected
+    assert left_behind(video, ".mp4", mix=False) == ["its transparency"]
+
+
+def second_pictures(container: Any) -> list[bytes]:
+    """What stands beside each packet of the picture."""
+    return [
+        b"".join(bytes(data) for data in packet.iter_sidedata())
+        for packet in container.demux(container.streams.video[0])
+        if packet.size
+    ]
+
+
+def test_sound_after_the_last_picture_is_told(tmp_path: Path) -> None:
+    """A mix ends with the picture, and what is cut must not go without a word."""
+    plain = write_video(tmp_path / "plain.mp4", steady_times(Fraction(25), 1.0), sound=clicks(1.0))
+    assert left_behind(open_video(plain), ".mp4", mix=True) == []
     late = write_video(tmp_path / "late.mp4", steady_times(Fraction(25), 1.0), sound=clicks(1.8))
-    assert left_behind(open_video(late), mix=False) == []
-    assert left_behind(open_video(late), mix=True) == ["its sound after the last picture"]
+    assert left_behind(open_video(late), ".mp4", mix=False) == []
+    assert left_behind(open_video(late), ".mp4", mix=True) == ["its sound after the last picture"]

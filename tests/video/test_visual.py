@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from woosh.training.visual import Record, event_times, watching_loss
+from woosh.training.visual import Record, watching_loss
 from woosh.video import WATCHED_RATE
-from woosh.video.visual import CONTEXT, Happenings, VisualEncoder
+from woosh.video.visual import CONTEXT, Happenings, VisualEncoder, event_times
 
 
 @pytest.fixture(scope="module")

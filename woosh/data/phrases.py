@@ -10,11 +10,12 @@ lower-cases what users type.
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from woosh import procedural
 from woosh.data.manifests import check_captions, read_objects
@@ -29,6 +30,7 @@ from woosh.data.phrase_words import (
     TWO_SOUNDS,
     WRAPPERS,
 )
+from woosh.outside_files import fitted, parse_json, read_object, read_text, shaped
 
 MAX_WORDS = 24
 
@@ -50,24 +52,50 @@ def _lines(table: str) -> tuple[str, ...]:
     return tuple(clean(item) for item in re.split(r"[,\n]", table) if clean(item))
 
 
+@dataclass(frozen=True)
+class UcsKind:
+    """A row of `ucs.json`, whose names there begin with capitals."""
+
+    category: str
+    subcategory: str
+    explanations: str
+    synonyms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AudiosetKind:
+    """A row of `audioset_ontology.json`."""
+
+    name: str
+    description: str
+
+
+def _objects(path: Path) -> tuple[dict[str, Any], ...]:
+    """The objects of a JSON file that holds a list of them."""
+    return fitted(parse_json(read_text(path), str(path)), tuple[dict[str, Any], ...], str(path))
+
+
 def ucs_phrases(path: Path) -> Iterator[str]:
     """Yield categories, subcategories, synonyms, explanations and their parts from `ucs.json`."""
-    for row in json.loads(path.read_text(encoding="utf-8")):
-        category, subcategory = row["Category"], row["SubCategory"]
+    for row in _objects(path):
+        lowered = {name.lower(): value for name, value in row.items()}
+        kind = shaped(UcsKind, lowered, str(path))
+        category, subcategory = kind.category, kind.subcategory
         yield from (category, subcategory, f"{category} {subcategory}", f"{subcategory} {category}")
-        for synonym in row["Synonyms"]:
+        for synonym in kind.synonyms:
             yield from (synonym, f"{synonym} {category}")
-        for sentence in re.split(r"\.\s+", row["Explanations"]):
+        for sentence in re.split(r"\.\s+", kind.explanations):
             yield sentence
             yield from re.split(r",\s*|\s+or\s+|\s+and\s+", sentence)
 
 
 def audioset_phrases(path: Path) -> Iterator[str]:
     """Yield names, their comma-separated parts and descriptions from `audioset_ontology.json`."""
-    for row in json.loads(path.read_text(encoding="utf-8")):
-        parts = row["name"].split(", ")
-        yield from (row["name"], *parts, *(f"{part} sound" for part in parts))
-        for sentence in re.split(r"\.\s+", row["description"]):
+    for row in _objects(path):
+        kind = shaped(AudiosetKind, row, str(path))
+        parts = kind.name.split(", ")
+        yield from (kind.name, *parts, *(f"{part} sound" for part in parts))
+        for sentence in re.split(r"\.\s+", kind.description):
             if "/m/" not in sentence:  # some refer to another entry by its identifier
                 yield from (sentence, *re.split(r",\s*", sentence))
 
@@ -75,7 +103,7 @@ def audioset_phrases(path: Path) -> Iterator[str]:
 def label_phrases(folder: Path) -> Iterator[str]:
     """Yield the keys of every `labels/*.json` file and their comma-separated parts."""
     for path in sorted(folder.glob("*.json")):
-        for label in json.loads(path.read_text(encoding="utf-8")):
+        for label in read_object(path):
             yield label
             yield from label.split(", ")
 
@@ -208,7 +236,7 @@ def build_phrases(
 
     Raises:
         FileNotFoundError: a file of the folder or the manifest is missing.
-        ValueError: there are more listed phrases than `count`.
+        ValueError: there are more listed phrases than `count`, or a file has another shape than its kind.
     """
     for name in ("ucs.json", "audioset_ontology.json"):
         if not (text_folder / name).is_file():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -29,6 +28,7 @@ from woosh.data.selection import Selection
 from woosh.data.shards import ENDING, Sample, write_shard
 from woosh.outside_files import read_object, shaped, shown
 from woosh.progress import Progress, no_progress
+from woosh.whole_files import alone_in, write_text
 
 PLAN, REPORT = "plan.json", "report.json"
 PART = ".part"  # ends the name of what is being written
@@ -115,8 +115,8 @@ def prepare(
 
     Args:
         source: manifest (JSONL beside its audio) or folder.
-        output: folder of the shards; made if missing. One preparation at a time writes there: what another one that was
-            killed has left half written is removed.
+        output: folder of the shards; made if missing. One preparation at a time writes there (see `alone_in`): what
+            another one that was killed has left half written is removed.
         settings: how.
         workers: processes.
         progress: shows how far it is.
@@ -124,7 +124,7 @@ def prepare(
     Raises:
         FileNotFoundError: no such source.
         ValueError: nothing to prepare, or the output was made from another source or with other settings, or is damaged.
-        OSError: the output cannot be written.
+        OSError: the output cannot be written, or another preparation works there.
     """
     folder, rows, unreadable = list_recordings(source)
     recordings, rejected = _without_doubles(folder, rows, progress)
@@ -134,29 +134,20 @@ def prepare(
         for start in range(0, len(recordings), settings.files_per_shard)
     ]
     output.mkdir(parents=True, exist_ok=True)
-    for half_written in output.glob(f"*{PART}"):
-        half_written.unlink()
-    _check_plan(output, settings, recordings)
-    shards = [output / f"shard-{number:06d}{ENDING}" for number in range(len(parts))]
-    missing = [number for number, shard in enumerate(shards) if not shard.is_file()]
-    jobs = [(folder, parts[number], shards[number], settings) for number in missing]
-    for _ in progress(_run(jobs, workers), len(jobs), "writing shards"):
-        pass
-    notes = [_notes_of(shard) for shard in shards]
-    report = _merged(notes, len(rows) + len(unreadable), rejected)
-    text = json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False)
-    _write_whole(output / REPORT, text + "\n")
+    with alone_in(output):
+        for half_written in output.glob(f"*{PART}"):
+            half_written.unlink()
+        _check_plan(output, settings, recordings)
+        shards = [output / f"shard-{number:06d}{ENDING}" for number in range(len(parts))]
+        missing = [number for number, shard in enumerate(shards) if not shard.is_file()]
+        jobs = [(folder, parts[number], shards[number], settings) for number in missing]
+        for _ in progress(_run(jobs, workers), len(jobs), "writing shards"):
+            pass
+        notes = [_notes_of(shard) for shard in shards]
+        report = _merged(notes, len(rows) + len(unreadable), rejected)
+        text = json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False)
+        write_text(output / REPORT, text + "\n")
     return report
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a text file; it appears under its name only once it is complete."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(6)}{PART}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _without_doubles(
@@ -195,7 +186,7 @@ def _check_plan(output: Path, settings: Settings, recordings: Sequence[Recording
     plan["inputs"] = hashlib.sha256(inputs.encode()).hexdigest()
     path = output / PLAN
     if not path.is_file():
-        _write_whole(path, json.dumps(plan, indent=1) + "\n")
+        write_text(path, json.dumps(plan, indent=1) + "\n")
         return
     try:
         found = read_object(path)
@@ -241,7 +232,7 @@ def make_shard(
                 notes["written"] += seconds
                 notes["licences"][recording.row.licence or "not stated"] += seconds
                 yield sample
-        _write_whole(_notes_path(shard), json.dumps(notes))
+        write_text(_notes_path(shard), json.dumps(notes))
 
     write_shard(shard, samples())
 

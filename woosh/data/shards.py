@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import secrets
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from woosh.audio import resample
+from woosh.audio import decode_audio
 from woosh.outside_files import parse_object
+from woosh.whole_files import replacing
 
 ENDING = ".tar"
+MOST_SAMPLE_BYTES = 256 * 2**20  # of all files of a sample
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,13 @@ def write_items(path: Path, items: Iterable[Mapping[str, str | bytes]]) -> None:
     """
     from webdataset import TarWriter
 
-    part = path.with_name(f"{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        with part.open("wb") as file, TarWriter(file, encoder=False, mtime=0) as writer:
-            for item in items:
-                writer.write(dict(item))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        replacing(path) as part,
+        part.open("wb") as file,
+        TarWriter(file, encoder=False, mtime=0) as writer,
+    ):
+        for item in items:
+            writer.write(dict(item))
 
 
 def _flac(audio: np.ndarray, sample_rate: int) -> bytes:
@@ -89,20 +89,38 @@ def read_items(url: str) -> Iterator[Mapping[str, Any]]:
 
     Raises:
         FileNotFoundError: there is no such shard.
-        ValueError: it is damaged.
+        ValueError: it is damaged, compressed as a whole, or holds a sample of more than `MOST_SAMPLE_BYTES`.
     """
-    from webdataset import WebDataset
+    from webdataset.gopen import gopen
+    from webdataset.tariterators import group_by_keys
 
-    # A shard whose recordings were all silent is empty, and no fault.
-    data = WebDataset(
-        [url], shardshuffle=False, nodesplitter=None, workersplitter=None, empty_check=False
-    )
     try:
-        yield from data
+        opened: Any = gopen(url)  # its type allows for ways that are not asked for
+        # Not compressed: a few megabytes of an archive that is could stand for gigabytes in one header.
+        with opened as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            yield from group_by_keys(_members(archive, url))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"no shard {url}") from error
     except (OSError, EOFError, tarfile.TarError) as error:
         raise ValueError(f"{url} is damaged: {error}") from error
+
+
+def _members(archive: tarfile.TarFile, url: str) -> Iterator[dict[str, str | bytes]]:
+    """The files of an archive as webdataset groups them, those of a sample within `MOST_SAMPLE_BYTES` together."""
+    key, size = "", 0
+    for member in archive:
+        archive.members = []  # type: ignore[attr-defined]  # of a stream all would be kept
+        if not member.isreg():
+            continue
+        own = member.name.split(".")[0]
+        key, size = own, member.size + (size if own == key else 0)
+        if size > MOST_SAMPLE_BYTES:
+            raise ValueError(
+                f"{url}: sample {key!r} has more than {MOST_SAMPLE_BYTES / 2**20:g} MiB"
+            )
+        file = archive.extractfile(member)
+        data = b"" if file is None else file.read()
+        yield {"fname": member.name, "data": data, "__url__": url}
 
 
 def read_shards(urls: Sequence[str], sample_rate: int, mono: bool = True) -> Iterator[Sample]:
@@ -131,9 +149,9 @@ def decode_sample(item: Mapping[str, Any], url: str, sample_rate: int, mono: boo
     key = item["__key__"]
     try:
         facts = parse_object(item["json"], "its JSON")
-        frames, rate = soundfile.read(io.BytesIO(item["flac"]), dtype="float32", always_2d=True)
+        audio = decode_audio(item["flac"], "its sound", sample_rate, mono)
         captions = facts["captions"]
-    except (KeyError, TypeError, ValueError, soundfile.LibsndfileError) as error:
+    except (KeyError, TypeError, ValueError, OSError) as error:
         raise ValueError(
             f"{url}: sample {key!r} is not a FLAC file beside JSON with captions ({error})"
         ) from error
@@ -143,8 +161,7 @@ def decode_sample(item: Mapping[str, Any], url: str, sample_rate: int, mono: boo
         or not all(isinstance(text, str) and text.strip() for text in captions)
     ):
         raise ValueError(f"{url}: the captions of {key!r} must be a list of texts")
-    audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
-    return Sample(key, resample(audio, rate, sample_rate), sample_rate, facts)
+    return Sample(key, audio, sample_rate, facts)
 
 
 def shard_urls(source: str) -> list[str]:

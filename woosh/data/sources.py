@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
-from woosh.audio import resample
+from woosh.audio import decode_audio, read_audio
 from woosh.data.clips import SHORTEST, SILENCE, Clip, load_clips, with_channels
 from woosh.data.manifests import split_of
 from woosh.data.recordings import list_recordings
@@ -138,11 +136,14 @@ def _hub_clips(name: str, split: str, sample_rate: int, channels: int) -> Iterat
         yield Clip(audio, texts, f"{name}/{number}", str(row.get("label") or ""), "")
 
 
-def _decoded(value: Mapping[str, Any], place: str, sample_rate: int) -> np.ndarray:
+def _decoded(value: Mapping[str, Any] | None, place: str, sample_rate: int) -> np.ndarray:
     """Audio (C, S) of a row: the bytes that it holds, or the file that it names."""
-    source = io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"]
+    data, path = (value or {}).get("bytes"), (value or {}).get("path")
     try:
-        frames, rate = soundfile.read(source, dtype="float32", always_2d=True)
-    except (TypeError, OSError, soundfile.LibsndfileError) as error:
-        raise ValueError(f"{place}: cannot read its audio: {error}") from error
-    return resample(frames.T, rate, sample_rate)
+        if data:
+            return decode_audio(data, "its audio", sample_rate, mono=False)
+        if path:
+            return read_audio(path, sample_rate, mono=False)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{place}: {error}") from error
+    raise ValueError(f"{place} holds no audio")

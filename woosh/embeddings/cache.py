@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +17,8 @@ from torch import Tensor
 
 from woosh import __version__
 from woosh.embeddings.embedders import Embedder, Heard
+from woosh.weight_files import read_tensors
+from woosh.whole_files import replacing
 
 
 class Measured(NamedTuple):
@@ -65,14 +66,11 @@ class EmbeddingCache:
 
     def load(self, key: str) -> Measured | None:
         """The embedding saved under a key; None if there is none, or only a damaged file."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         try:
-            tensors = load_file(self._path(key))
+            tensors = read_tensors(self._path(key))
             seconds, peak = tensors["facts"].tolist()
             return Measured(Heard(tensors["embedding"], tensors.get("logits")), seconds, peak)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        except (OSError, KeyError, TypeError, ValueError):
             return None
 
     def save(self, key: str, measured: Measured) -> None:
@@ -85,12 +83,8 @@ class EmbeddingCache:
 
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{key}.{secrets.token_hex(6)}.part")
-        try:
+        with replacing(path) as part:
             part.write_bytes(save(self._tensors(measured)))
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"

@@ -52,11 +52,15 @@ class PromptEar:
         pairs = zip(values.tolist(), places.tolist(), strict=True)
         return tuple(self.tagger.labels[place] for value, place in pairs if value >= NEAR)
 
-    def heard(self, audio: np.ndarray, sample_rate: int) -> tuple[str, ...]:
-        """The labels that are heard first in a sound (channels, samples), the most probable first."""
+    def probabilities(self, audio: np.ndarray, sample_rate: int) -> Tensor:
+        """How probable each of the tagger's labels is (N,) in a sound (channels, samples)."""
         mono = audio.mean(axis=0, keepdims=True)
         mono = resample(mono, sample_rate, self.tagger.embedder.sample_rate)[0]
-        scores = self.tagger.scores(torch.from_numpy(np.ascontiguousarray(mono)))
+        return self.tagger.scores(torch.from_numpy(np.ascontiguousarray(mono)))
+
+    def heard(self, audio: np.ndarray, sample_rate: int) -> tuple[str, ...]:
+        """The labels that are heard first in a sound (channels, samples), the most probable first."""
+        scores = self.probabilities(audio, sample_rate)
         return tuple(tag.label for tag in self.tagger.best(scores, HEARD))
 
     def misheard(self, prompt: str, audio: np.ndarray, sample_rate: int) -> tuple[str, ...]:

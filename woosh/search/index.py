@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from woosh import catalogue
 from woosh.audio import SUFFIXES
-from woosh.outside_files import shaped, shown
+from woosh.outside_files import printable, shaped, shown
 from woosh.search.vectors import nearest, read_vectors
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ FOLDER_NAME = ".woosh-index"  # in the indexed folder, unless another place is n
 FORMAT = "1"
 LOCK_SECONDS = 30.0  # that one waits for another who writes
 WIDEST = 65_536  # numbers of a vector
+LONGEST_NAME = 300  # characters of a model's name that are shown
+STATISTICS = "log-mel"  # an embedder without weights
+LARGEST_NUMBER = 2**63 - 1  # of a row of a database
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,10 @@ class SoundIndex:
         with _reading(self.place) as database:
             matches = []
             for key, score in nearest(self.vectors, vector, count):
+                if key > LARGEST_NUMBER:
+                    raise ValueError(
+                        f"{self.place} has vectors of unknown sounds: delete the index"
+                    )
                 row = "SELECT substr(path, 1, 5000), seconds FROM sounds WHERE id = ?"
                 for path, seconds in database.execute(row, (key,)):
                     if not _is_sound_below(path) or not _is_length(seconds):
@@ -135,6 +143,23 @@ def open_index(place: Path) -> SoundIndex:
     except (FileNotFoundError, ValueError) as error:
         raise ValueError(f"{place} is not complete: run `woosh index` again ({error})") from error
     return SoundIndex(place, folder, settings.model, settings.weights, vectors)
+
+
+def trusted_model(index: SoundIndex, remedy: str) -> str:
+    """The model that an index names, if that may be loaded without being named by the user: one that is built in.
+
+    Args:
+        index: that may come from someone else.
+        remedy: what the user can do if it may not be loaded, for the error.
+
+    Raises:
+        ValueError: it may not.
+    """
+    if catalogue.is_built_in(index.model) or index.model == STATISTICS:
+        return index.model
+    raise ValueError(
+        f"{index.place} was made with '{printable(index.model[:LONGEST_NAME])}', which is not built in: {remedy}"
+    )
 
 
 def read_settings(database: sqlite3.Connection, place: Path) -> Settings:

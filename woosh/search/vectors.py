@@ -6,11 +6,12 @@ Small collections are compared one by one instead, which is exact.
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from woosh.whole_files import replacing
 
 if TYPE_CHECKING:
     from usearch.index import Index
@@ -50,14 +51,11 @@ def write_vectors(path: Path, index: Index) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.{secrets.token_hex(6)}.part")
     try:
-        index.save(str(part))
-        part.replace(path)
+        with replacing(path) as part:
+            index.save(str(part))
     except RuntimeError as error:
         raise OSError(f"cannot write {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_vectors(path: Path, width: int, changeable: bool = False) -> Index:

@@ -19,6 +19,18 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
+def newest_checkpoint(folder: Path) -> Path:
+    """The complete checkpoint in a folder that is of most steps.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = list_checkpoints(folder)
+    if not found:
+        raise FileNotFoundError(f"no checkpoint in {folder} to resume from; leave resume off")
+    return found[-1]
+
+
 def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, kept: int) -> None:
     """Save the run's state as `step-N`, so that a kill at any moment leaves the last good one.
 
@@ -62,15 +74,13 @@ def resume_checkpoint(accelerator: Accelerator, folder: Path) -> None:
         FileNotFoundError: there is none.
         ValueError: it is damaged, or holds more than the tensors and numbers of a checkpoint.
     """
-    found = list_checkpoints(folder)
-    if not found:
-        raise FileNotFoundError(f"no checkpoint in {folder} to resume from; leave resume off")
-    check_pickles(found[-1])
+    newest = newest_checkpoint(folder)
+    check_pickles(newest)
     try:
-        accelerator.load_state(str(found[-1]))
+        accelerator.load_state(str(newest))
     except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
         raise ValueError(
-            f"the checkpoint {found[-1]} is damaged or of other settings: {error}; delete it to go on from the one before"
+            f"the checkpoint {newest} is damaged or of other settings: {error}; delete it to go on from the one before"
         ) from error
 
 

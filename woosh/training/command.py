@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from woosh.command_line import Parser, run_to_exit_code
-from woosh.training.config import load_config
+from woosh.training.config import load_config, plain_values
+from woosh.training.outputs import leaving_nothing
 
 Config = TypeVar("Config")
 
@@ -24,7 +25,7 @@ def run_recipe(
 
     Args:
         main: the recipe.
-        cls: its configuration, see `load_config`.
+        cls: its configuration, see `load_config`; its `output` names the folder that the recipe fills.
         description: shown by --help.
         argv: the arguments; those of the process by default.
 
@@ -41,6 +42,8 @@ def run_recipe(
             "overrides", nargs="*", metavar="name=value", help="fields that override the file's"
         )
         arguments = parser.parse_args(argv)
-        main(load_config(cls, arguments.config, arguments.overrides))
+        config = load_config(cls, arguments.config, arguments.overrides)
+        with leaving_nothing(Path(plain_values(config)["output"])):
+            main(config)
 
     return run_to_exit_code(Path(sys.argv[0]).stem, run)

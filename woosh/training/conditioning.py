@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer, tokenize
+from woosh.outside_files import read_object
 from woosh.weight_files import load_saved
 
 if TYPE_CHECKING:
@@ -45,6 +45,22 @@ def load_text_conditioner(
     return TextConditioner(loaded, load_tokenizer(tokenizer))
 
 
+def load_optional_text(
+    encoder: str | None, tokenizer: str | None, device: torch.device
+) -> TextConditioner | None:
+    """Text conditioner of two folders, or none where a configuration has null for both; see `load_text_conditioner`.
+
+    Raises:
+        FileNotFoundError: a folder is missing.
+        ValueError: one of them is null.
+    """
+    if encoder is None and tokenizer is None:
+        return None
+    if encoder is None or tokenizer is None:
+        raise ValueError("name both text_encoder and tokenizer, or neither")
+    return load_text_conditioner(encoder, tokenizer, device)
+
+
 def load_text_encoder(name_or_folder: str | Path, max_tokens: int) -> WooshTextEncoder:
     """Text encoder whose output is its last layer, from a folder of ours or a RoBERTa of the Hugging Face hub.
 
@@ -59,7 +75,7 @@ def load_text_encoder(name_or_folder: str | Path, max_tokens: int) -> WooshTextE
     from transformers import RobertaModel
 
     config_file = Path(name_or_folder) / "config.json"
-    saved = json.loads(config_file.read_text()) if config_file.is_file() else {}
+    saved = read_object(config_file) if config_file.is_file() else {}
     if saved.get("_class_name") == "WooshTextEncoder":
         encoder = load_saved(WooshTextEncoder, name_or_folder)
         config = encoder.config

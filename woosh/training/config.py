@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import reprlib
 import sys
 import types
 import typing
@@ -11,16 +10,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
+from woosh.outside_files import MOST_YAML_BYTES, parse_yaml, read_text, shown
+
 Config = TypeVar("Config")
 LARGEST_FLOAT = sys.float_info.max
 # What several recipes have under one name, and the least that it can be.
 LEAST = {
     "batch_size": 1,
+    "clips_per_shard": 1,
     "frames_per_batch": 1,
     "learning_rate": 0,
+    "procedural_clips": 0,
     "rank": 0,
+    "scenes": 0,
+    "sounds_per_shard": 1,
+    "twin_clips": 0,
     "warmup_steps": 0,
+    "weighed_clips": 1,
     "weight_decay": 0,
+    "workers": 0,
 }
 
 
@@ -35,7 +43,7 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: text that is not YAML, a key that is no field, a missing field, a value of another
+        ValueError: text that is not YAML or beyond the bounds of `woosh.outside_files`, a key that is no field, a missing field, a value of another
             type than its field's annotation (YAML reads `1e-4` as text: write `1.0e-4`), a number that is not finite, or
             one below the `LEAST` of its name.
     """
@@ -44,7 +52,7 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
         raise FileNotFoundError(
             f"no configuration file at {path}: name one, such as those in configs/"
         )
-    values = _read_yaml(path.read_bytes(), str(path)) or {}
+    values = parse_yaml(read_text(path, MOST_YAML_BYTES), str(path)) or {}
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold `name: value` lines, not a {type(values).__name__}")
     for override in overrides:
@@ -53,7 +61,7 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
             raise ValueError(
                 f"override {override!r} is not of the form name=value, without blanks around ="
             )
-        values[name] = _read_yaml(text, f"the override {override!r}")
+        values[name] = parse_yaml(text, f"the override {override!r}")
     names = _field_names(cls)
     unknown = sorted(str(name) for name in set(values) - names)
     if unknown:
@@ -64,24 +72,6 @@ def load_config(cls: type[Config], path: str | Path, overrides: Sequence[str] = 
             f"{path}: missing keys {missing}; write them into the file, or name=value after it"
         )
     return _build(cls, path, values)
-
-
-def _read_yaml(text: str | bytes, place: str) -> Any:
-    """What YAML text holds.
-
-    Raises:
-        ValueError: it is not YAML; with the line.
-    """
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-        line = "" if mark is None else f", line {mark.line + 1}"
-        raise ValueError(f"{place} is not valid YAML{line}: {problem or error}") from error
-    except (RecursionError, ValueError) as error:  # brackets in brackets; a date that is none
-        raise ValueError(f"{place} is not valid YAML: {error}") from error
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -175,11 +165,13 @@ def _checked(path: Path, name: str, value: Any, annotation: Any) -> Any:
         # A whole number of hundreds of digits is finite and yet no float.
         if abs(value) <= LARGEST_FLOAT:
             return float(value)
+    elif isinstance(value, int) and type(value) is annotation is int:
+        if abs(value) < 2**63:
+            return value
     elif type(value) is annotation:
         return value
-    # Shortened: aliases in YAML make a value of gigabytes in a few lines.
     raise ValueError(
-        f"{path}: {name} is {reprlib.repr(value)}; expected {_expected(name, value, annotation)}"
+        f"{path}: {name} is {shown(value)}; expected {_expected(name, value, annotation)}"
     )
 
 
@@ -187,7 +179,12 @@ def _expected(name: str, value: Any, annotation: Any) -> str:
     """What a field takes, in words, and how to write it where YAML takes it for something else."""
     if typing.get_origin(annotation) is tuple:
         return f"a list, such as [{value}]" if isinstance(value, int | float | str) else "a list"
-    words = {str: "a text", float: "a number", int: "a whole number", bool: "true or false"}
+    words = {
+        str: "a text",
+        float: "a number",
+        int: "a whole number of up to 64 bits",
+        bool: "true or false",
+    }
     if annotation is str and isinstance(value, bool | int | float):
         return f"""a text: in quotes in a file, and as {name}='"..."' on the command line"""
     if annotation is float and isinstance(value, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,15 @@ import torch
 import yaml
 from accelerate import Accelerator
 
+from woosh.outside_files import MOST_MANIFEST_BYTES, read_text, shown
 from woosh.training.config import plain_values
+from woosh.training.outputs import LOG_FILE, SETTINGS_FILE
+from woosh.whole_files import write_text
 
 PICTURE_WINDOW = 0.02  # seconds of a spectrogram's window, about
+STEP = re.compile(
+    r'\{"step": (\d{1,18})[,}]'
+)  # how a row begins; what follows may be NaN, which is no JSON
 TRACKERS = ("tensorboard", "wandb")
 # Dense bfloat16 operations per second by the makers' data sheets, of which the utilisation is the share used.
 PEAKS = {
@@ -45,6 +52,20 @@ def check_trackers(names: tuple[str, ...]) -> None:
             raise ImportError(f"the tracker {name} is not installed: pip install {name}")
 
 
+def _rows_until(path: Path, start: int) -> list[str]:
+    """The rows of a log, if there is one, of the first `start` steps."""
+    text = read_text(path, MOST_MANIFEST_BYTES) if path.is_file() else ""
+    rows = text.split("\n")[:-1]  # a kill may tear the last one
+    kept = []
+    for number, row in enumerate(rows, start=1):
+        step = STEP.match(row)
+        if step is None:
+            raise ValueError(f"{path}, line {number}: {shown(row)} is no row of a log: delete it")
+        if int(step[1]) <= start:
+            kept.append(row)
+    return kept
+
+
 class Log:
     """One JSON object per line with the step, its scalars and the throughput.
 
@@ -54,17 +75,20 @@ class Log:
         start: steps that a resumed run had done at its checkpoint: an earlier log is kept up to there, since a
             killed run may have written rows that are done again. 0 starts a new one.
         accelerator: whose trackers get the same, or None.
+
+    Raises:
+        ValueError: an earlier log is damaged; with the line.
+        OSError: the files cannot be written.
     """
 
     def __init__(
         self, output: Path, config: Any, start: int = 0, accelerator: Accelerator | None = None
     ) -> None:
         output.mkdir(parents=True, exist_ok=True)
-        (output / "config.yaml").write_text(yaml.safe_dump(plain_values(config), sort_keys=False))
-        self.path = output / "log.jsonl"
-        lines = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
-        kept = [line for line in lines if line.endswith("\n")]  # a kill may tear the last one
-        self.path.write_text("".join(line for line in kept if json.loads(line)["step"] <= start))
+        settings = yaml.safe_dump(plain_values(config), sort_keys=False)
+        write_text(output / SETTINGS_FILE, settings)
+        self.path = output / LOG_FILE
+        write_text(self.path, "".join(f"{row}\n" for row in _rows_until(self.path, start)))
         self.accelerator = accelerator
         self.begun = time.perf_counter()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +16,12 @@ from torch import nn
 from woosh.catalogue import SHARED, describe_model, find_model, part_folders
 from woosh.data.manifests import Row, check_captions, read_objects, split_of
 from woosh.generation.changes import changes_between, load_transformer, save_changes
+from woosh.outside_files import read_object
+from woosh.training.exports import write_whole
 from woosh.weight_files import save_compact
 
 Model = TypeVar("Model", bound=nn.Module)
+Result = TypeVar("Result")
 TOLERANCE = 0.01  # share of a change that its low-rank form may leave out: rounding, and no more
 
 
@@ -84,12 +87,13 @@ class SharingConfig:
         return describe_model(find_model(self.parts_of)).licence
 
 
-def write_sharing(config: SharingConfig, sampling: Mapping[str, Any]) -> int:
-    """Write the folder anew; what is there goes.
+def write_sharing(config: SharingConfig, sampling: Mapping[str, Any], folder: Path) -> int:
+    """Write the transformer and the index of a folder.
 
     Args:
         config: of the folder.
         sampling: further arguments of the pipeline that differ from the built-in model's.
+        folder: where to write; there is nothing yet.
 
     Returns:
         The transformer's parameters.
@@ -97,9 +101,7 @@ def write_sharing(config: SharingConfig, sampling: Mapping[str, Any]) -> int:
     Raises:
         ValueError: changes of that rank do not make the transformer.
     """
-    output = Path(config.output)
-    source = find_model(config.parts_of) / "model_index.json"
-    index = json.loads(source.read_text(encoding="utf-8"))
+    index = read_object(find_model(config.parts_of) / "model_index.json")
     network = load_transformer(Path(config.transformer) / "transformer", torch.float32)
     parameters = sum(value.numel() for value in network.parameters())
     changes: dict[str, torch.Tensor] = {}
@@ -111,19 +113,17 @@ def write_sharing(config: SharingConfig, sampling: Mapping[str, Any]) -> int:
                 f"changes of rank {config.rank} leave out {left:.1%} of what {config.transformer} changed in the "
                 f"transformer of {config.parts_of}: train it with that rank, from that transformer, or choose rank 0"
             )
-    if output.exists():
-        shutil.rmtree(output)
     if config.rank:
-        save_changes(network, changes, config.parts_of, output / "transformer")
+        save_changes(network, changes, config.parts_of, folder / "transformer")
     else:
-        save_compact(network, output / "transformer")
+        save_compact(network, folder / "transformer")
     index |= {
         SHARED: config.parts_of,
         "default_steps": config.default_steps,
         "default_guidance_scale": config.default_guidance_scale,
         **sampling,
     }
-    (output / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return parameters
 
 
@@ -158,16 +158,30 @@ def copy_records(run: Path, name: str, target: Path) -> None:
             shutil.copyfile(run / file, target / f"{name}_{file}")
 
 
-def size_of(folder: Path, limit: int) -> int:
-    """Bytes of all files of a folder.
+def write_model(output: str, limit: int, write: Callable[[Path], Result]) -> tuple[Result, int]:
+    """Write a model folder anew; what is there goes once the new one is complete.
+
+    Args:
+        output: the folder.
+        limit: bytes that its files may have.
+        write: fills the folder that it is given.
+
+    Returns:
+        What `write` returns, and the bytes of all files.
 
     Raises:
         ValueError: they are more than the limit.
     """
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if size > limit:
-        raise ValueError(f"{folder} holds {size:,} bytes, more than {limit:,}")
-    return size
+
+    def write_within_limit(folder: Path) -> tuple[Result, int]:
+        folder.mkdir()
+        result = write(folder)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if size > limit:
+            raise ValueError(f"{output} would hold {size:,} bytes, more than {limit:,}")
+        return result, size
+
+    return write_whole(Path(output), write_within_limit)
 
 
 def half(model: Model) -> Model:

@@ -21,7 +21,12 @@ from tqdm.auto import tqdm
 
 from woosh.data.streaming import NumberedBatches
 from woosh.training.average import MovingAverage
-from woosh.training.checkpoints import list_checkpoints, resume_checkpoint, save_checkpoint
+from woosh.training.checkpoints import (
+    list_checkpoints,
+    newest_checkpoint,
+    resume_checkpoint,
+    save_checkpoint,
+)
 from woosh.training.exports import write_whole
 from woosh.training.log import Log, check_trackers
 from woosh.training.modules import TrainingStep
@@ -81,6 +86,7 @@ class Run(Generic[Model]):
 
     Raises:
         FileExistsError: the output folder holds the checkpoints of another run.
+        FileNotFoundError: it holds none to go on from.
         ValueError: a setting that is not possible.
     """
 
@@ -92,7 +98,9 @@ class Run(Generic[Model]):
         self.config, self.settings = config, settings
         self.output = Path(config.output)
         self.checkpoints = self.output / "checkpoints"
-        if not config.resume and list_checkpoints(self.checkpoints):
+        if config.resume:
+            newest_checkpoint(self.checkpoints)  # before the data are read
+        elif list_checkpoints(self.checkpoints):
             raise FileExistsError(
                 f"{self.output} holds the checkpoints of a run: go on with resume=true, or name another "
                 "output"
@@ -215,7 +223,8 @@ class Run(Generic[Model]):
             except StopIteration:
                 return
             except (OSError, ValueError):
-                if self.accelerator.num_processes == 1:  # others would wait for each other
+                # Of several processes the others would wait; before the first step there is nothing to save.
+                if self.step and self.accelerator.num_processes == 1:
                     self.save()
                 raise
             yield batch

@@ -1,4 +1,4 @@
-"""What the network that watches learns from: records of scenes, its loss, and the moments that it tells."""
+"""What the network that watches learns from: records of scenes, and its loss."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn import functional
 
-from woosh.video import WATCHED_RATE
 from woosh.video.visual import Happenings
 
 
@@ -39,11 +38,3 @@ def watching_loss(seen: Happenings, record: Record) -> tuple[Tensor, dict[str, T
     loss = event + 0.5 * offset + 5 * intensity + 0.2 * family
     parts = {"event": event, "offset": offset, "intensity": intensity, "family": family}
     return loss, {name: value.detach() for name, value in {"loss": loss, **parts}.items()}
-
-
-def event_times(seen: Happenings, clip: int, least: float = 0.5) -> list[float]:
-    """Moments in seconds at which a sound should begin, where that is likelier than `least` and than around."""
-    chance = seen.event[clip].sigmoid()
-    around = functional.max_pool1d(chance[None, None], 5, 1, 2)[0, 0]
-    frames = ((chance == around) & (chance > least)).nonzero().flatten()
-    return ((frames + seen.offset[clip][frames]) / WATCHED_RATE).tolist()

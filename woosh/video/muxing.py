@@ -1,11 +1,12 @@
-"""A soundtrack for a video file: the picture's packets are copied as they are, only the sound is encoded.
+"""A soundtrack for a video file: the picture's packets are copied as they are, only the first sound is encoded anew.
 
-Time 0 of the sound is the first picture, as in `woosh.video`. Both streams are read and written side by side, so that
+Time 0 of the sound is the first picture, as in `woosh.video`. All streams are read and written side by side, so that
 a long file takes no more memory than a short one.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from woosh.audio import encode_metadata, resample
+from woosh.video.companions import SEE_THROUGH, companions, is_see_through, shifted_chapters
 from woosh.video.pictures import Video, opened, picture_stream
 from woosh.whole_files import check_replaceable, replacing
 
@@ -78,32 +80,28 @@ def check_output(video: Video, output: Path, codec: str | None = None, mix: bool
     return codec or sounds[0]
 
 
-def left_behind(video: Video, mix: bool) -> list[str]:
-    """What else a file holds that a copy with another sound does not, in words.
+def left_behind(video: Video, container: str, mix: bool) -> list[str]:
+    """What a file holds that its copy with another sound does not, in words.
 
     Args:
         video: whose picture goes in.
+        container: of the copy, such as ".mp4".
         mix: whether the video's own sound stays.
     """
     with opened(video.path) as source:
-        sounds, streams = source.streams.audio, source.streams
         picture = picture_stream(source, video.path)
+        _, lost = companions(source, container)
         ends = [
             float(((sound.start_time or 0) + sound.duration) * sound.time_base)
-            for sound in sounds[:1]
+            for sound in source.streams.audio[:1]
             if mix and sound.duration and sound.time_base
         ]
         begin = float(video.origin * picture.time_base)
-        found = {
-            "its other soundtracks": len(sounds) > 1,
-            "its sound after the last picture": any(
-                end - begin > video.seconds + LATE_SECONDS for end in ends
-            ),
-            "its subtitles": bool(streams.subtitles),
-            "its chapters": bool(source.chapters()),
-            "its transparency": picture.metadata.get("alpha_mode") == "1",
-        }
-    return [words for words, there in found.items() if there]
+        if any(end - begin > video.seconds + LATE_SECONDS for end in ends):
+            lost.append("its sound after the last picture")
+        if is_see_through(picture) and container not in SEE_THROUGH:
+            lost.append("its transparency")
+    return lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,30 +234,58 @@ def _write(
         try:
             with av.open(str(part), "w") as target:
                 target.metadata.update({**source.metadata, "comment": comment})
-                picture = target.add_stream_from_template(stream)
+                target.set_chapters(shifted_chapters(source, video.origin * stream.time_base))
+                copies = {stream.index: target.add_stream_from_template(stream)}
+                if is_see_through(stream):
+                    # By this form of pixels Matroska is told of the second picture.
+                    copies[stream.index].codec_context.pix_fmt = "yuva420p"
                 sound = target.add_stream(ENCODERS[codec], rate=RATE)
                 first = next(blocks)
                 sound.codec_context.layout = "mono" if len(first) == 1 else "stereo"
                 if codec != "flac":
                     sound.codec_context.bit_rate = BIT_RATE
-                packets = shifted(with_decoding_times(source.demux(stream)), video.origin)
-                _interleave(packets, picture, chain([first], blocks), sound, target)
+                others, _ = companions(source, part.suffix)
+                for other in others:
+                    copies[other.index] = target.add_stream_from_template(other)
+                    copies[other.index].metadata.update(_named(other))
+                packets = with_decoding_times(source.demux(stream, *others))
+                timed = shifted(packets, video, stream)
+                _interleave(timed, copies, chain([first], blocks), sound, target)
         except av.error.FFmpegError as error:
             raise OSError(
                 f"cannot copy the picture of {video.path.name} into {part.suffix}: {error.strerror or error}"
             ) from error
 
 
+def _named(stream: Any) -> dict[str, str]:
+    """What a file says of a stream for its listeners."""
+    return {
+        name: stream.metadata[name] for name in ("language", "title") if name in stream.metadata
+    }
+
+
 def _interleave(
-    packets: Iterator[Any], picture: Any, blocks: Iterator[np.ndarray], sound: Any, target: Any
+    packets: Iterator[Any],
+    copies: Mapping[int, Any],
+    blocks: Iterator[np.ndarray],
+    sound: Any,
+    target: Any,
 ) -> None:
-    """Pictures and sound in the order of time, so that neither waits in memory for the other."""
+    """Pictures and sound in the order of time, so that neither waits in memory for the other.
+
+    Args:
+        packets: in the order of time.
+        copies: where those of each stream go, by its number in the source.
+        blocks: (C, n) of the new sound.
+        sound: its stream.
+        target: the container.
+    """
     block, samples = next(blocks, None), 0
     for packet in packets:
         while block is not None and samples <= float(packet.dts * packet.time_base) * RATE:
             samples += _encode(target, sound, block, samples)
             block = next(blocks, None)
-        packet.stream = picture
+        packet.stream = copies[packet.stream.index]
         target.mux(packet)
     while block is not None:
         samples += _encode(target, sound, block, samples)
@@ -267,30 +293,44 @@ def _interleave(
     target.mux(sound.encode(None))
 
 
-def shifted(packets: Iterator[Any], origin: int) -> Iterator[Any]:
-    """Packets whose times count from a moment."""
+def shifted(packets: Iterator[Any], video: Video, picture: Any) -> Iterator[Any]:
+    """Packets whose times count from the first picture; of other streams than the picture's those before it are left out.
+
+    Raises:
+        ValueError: a picture without a time.
+    """
+    begin = video.origin * picture.time_base
     for packet in packets:
+        if packet.pts is None or packet.dts is None:
+            if packet.stream.index != picture.index:
+                continue
+            raise ValueError(
+                f"{video.path} has a picture without a time: write it anew with another program"
+            )
+        origin = round(begin / packet.time_base)
         packet.pts, packet.dts = packet.pts - origin, packet.dts - origin
-        yield packet
+        if packet.stream.index == picture.index or packet.dts >= 0:
+            yield packet
 
 
 def with_decoding_times(packets: Iterator[Any]) -> Iterator[Any]:
-    """Packets without the mark of the end; those at the beginning whose decoding time the container lacks get one.
+    """Packets without the marks of the ends; those at a stream's beginning whose decoding time is missing get one.
 
     Matroska stores none, and FFmpeg guesses them only once it has seen as many packets as the codec reorders.
     """
-    waiting: list[Any] = []
+    waiting: dict[int, list[Any]] = defaultdict(list)
     for packet in packets:
         if packet.size == 0:
             continue
-        waiting.append(packet)
+        held = waiting[packet.stream.index]
+        held.append(packet)
         if packet.dts is None:
             continue
-        for later, earlier in zip(waiting[:0:-1], waiting[-2::-1], strict=True):
+        for later, earlier in zip(held[:0:-1], held[-2::-1], strict=True):
             earlier.dts = later.dts - max(1, earlier.duration or 0)
-        yield from waiting
-        waiting = []
-    for packet in waiting:  # none had one: the codec does not reorder
+        yield from held
+        held.clear()
+    for packet in chain.from_iterable(waiting.values()):  # none had one: the codec does not reorder
         packet.dts = packet.pts
         yield packet
 

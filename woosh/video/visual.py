@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.video.pictures import WATCHED_RATE
 from woosh.video.shots import split_at_cuts
 
 GROUPS = 8  # of channels that are normalised together
@@ -152,7 +153,10 @@ class VisualEncoder(ModelMixin, ConfigMixin):
 
     def forward(self, frames: Tensor) -> Happenings:
         """Frames (B, F, 3, H, W) -> features and what they mean."""
-        features = self.features(frames)
+        return self.meaning(self.features(frames))
+
+    def meaning(self, features: Tensor) -> Happenings:
+        """Features (B, F, W) and what they mean."""
         event, offset, intensity = self.frame_head(features).unbind(dim=-1)
         return Happenings(
             features,
@@ -161,3 +165,11 @@ class VisualEncoder(ModelMixin, ConfigMixin):
             intensity.sigmoid(),
             self.family_head(features.mean(dim=1)),
         )
+
+
+def event_times(seen: Happenings, clip: int, least: float = 0.5) -> list[float]:
+    """Moments in seconds at which a sound should begin, where that is likelier than `least` and than around."""
+    chance = seen.event[clip].sigmoid()
+    around = functional.max_pool1d(chance[None, None], 5, 1, 2)[0, 0]
+    frames = ((chance == around) & (chance > least)).nonzero().flatten()
+    return ((frames + seen.offset[clip][frames]) / WATCHED_RATE).tolist()

@@ -13,7 +13,7 @@ from torch import Tensor
 from woosh.outside_files import read_object
 from woosh.video.pictures import WATCHED_RATE, Video, View, pictures_at, read_frames
 from woosh.video.synchformer import Synchformer, load_synchformer
-from woosh.video.visual import VisualEncoder
+from woosh.video.visual import VisualEncoder, event_times
 from woosh.weight_files import load_saved
 
 WINDOW = 32  # frames that are read at a time
@@ -89,3 +89,14 @@ def watch_video(
     view = View(WATCHED_RATE, watcher.frame_size, start, seconds)
     frames = read_frames(video, view, WINDOW)
     return watcher.watch(progress(frames, math.ceil(count / WINDOW)))
+
+
+@torch.no_grad()
+def moments_seen(watcher: Watcher, features: Tensor) -> list[float] | None:
+    """Moments in seconds at which a sound should begin, of features (K, V) that a watcher made; None if it tells none.
+
+    Of Synchformer's nothing is known that tells them.
+    """
+    if not isinstance(watcher, VisualEncoder):
+        return None
+    return event_times(watcher.meaning(features[None].to(watcher.device)), 0)

@@ -1,11 +1,13 @@
 """The latent cache, and batches that follow from their number alone."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save as save_tensors
 
 from woosh.training.flow.crops import (
     Crops,
@@ -19,6 +21,7 @@ from woosh.training.flow.latents import (
     Common,
     LatentClip,
     load_latents,
+    read_clip,
     write_common,
     write_latents,
 )
@@ -97,6 +100,34 @@ def test_a_missing_or_torn_cache_is_an_error(tmp_path: Path, clips: list[LatentC
     (tmp_path / "latents-0.tar").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"latents-0.tar"):
         load_latents(tmp_path)
+
+
+SAMPLES = {  # what is damaged in a sample of one clip: its tensors, its facts
+    "no latents": ({"video": torch.ones(2, 3)}, {}),
+    "latents of one dimension": ({"latents": torch.ones(4)}, {}),
+    "whole numbers": ({"latents": torch.ones(4, 2, dtype=torch.int32)}, {}),
+    "not a number": ({"latents": torch.full((4, 2), float("nan"))}, {}),
+    "states of one dimension": ({"latents": torch.ones(4, 2), "states.0": torch.ones(3)}, {}),
+    "captions that are a text": ({"latents": torch.ones(4, 2)}, {"captions": "a dog"}),
+    "a label that is a number": ({"latents": torch.ones(4, 2)}, {"label": 3}),
+    "no name": ({"latents": torch.ones(4, 2)}, {"name": None}),
+}
+
+
+@pytest.mark.parametrize("case", SAMPLES)
+def test_a_damaged_sample_is_named(case: str) -> None:
+    """It would end a training far from its shard, or teach NaN to every weight."""
+    tensors, changes = SAMPLES[case]
+    facts = {"captions": ["a dog"], "name": "a", "label": "", "group": "", "continuous": True}
+    good = {"__key__": "one", "safetensors": save_tensors({"latents": torch.ones(4, 2)})}
+    assert read_clip(good | {"json": json.dumps(facts).encode()}, "a.tar").captions == ("a dog",)
+    item = {
+        "__key__": "one",
+        "safetensors": save_tensors(tensors),
+        "json": json.dumps(facts | changes),
+    }
+    with pytest.raises(ValueError, match=r"a\.tar: one holds no latents"):
+        read_clip(item, "a.tar")
 
 
 def test_captions_come_with_their_own_states_padded() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -19,9 +19,31 @@ from tqdm.auto import tqdm
 
 from woosh.data.shards import read_items, shard_urls, write_items
 from woosh.data.streaming import Item
+from woosh.outside_files import parse_object, read_object, shaped
+from woosh.weight_files import check_finite, read_tensors
+from woosh.whole_files import replacing, write_text
 
+Value = TypeVar("Value")
 DTYPES = {"float16": torch.float16, "float32": torch.float32}  # of stored latents
-FACTS = ("captions", "name", "label", "group", "continuous", "category")  # of a clip, as JSON
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What a sample's JSON tells of a `LatentClip`; samples of version 0.7 hold no category."""
+
+    captions: tuple[str, ...]
+    name: str
+    label: str
+    group: str
+    continuous: bool
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class CommonFacts:
+    """What `common.json` holds; see `Common`."""
+
+    text_tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -91,7 +113,7 @@ def write_latents(path: Path, clips: Iterable[LatentClip], dtype: torch.dtype) -
             tensors = {"latents": clip.latents, **_numbered(clip.states)}
             if clip.video is not None:
                 tensors["video"] = clip.video
-            facts = {name: getattr(clip, name) for name in FACTS}
+            facts = {field.name: getattr(clip, field.name) for field in fields(ClipFacts)}
             yield {
                 "__key__": f"{path.stem}-{number:06d}",
                 "safetensors": save({k: v.to(dtype).contiguous() for k, v in tensors.items()}),
@@ -129,7 +151,7 @@ def write_own_shards(
     return paths
 
 
-def _numbered(states: Sequence[Tensor]) -> dict[str, Tensor]:
+def _numbered(states: Sequence[Value]) -> dict[str, Value]:
     return {f"states.{number}": state for number, state in enumerate(states)}
 
 
@@ -143,18 +165,39 @@ def read_clip(item: Item, place: str) -> LatentClip:
     from safetensors.torch import load
 
     try:
-        facts: Mapping[str, Any] = json.loads(item["json"])
+        facts = shaped(ClipFacts, parse_object(item["json"], "its JSON"), "its JSON")
         tensors = load(item["safetensors"])
-        states = [tensors[name] for name in _numbered(facts["captions"]) if "states.0" in tensors]
-        # Folders of version 0.7 hold no category.
-        values: dict[str, Any] = {"category": ""}
-        values |= {name: facts[name] for name in FACTS if name != "category" or name in facts}
-        values["captions"] = tuple(values["captions"])
-        return LatentClip(
-            latents=tensors["latents"], states=tuple(states), video=tensors.get("video"), **values
-        )
+        names = _numbered(facts.captions) if "states.0" in tensors else ()
+        states, video = tuple(tensors[name] for name in names), tensors.get("video")
+        _check_matrices(tensors, ("latents", *names, *(() if video is None else ("video",))))
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ValueError(f"{place}: {item['__key__']} holds no latents ({error})") from error
+    return LatentClip(
+        tensors["latents"],
+        facts.captions,
+        facts.name,
+        facts.label,
+        facts.group,
+        facts.continuous,
+        states,
+        video,
+        facts.category,
+    )
+
+
+def _check_matrices(tensors: Mapping[str, Tensor], names: Iterable[str]) -> None:
+    """Raise unless all these tensors are there, and are matrices of finite numbers.
+
+    Raises:
+        ValueError: one is not, by its name.
+    """
+    for name in names:
+        if name not in tensors:
+            raise ValueError(f"{name} is missing")
+        value = tensors[name]
+        if value.dim() != 2 or not value.is_floating_point() or 0 in value.shape:
+            raise ValueError(f"{name} holds {value.dtype} of shape {tuple(value.shape)}")
+    check_finite({name: tensors[name] for name in names}, "its tensors")
 
 
 def write_common(folder: Path, common: Common) -> None:
@@ -168,10 +211,9 @@ def write_common(folder: Path, common: Common) -> None:
     }
     if common.empty_states is not None:
         tensors["empty_states"] = common.empty_states
-    (folder / "common.json").write_text(json.dumps({"text_tokens": common.text_tokens}) + "\n")
-    partial = folder / "common.safetensors.part"
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial)
-    partial.replace(folder / "common.safetensors")
+    write_text(folder / "common.json", json.dumps(asdict(CommonFacts(common.text_tokens))) + "\n")
+    with replacing(folder / "common.safetensors") as part:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, part)
 
 
 def read_common(folder: Path) -> Common:
@@ -179,20 +221,28 @@ def read_common(folder: Path) -> Common:
 
     Raises:
         FileNotFoundError: the folder holds no latents; `training/encode_latents.py` makes them.
+        ValueError: what it holds is damaged.
     """
-    from safetensors.torch import load_file
-
-    if not (folder / "common.safetensors").is_file():
+    path = folder / "common.safetensors"
+    if not path.is_file():
         raise FileNotFoundError(
             f"no latents in {folder}, or not all: make them with training/encode_latents.py"
         )
-    tensors = load_file(folder / "common.safetensors")
-    facts = json.loads((folder / "common.json").read_text())
+    tensors = read_tensors(path)
+    facts = shaped(CommonFacts, read_object(folder / "common.json"), str(folder / "common.json"))
     empty = tensors.get("empty_states")
-    weight = tensors["channel_weight"]
-    # Folders of version 0.7 hold no deviations: their channels had been normalised.
-    deviation = tensors.get("deviation", torch.ones_like(weight))
-    return Common(tensors["silence"], weight, empty, facts["text_tokens"], deviation)
+    matrices = ("silence",) if empty is None else ("silence", "empty_states")
+    try:
+        _check_matrices(tensors, matrices)
+        silence = tensors["silence"]
+        weight = tensors.get("channel_weight", torch.empty(0))
+        # Folders of version 0.7 hold no deviations: their channels had been normalised.
+        deviation = tensors.get("deviation", torch.ones_like(weight))
+        if not weight.shape == deviation.shape == silence.shape[:1]:
+            raise ValueError("channel_weight and deviation must have a number for each channel")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return Common(silence, weight, empty, facts.text_tokens, deviation)
 
 
 def load_latents(folder: Path) -> LatentCache:

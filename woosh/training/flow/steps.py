@@ -26,7 +26,7 @@ from woosh.generation.flow import (
 from woosh.generation.transformer import Condition, WooshTransformer
 from woosh.training import Run, TrainingStep, Updates, adamw, cosine_schedule, muon
 from woosh.training.batches import to_device
-from woosh.training.conditioning import TextConditioner, load_text_conditioner
+from woosh.training.conditioning import TextConditioner, load_optional_text
 from woosh.training.flow.crops import Crops, LatentBatch, LatentBatches, streamed_latents
 from woosh.training.flow.latents import Common, load_latents, read_common
 from woosh.training.randomness import batch_generator
@@ -140,10 +140,16 @@ def latent_batches(data: FlowData, seed: int) -> StreamedBatches[LatentBatch] | 
 
 
 def load_text(data: FlowData, device: torch.device) -> TextConditioner | None:
-    """The text encoder with its tokenizer, or nothing if the latents hold hidden states."""
-    if data.text_encoder is None or data.tokenizer is None:
-        return None
-    return load_text_conditioner(data.text_encoder, data.tokenizer, device)
+    """The text encoder with its tokenizer, or nothing if the latents hold hidden states.
+
+    Raises:
+        FileNotFoundError: a folder is missing.
+        ValueError: one of both is null, or both are and the latents hold no hidden states.
+    """
+    text = load_optional_text(data.text_encoder, data.tokenizer, device)
+    if text is None and read_common(Path(data.latents)).empty_states is None:
+        raise ValueError(NO_STATES)
+    return text
 
 
 def flow_optimizers(model: nn.Module, config: OptimizerConfig) -> list[Optimizer]:

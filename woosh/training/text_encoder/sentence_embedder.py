@@ -17,13 +17,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.stats import pearsonr, spearmanr
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from woosh.data.phrase_words import PARAPHRASES
+from woosh.weight_files import read_safetensors
+from woosh.whole_files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -104,28 +105,30 @@ def cached_embeddings(path: Path, teacher: SentenceEmbedder, phrases: Sequence[s
     """Return the phrases' embeddings, computing only those that the file of an earlier run lacks.
 
     The file is written anew with this call's phrases; one of another teacher is not used.
+
+    Raises:
+        ValueError: the file is damaged.
     """
     name = teacher.model.config._name_or_path
     rows: dict[str, int] = {}
     cached = torch.empty(0, teacher.model.config.hidden_size)
     if path.is_file():
-        with safe_open(path, "pt") as file:
-            if file.metadata()["teacher"] == name:
-                rows = {
-                    phrase: row for row, phrase in enumerate(file.metadata()["phrases"].split("\n"))
-                }
-                cached = file.get_tensor("embeddings").float()
+        tensors, facts = read_safetensors(path)
+        if facts.get("teacher") == name:
+            known = facts.get("phrases", "").split("\n")
+            rows = {phrase: row for row, phrase in enumerate(known)}
+            cached, width = tensors.get("embeddings", cached).float(), cached.shape[1]
+            if cached.shape != (len(known), width):
+                raise ValueError(f"{path} holds no embedding for each of its phrases: delete it")
     missing = [phrase for phrase in phrases if phrase not in rows]
     if missing:
         rows |= {phrase: len(cached) + row for row, phrase in enumerate(missing)}
         cached = torch.cat([cached, embed(teacher, missing).half().float()])
     embeddings = cached[[rows[phrase] for phrase in phrases]]
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {"embeddings": embeddings.half()},
-        path,
-        metadata={"teacher": str(name), "phrases": "\n".join(phrases)},
-    )
+    facts = {"teacher": str(name), "phrases": "\n".join(phrases)}
+    with replacing(path) as part:
+        save_file({"embeddings": embeddings.half()}, part, metadata=facts)
     return embeddings
 
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from woosh.outside_files import read_object
+from woosh.whole_files import write_text
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -66,5 +69,5 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Save under the class name that transformers 4 and 5 both load (5 writes a new one)."""
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
-    path.write_text(json.dumps(settings, indent=2) + "\n")
+    settings = read_object(path) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    write_text(path, json.dumps(settings, indent=2) + "\n")

@@ -1,0 +1,118 @@
+"""Shards of others: sounds, samples and archives beyond the stated bounds are refused before they take memory."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from woosh.data import shards
+from woosh.data.shards import (
+    Sample,
+    decode_sample,
+    read_items,
+    read_shards,
+    write_items,
+    write_shard,
+)
+from woosh.data.sources import _decoded
+
+RATE = 48_000
+
+
+def sound_of(rate: int = RATE, kind: str = "FLAC") -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, 0.1 * np.sin(np.arange(4800) * 0.1), rate, format=kind)
+    return file.getvalue()
+
+
+def claiming(samples: int) -> bytes:
+    """A FLAC file whose header states a length."""
+    data = bytearray(sound_of())
+    data[21] = data[21] & 0xF0 | samples >> 32
+    data[22:26] = (samples & 0xFFFFFFFF).to_bytes(4, "big")
+    return bytes(data)
+
+
+def not_finite() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.full(4800, np.nan), RATE, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+SOUNDS = {
+    "two hours": (claiming(2 * 3600 * RATE), "no more than 1398 s of such a file"),
+    "longer than its frames": (claiming(48_000), "cannot read its"),
+    "of one hertz": (sound_of(1, "WAV"), "sample rate of 1 Hz"),
+    "not finite": (not_finite(), "not finite"),
+    "empty": (b"", "its"),
+    "text": (b"text" * 100, "cannot read its"),
+}
+
+
+@pytest.mark.parametrize("case", SOUNDS)
+def test_sounds_within_shards_and_tables_have_the_bounds_of_files(case: str) -> None:
+    """A sample of some kilobytes could take all memory, while the same file alone was refused."""
+    data, message = SOUNDS[case]
+    item = {"__key__": "one", "flac": data, "json": json.dumps({"captions": ["a dog"]})}
+    with pytest.raises(ValueError, match=f"a.tar: sample 'one' .*{message}"):
+        decode_sample(item, "a.tar", RATE)
+    message = message if data else "holds no audio"
+    with pytest.raises(ValueError, match=f"table, row 3.*{message}"):
+        _decoded({"bytes": data, "path": None}, "table, row 3", RATE)
+
+
+def test_a_table_that_names_a_file_has_them_too(tmp_path: Path) -> None:
+    """Rows hold the bytes of a sound, or where it is."""
+    (tmp_path / "a.flac").write_bytes(SOUNDS["two hours"][0])
+    (tmp_path / "b.flac").write_bytes(sound_of())
+    with pytest.raises(ValueError, match=r"row 1: .*a\.flac is 7200 s long"):
+        _decoded({"bytes": None, "path": str(tmp_path / "a.flac")}, "row 1", RATE)
+    with pytest.raises(ValueError, match=r"row 2: no audio file at .*c\.flac"):
+        _decoded({"bytes": None, "path": str(tmp_path / "c.flac")}, "row 2", RATE)
+    assert _decoded({"path": str(tmp_path / "b.flac")}, "row 3", 24_000).shape == (1, 2400)
+
+
+def test_samples_have_a_bound_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a sample are read whole; those of several samples do not add up."""
+    monkeypatch.setattr(shards, "MOST_SAMPLE_BYTES", 1000)
+    items = [{"__key__": key, "json": b"x" * 600, "flac": b"x" * 300} for key in ("one", "two")]
+    write_items(tmp_path / "good.tar", items)
+    assert [item["__key__"] for item in read_items(str(tmp_path / "good.tar"))] == ["one", "two"]
+    write_items(tmp_path / "large.tar", [*items, items[0] | {"__key__": "b", "flac": b"x" * 500}])
+    with pytest.raises(ValueError, match="sample 'b' has more than"):
+        list(read_items(str(tmp_path / "large.tar")))
+
+
+def test_a_length_that_an_archive_only_claims_takes_no_memory(tmp_path: Path) -> None:
+    """The header of a file says how long it is; a terabyte would be made room for."""
+    header = tarfile.TarInfo("one.flac")
+    header.size = 2**40
+    (tmp_path / "a.tar").write_bytes(header.tobuf() + bytes(1024))
+    with pytest.raises(ValueError, match="sample 'one' has more than 256 MiB"):
+        list(read_items(str(tmp_path / "a.tar")))
+
+
+def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
+    """What it unpacks to cannot be known before it is unpacked."""
+    write_items(tmp_path / "a.tar", [{"__key__": "one", "json": b"{}"}])
+    (tmp_path / "b.tar").write_bytes(gzip.compress((tmp_path / "a.tar").read_bytes()))
+    with pytest.raises(ValueError, match=r"b\.tar is damaged"):
+        list(read_items(str(tmp_path / "b.tar")))
+
+
+def test_a_shard_comes_back_and_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    """A shard under its name is whole."""
+    path = tmp_path / "a.tar"
+    audio = np.float32([[0.5, -0.25, 0.125]])
+    write_shard(path, [Sample("one", audio, RATE, {"captions": ["a dog"], "label": "dog"})])
+    (sample,) = read_shards([str(path)], RATE)
+    assert np.array_equal(sample.audio, audio) and sample.facts["label"] == "dog"
+    before = path.read_bytes()
+    with pytest.raises(soundfile.LibsndfileError):
+        write_shard(path, [Sample("two", np.zeros((9, 5)), RATE, {"captions": ["x"]})])
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
