@@ -1,13 +1,15 @@
 """How often a listener recognises what was asked for: of recordings, through the autoencoder, and generated.
 
     python benchmarks/evaluate_recognition.py --listener tagger:FILE [--model NAME|DIR] [--seeds N] [--seconds S]
-        [--manifest FILE] [--split NAME] [--folders DIR ...] [--json FILE]
+        [--manifest FILE] [--split NAME] [--folders DIR ...] [--best-of N] [--prompts N] [--json FILE]
 
 The prompts and the labels that count stand in `woosh/evaluation/recognition_prompts.py`. The listener is a tagger of
 AudioSet's labels that training never used, with its list of labels beside it. Without --manifest only generated sounds are
 judged; with it also the recordings of the same prompts, as they are, through the model's autoencoder, and through those of
 its channels that the generator makes. Each folder is one more stage: its sounds are of the prompt that they carry, as
-`woosh generate` writes it.
+`woosh generate` writes it. With --best-of, N sounds are drawn for each of the seeds; "generated" then are all of them, and one
+more stage has the best of each N by the built-in ears, as `woosh generate --best-of N` keeps it. The gain is printed with its
+standard error over prompts. --prompts takes so many of the prompts, evenly over all.
 
 Printed are, for each stage, the shares of sounds in which the listener has a right label among its first five, and first;
 then the counts by category of UCS, and by prompt.
@@ -17,10 +19,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -43,6 +47,7 @@ from woosh.evaluation.recognition_prompts import PROMPTS, RecognitionPrompt
 from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
+from woosh.studio.choosing import Judge, load_judge
 from woosh.whole_files import write_text
 
 LONGEST = 10.0  # seconds of a recording that are heard
@@ -50,15 +55,40 @@ SHORTEST = 0.1  # seconds; a shorter recording is filled up with silence
 Sound = tuple[RecognitionPrompt, Callable[[], Tensor]]
 
 
-def generated(sampler: Sampler, seeds: int, seconds: float) -> Iterator[Sound]:
-    """Every prompt with every seed."""
+def generated(options: argparse.Namespace, sampler: Sampler) -> dict[str, list[Sound]]:
+    """Every chosen prompt with every seed, and the best of each N; what is drawn for both is kept."""
+    places = np.linspace(0, len(PROMPTS) - 1, options.prompts).round().astype(int)
+    prompts, drawn = [PROMPTS[place] for place in places], options.best_of
 
+    @cache
     def make(prompt: str, seed: int) -> Tensor:
-        return sampler(Request(prompt, seconds=seconds, seed=seed))[0].cpu()
+        return sampler(Request(prompt, seconds=options.seconds, seed=seed))[0].cpu()
 
-    for prompt in PROMPTS:
-        for seed in range(seeds):
-            yield prompt, partial(make, prompt.prompt, seed)
+    def best(judge: Judge, prompt: str, first: int) -> Tensor:
+        takes = [make(prompt, seed).numpy() for seed in range(first, first + drawn)]
+        kept = judge.best(judge.wish_of_words(prompt), takes, sampler.sample_rate)
+        return torch.from_numpy(takes[kept])
+
+    seeds = range(options.seeds * drawn)
+    stages = {"generated": [(p, partial(make, p.prompt, seed)) for p in prompts for seed in seeds]}
+    if drawn > 1:
+        judge = load_judge()
+        stages[f"best of {drawn}"] = [
+            (p, partial(best, judge, p.prompt, first)) for p in prompts for first in seeds[::drawn]
+        ]
+    return stages
+
+
+def show_gain(counts: dict[str, Recognition], best: dict[str, Recognition]) -> None:
+    """Print by how much more often the best are heard, and the standard error of that over prompts."""
+    for name, place in (("in five", 1), ("first", 2)):
+        gains = [
+            best[prompt][place] / best[prompt].sounds
+            - counts[prompt][place] / counts[prompt].sounds
+            for prompt in counts
+        ]
+        error = np.std(gains, ddof=1) / math.sqrt(len(gains))
+        print(f"gain, heard {name}: {np.mean(gains):+.3f}, standard error {error:.3f}")
 
 
 def read(path: Path, sample_rate: int) -> Tensor:
@@ -97,8 +127,8 @@ def stages_of(options: argparse.Namespace, sampler: Sampler) -> dict[str, list[S
         }
         for name, way in ways.items():
             stages[name] = [(sound.prompt, partial(way, sound.path)) for sound in found]
-    stages["generated"] = list(generated(sampler, options.seeds, options.seconds))
-    return stages | {str(folder): list(in_folder(folder, rate)) for folder in options.folders}
+    given = {str(folder): list(in_folder(folder, rate)) for folder in options.folders}
+    return stages | generated(options, sampler) | given
 
 
 def show(stages: dict[str, dict[str, Recognition]]) -> None:
@@ -141,6 +171,8 @@ def main() -> None:
     add("--manifest", type=Path, help="recordings of the same prompts")
     add("--split", default="validation")
     add("--folders", type=Path, nargs="*", default=[], help="sounds with their prompts in them")
+    add("--best-of", type=int, default=1, help="sounds that are drawn for each seed")
+    add("--prompts", type=int, default=len(PROMPTS), help="how many of the prompts")
     add("--json", type=Path, help="write the counts here as well")
     options = parser.parse_args()
     listener = load_tagger(options.listener, None)
@@ -154,6 +186,8 @@ def main() -> None:
         plain = {n: {p: c._asdict() for p, c in counts.items()} for n, counts in counted.items()}
         write_text(options.json, json.dumps(plain, indent=1))
     show(counted)
+    if options.best_of > 1:
+        show_gain(counted["generated"], counted[f"best of {options.best_of}"])
 
 
 if __name__ == "__main__":

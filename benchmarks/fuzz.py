@@ -4,7 +4,7 @@
 
 A door is a command and the files that it reads. Each case takes one door, damages one of its files (bytes, or values of
 JSON, YAML and safetensors headers; lines of texts), and runs the command in a process of its own. Case i follows from the
-seed and i alone. It must end with exit code 0, or with 2 and one line that names the file; within a minute, 1.5 GB of
+seed and i alone. It must end with exit code 0, with 2 and one line that names the file, or with 1 and the line that a model makes silence; within a minute, 1.5 GB of
 memory and 256 MB of written files. Anything else is a fault: its number is printed, and with --keep its folder stays.
 
 Printed are the counts by door. The exit code is 1 if there was a fault. POSIX systems only.
@@ -54,7 +54,9 @@ WRITTEN = 256_000_000  # bytes of a file that a case may write
 LONGEST_MESSAGE = 1_500  # characters
 LARGE = 1_000_000  # bytes
 CURSOR_UP = "\x1b[A"  # that bars below each other print
-QUICK = ("--seconds", "0.05", "--steps", "1", "--seed", "0", "--quiet")
+SILENCE = " gave silence with the seeds "  # what a model of damaged numbers may well make
+QUICK = ("--seconds", "0.2", "--steps", "1", "--seed", "0", "--quiet")
+FEW_STEPS = ("--model", "woosh-tiny-fast")
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,30 @@ def index(folder: Path) -> None:
     """An index of three sounds."""
     sounds(folder)
     assert cli.main(["index", str(folder / "sounds"), "-o", str(folder / "index")]) == 0
+
+
+def assets(folder: Path) -> None:
+    """Sheets of two sounds, made, with the manifest of a run and the journal of another."""
+    rows = "name,prompt,seconds,count,loudness\ndoors/a,a door,0.05,1,-30\nrain,heavy rain,0.1,,\n"
+    (folder / "sheet.csv").write_text(rows)
+    listed = (
+        "- {name: doors/a, prompt: a door, seconds: 0.05}\n- {name: rain, prompt: heavy rain}\n"
+    )
+    (folder / "sheet.yaml").write_text(f"assets:\n{listed}")
+    made = ("batch", str(folder / "sheet.csv"), "-o", str(folder / "assets"), *FEW_STEPS)
+    assert cli.main(made) == 0
+    entries = json.loads((folder / "assets" / "manifest.json").read_text())["assets"]
+    journal = "".join(json.dumps(entry) + "\n" for entry in entries)
+    (folder / "assets" / "manifest-1of2.jsonl").write_text(journal)
+
+
+def layers(folder: Path) -> None:
+    """Sheets of layers that are files."""
+    sound("sound.wav", folder)
+    (folder / "layers.csv").write_text("file,start,level\nsound.wav,0.5,-6\nsound.wav,,3\n")
+    (folder / "layers.yaml").write_text(
+        "layers:\n- {file: sound.wav, pan: -0.5, start: 1}\n- {file: sound.wav}\n"
+    )
 
 
 def model(name: str, folder: Path) -> None:
@@ -250,6 +276,15 @@ DOORS = {
         tagger, ("weights.pt", "labels.txt"), ("tag", "sound.wav", "--model", "tagger:weights.pt")
     ),
     "words": Door(words, ("words.txt",), ("tag", "sound.wav", "--labels", "words.txt")),
+    "assets": Door(
+        assets,
+        ("sheet.csv", "assets/manifest*.json*"),
+        ("batch", "sheet.csv", "-o", "assets", "--dry-run", *FEW_STEPS),
+    ),
+    "assets in YAML": Door(
+        assets, ("sheet.yaml",), ("batch", "sheet.yaml", "-o", "assets", "--dry-run", *FEW_STEPS)
+    ),
+    "layers": Door(layers, ("layers.*",), ("layer", "layers.*", "-o", "mix.wav")),
     "film": Door(
         film, ("film.*",), ("dub", "film.*", "--steps", "1", "--seed", "0", "-o", "out.mp4")
     ),
@@ -479,6 +514,8 @@ def judged(code: int, memory: int, said: str, names: Sequence[str], named: bool)
         return Ending("too long", said[-300:])
     if "Traceback" in said:
         return Ending("traceback", said[-1500:])
+    if code == 1 and SILENCE in said and len(errors) == 1:
+        return Ending("refused", errors[0])
     if code not in (0, 2):
         return Ending(f"exit code {code}", said[-300:])
     if memory > MEMORY:

@@ -1,4 +1,4 @@
-"""The two pictures of README.md: a generated sound, and the page of `demos/text_to_audio.py` after a request.
+"""The two pictures of README.md: a generated sound, and the page of `demos/studio.py` after a request.
 
     python benchmarks/readme_pictures.py [--model NAME|DIR] [--prompt WORDS] [--seconds S] [--seed N] [--out DIR]
 
@@ -88,7 +88,7 @@ def served_page(model: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    script = ROOT / "demos" / "text_to_audio.py"
+    script = ROOT / "demos" / "studio.py"
     server = subprocess.Popen([sys.executable, script, "--model", model, "--port", str(port)])
     try:
         yield wait_for_page(f"http://127.0.0.1:{port}", server)
@@ -144,6 +144,8 @@ def photograph_page(address: str, prompt: str, seconds: float, seed: int) -> Ima
     with browser() as window:
         window.get(address)
         wait = WebDriverWait(window, PATIENCE)
+        more = wait.until(lambda page: page.find_elements("css selector", "button.label-wrap"))[0]
+        more.click()
         values = {"prompt textarea": prompt, "seconds input[type=number]": seconds}
         for place, value in (values | {"seed input": seed}).items():
             selector = f"#{place}"
@@ -151,9 +153,9 @@ def photograph_page(address: str, prompt: str, seconds: float, seed: int) -> Ima
             field.clear()
             field.send_keys(f"{value}\t")
         window.find_element("id", "generate").click()
-        drawn = "const p = document.querySelector('#picture-0 img'); return p && p.naturalWidth > 0"
+        drawn = "return document.querySelector('#status textarea').value.startsWith('2 of 2')"
         wait.until(lambda page: page.execute_script(drawn))
-        # The player draws its own waveform once it has read the file.
+        # The page draws the picture once it has read the file.
         time.sleep(2)
         frame = window.execute_script("return window.outerHeight - window.innerHeight")
         height = window.execute_script("return document.documentElement.scrollHeight")

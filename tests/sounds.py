@@ -51,3 +51,10 @@ def tone(frequency: float, seconds: float = 1.0) -> torch.Tensor:
     """A sine (S,) of half the full level at 48 kHz."""
     time = torch.arange(round(48_000 * seconds)) / 48_000
     return 0.5 * torch.sin(2 * torch.pi * frequency * time)
+
+
+def sine(seconds: float = 0.5, amplitude: float = 0.5, channels: int = 1) -> np.ndarray:
+    """A sine at 997 Hz and 48 kHz, (C, S)."""
+    moments = np.arange(round(seconds * 48_000)) / 48_000
+    wave = amplitude * np.sin(2 * np.pi * 997 * moments)
+    return np.tile(wave, (channels, 1)).astype(np.float32)

@@ -15,14 +15,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from tests.official import write_released
 from tests.paths import ROOT
-from tests.sounds import write_sounds
+from tests.sounds import sound, write_sounds
 from tests.toys import make_tokenizer
 from tests.videos import steady_times, write_video
-from woosh import cli
+from woosh import audio, cli
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -38,6 +39,11 @@ class Known(NamedTuple):
 # A command that begins like none of these makes the test fail: say here how it is run in a second.
 KNOWN = (
     Known("woosh generate", "--seconds 0.3 --steps 2", "**/*.[wf][al][va]*"),
+    Known("woosh edit", "--steps 2", "storm-edited.wav"),
+    Known("woosh extend", "--seconds 5.2 --steps 2", "storm-extended.wav"),
+    Known("woosh loop", "--seconds 0.6 --steps 2", "wind.wav"),
+    Known("woosh vary", "--count 1 --steps 2", "storms/*.wav"),
+    Known("woosh batch", "", "assets/manifest.json"),
     Known("woosh dub", "--steps 2", "with-sound.mp4"),
     Known("woosh index", "", "sounds/.woosh-index/*"),
     Known("woosh search", "", ""),
@@ -57,7 +63,7 @@ KNOWN = (
         "'precision=\"no\"'",
         "runs/*flow/transformer/*",
     ),
-    Known("python demos/text_to_audio.py", "", ""),
+    Known("python demos/studio.py", "", ""),
 )
 # These install the package, which needs the network, or are this test itself. `.ci/run` runs the two blocks with
 # `-c constraints.txt`, and its environment has every extra.
@@ -99,6 +105,9 @@ def lay_out(folder: Path) -> None:
     recordings = write_sounds(folder / "recordings", range(6))
     write_sounds(folder / "sounds", range(6, 9))
     shutil.copy(recordings / "clip-0.wav", folder / "recording.wav")
+    storm = np.tile(sound(1, 0.5), 10)
+    audio.write_audio(folder / "storm.wav", storm, 48_000, {"prompt": "a storm"})
+    (folder / "sounds.csv").write_text("name,prompt,seconds,steps\nrain,rain,0.3,2\n")
     write_video(folder / "clip.mp4", steady_times(Fraction(24), 0.5))
     write_released(folder / "checkpoints", ["Woosh-AE", "TextConditionerA", "Woosh-Flow"])
     make_tokenizer().save_pretrained(folder / "checkpoints" / "tokenizer")

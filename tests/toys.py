@@ -1,5 +1,7 @@
 """The real classes at toy size, with fixed random weights: a pipeline that runs in milliseconds."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -7,9 +9,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from woosh.audio import is_silent
 from woosh.autoencoder import WooshAutoencoder, WooshMelAutoencoder
 from woosh.embeddings.clap import ClapHead, WooshClap
 from woosh.generation.pipeline import WooshPipeline
+from woosh.generation.request import Request
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
 from woosh.taggers.log_mel import LogMel
@@ -154,6 +158,38 @@ def make_pipeline(
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def quieten(pipeline: WooshPipeline, decibels: float) -> WooshPipeline:
+    """Make a toy's sounds fainter, in place: its magnitudes are about e to the power of what the head says."""
+    head = pipeline.autoencoder.decoder.head
+    with torch.no_grad():
+        head.bias[: len(head.bias) // 3] -= decibels / 20 * math.log(10)
+    return pipeline
+
+
+def with_threshold_between(quieter: Sequence[int], louder: Sequence[int]) -> WooshPipeline:
+    """A toy so faint that 0.5 s of "rain" are silent from some seeds and not from others.
+
+    Its sounds differ by tenths of a decibel, hence the search by halving.
+    """
+    low, high = 0.0, 60.0  # decibels by which it is made fainter
+    for _ in range(40):
+        middle = (low + high) / 2
+        pipeline = quieten(make_pipeline(max_frames=100), middle)
+        silent = [
+            [
+                is_silent(
+                    pipeline.sampler(Request("rain", seconds=0.5, seed=seed))[0].numpy(), 48_000
+                )
+                for seed in seeds
+            ]
+            for seeds in (quieter, louder)
+        ]
+        if all(silent[0]) and not any(silent[1]):
+            return pipeline
+        low, high = (low, middle) if any(silent[1]) else (middle, high)
+    raise ValueError(f"no level lies between the sounds of {quieter} and of {louder}")
 
 
 def save_pipeline(folder: Path, flow_map: bool = False, max_frames: int = 501) -> Path:

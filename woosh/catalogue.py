@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from woosh.checksums import hash_files
 from woosh.outside_files import (
     expanded,
     fitted,
@@ -273,6 +274,22 @@ def describe_model(folder: Path) -> ModelInfo:
         size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         licence=_licence(folder),
     )
+
+
+def model_checksum(folder: Path) -> str:
+    """sha256 of all that a generator's sounds follow from: its settings, weights and tokenizer, wherever they lie.
+
+    Raises:
+        FileNotFoundError: a part is missing.
+        ValueError: a file is damaged.
+    """
+    places = list(part_folders(folder).values())
+    for place in places:
+        if (place / CHANGES_FILE).is_file():
+            base = str(_header(place / CHANGES_FILE)[1].get("base"))
+            places.append(part_folders(find_model(base))["transformer"])
+    files = [path for place in places for path in sorted(place.iterdir()) if path.is_file()]
+    return hash_files([folder / "model_index.json", *files])
 
 
 def part_folders(folder: Path) -> dict[str, Path]:

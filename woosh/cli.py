@@ -12,27 +12,45 @@ from collections.abc import Sequence
 from woosh import __version__
 from woosh.command_line import Parser, run_to_exit_code
 from woosh.commands import (
+    batch,
     convert,
     data,
     dub,
+    edit,
     evaluate,
     export_tagger,
+    extend,
     generate,
     index,
+    layer,
+    loop,
     models,
+    morph,
     reconstruct,
     search,
     tag,
+    vary,
+    verify,
+    worldise,
 )
 
 COMMANDS = (
     generate,
+    vary,
+    morph,
+    batch,
+    layer,
     dub,
+    edit,
+    extend,
+    loop,
     models,
     reconstruct,
+    worldise,
     index,
     search,
     tag,
+    verify,
     evaluate,
     data,
     convert,
@@ -41,12 +59,21 @@ COMMANDS = (
 EXAMPLES = """\
 examples:
   woosh generate "a dog barking" -o dog.wav
+  woosh vary door.wav -n 8 -o doors/
+  woosh morph wind.wav sea.wav --steps 5 -o between/
+  woosh batch sounds.csv -o assets/
+  woosh layer "0.5 s a door creaks; 2 s steps on wood" -o scene.wav
   woosh dub clip.mp4 -o with-sound.mp4
+  woosh edit rain.wav "thunder" --from 2 --to 4.5
+  woosh extend rain.wav --seconds 30
+  woosh loop "wind in trees" --seconds 20 -o wind.wav
   woosh models
   woosh reconstruct recording.wav through-the-autoencoder.wav
+  woosh worldise voice.wav --through telephone
   woosh index sounds/
   woosh search "glass breaking" --index sounds/
   woosh tag recording.wav
+  woosh verify dog.wav
   woosh evaluate autoencoder --audio recordings/
   woosh convert checkpoints/Woosh-Flow models/woosh-flow
   woosh export-tagger mn04_as_mAP_432.pt mn04.onnx

@@ -113,3 +113,12 @@ def test_sample_rates_that_no_recording_has_are_refused(tmp_path: Path, rate: in
     soundfile.write(path, sound(), rate)
     with pytest.raises(ValueError, match=f"a.wav has a sample rate of {rate} Hz"):
         audio.read_audio(path)
+
+
+def test_flac_files_with_a_tag_in_front_are_read(tmp_path: Path) -> None:
+    """Content Credentials stand in such a tag, and some taggers write one."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, sound(), RATE)
+    plain = audio.read_audio(path, RATE)
+    path.write_bytes(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + path.read_bytes())
+    assert np.array_equal(audio.read_audio(path, RATE), plain)

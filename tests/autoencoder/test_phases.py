@@ -1,5 +1,7 @@
 """Phase retrieval: the magnitudes of the result are the ones asked for."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -59,6 +61,24 @@ def test_equal_magnitudes_give_equal_audio_alone_or_in_a_batch() -> None:
     assert torch.allclose(together, alone, atol=1e-4)
 
 
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Whatever number of threads a test sets, the former one comes back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
+def test_two_threads_find_the_phases_of_one() -> None:
+    """The search makes the last bit audible: an operation that rounds by each thread's share once gave other sounds."""
+    target = torch.rand(1, N_FFT // 2 + 1, 60, generator=torch.Generator().manual_seed(3))
+    torch.set_num_threads(1)
+    expected = retrieve_phases(target, HOP)
+    torch.set_num_threads(2)
+    assert torch.equal(retrieve_phases(target, HOP), expected)
+
+
 def test_an_odd_hop_is_refused() -> None:
     with pytest.raises(ValueError, match="divisible by 2, got 481"):
         retrieve_phases(torch.rand(1, 482, 4), 481)
@@ -68,6 +88,25 @@ def test_an_odd_hop_is_refused() -> None:
 @given(frames=st.integers(2, 40))
 def test_lengths(frames: int) -> None:
     assert retrieve_phases(torch.rand(2, 481, frames), HOP).shape == (2, HOP * (frames - 1))
+
+
+def test_a_circle_has_no_ends() -> None:
+    """The audio of a circle has its magnitudes around its seam as well, and a tone goes on across it."""
+    hertz, length = 450.0, 48_000
+    audio = 0.5 * torch.sin(2 * torch.pi * hertz * torch.arange(length) / RATE)
+    around = torch.cat([audio[-HOP:], audio, audio[:HOP]])
+    window = torch.hann_window(N_FFT)
+    target = torch.stft(around, N_FFT, HOP, window=window, center=False, return_complex=True).abs()[
+        None, :, :-1
+    ]
+    circle = retrieve_phases(target, HOP, circular=True)[0]
+    assert circle.shape == (length,)
+    power = torch.fft.rfft(circle.roll(length // 2)[12_000:36_000] * torch.hann_window(24_000))
+    power = power.abs() ** 2
+    assert abs(int(power.argmax()) * 2 - hertz) < 5
+    assert power[217:234].sum() > 0.9 * power.sum()
+    with pytest.raises(ValueError, match="a circle of 480 samples is shorter than a window of 960"):
+        retrieve_phases(target[..., :1], HOP, circular=True)
 
 
 @given(count=st.integers(1, 6), hop=st.integers(1, 5), overlap=st.integers(1, 4))

@@ -37,6 +37,7 @@ REFUSAL = "woosh: error: a.wav holds no samples"
         (2, 0, REFUSAL + "x" * 2000, "no single line"),
         (2, 0, f"{REFUSAL}\n{REFUSAL}", "no single line"),
         (1, 0, REFUSAL, "exit code 1"),
+        (1, 0, "woosh: error: 'a' gave silence with the seeds 0, 1", "refused"),
         (-9, 0, "", "exit code -9"),
         (-1, 0, "", "too long"),
         (1, 0, "Traceback (most recent call last):", "traceback"),

@@ -51,6 +51,15 @@ def test_memory_of_conversions_and_time_of_a_generation(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_faults_of_finished_sounds(tmp_path: Path) -> None:
+    model = save_pipeline(tmp_path / "toy", max_frames=100)
+    out = run("finishing", "--model", model, "--prompts", 3, "--seconds", 0.5)
+    for fault in ("silent", "dead_tail", "peak", "loudness"):
+        assert re.search(rf"{fault} +raw +\d  finished +0\n", out), out
+    assert "redrawn 0, loudness said to be missed 0, no sound at all 0" in out
+
+
+@pytest.mark.slow
 def test_times_of_the_command_line(tmp_path: Path) -> None:
     model = save_pipeline(tmp_path / "toy")
     out = run("cli_times", "--model", model, "--seconds", 0.1, "--runs", 1)
@@ -409,3 +418,12 @@ def test_a_picture_of_recordings_and_what_is_kept_of_them(tmp_path: Path) -> Non
     run("listening_picture", f"a tone={tmp_path / 'a.wav'}", "--model", *models, "--out", out)
     with Image.open(out) as picture:
         assert picture.width > picture.height > 100 and len(picture.convert("RGB").getcolors()) > 50
+
+
+@pytest.mark.slow
+def test_seams_of_loops_and_joins_of_extensions(tmp_path: Path) -> None:
+    """A row for either of each prompt, and how many are within their limits."""
+    model = save_pipeline(tmp_path / "toy")
+    out = run("editing", "--model", model, "--prompts", 2, "--seconds", 0.8)
+    assert len(re.findall(r"^\| .* \| (?:loop|extension) \| .* \| (?:yes|no) \|$", out, re.M)) == 4
+    assert re.search(r"[012] of 2: loop within all three limits", out)

@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.toys import make_synchformer, save_pipeline, save_seeing_pipeline
+from tests.toys import (
+    make_pipeline,
+    make_synchformer,
+    quieten,
+    save_pipeline,
+    save_seeing_pipeline,
+)
 from tests.videos import steady_times, write_video
 from woosh import __version__, audio, catalogue, cli
 from woosh.video import open_video
@@ -80,7 +86,7 @@ def test_a_silent_clip_gets_a_sound(
 ) -> None:
     assert dub(model, videos / "silent.mp4", "--prompt", "a  dog", "--seed", 7) == 0
     assert files(tmp_path) == ["silent-dubbed.mp4"]
-    assert capsys.readouterr() == ("silent-dubbed.mp4  2.00 s  seed 7\n", "")
+    assert capsys.readouterr() == ("silent-dubbed.mp4  2.00 s  -23.0 LUFS  seed 7\n", "")
     made, source = open_video(tmp_path / "silent-dubbed.mp4"), open_video(videos / "silent.mp4")
     assert made.seconds == pytest.approx(source.seconds, abs=0.04)
     assert picture_bytes(made.path) == picture_bytes(source.path)
@@ -118,6 +124,16 @@ def test_several_takes_are_numbered_and_overwrite_nothing(
     assert not np.array_equal(one, two)
 
 
+def test_the_seed_of_the_best_take_makes_it_again(model: Path, videos: Path) -> None:
+    """The takes are judged by what begins in the picture; the one that is kept is that of its seed."""
+    part = ("--seconds", 1, "-o")
+    assert dub(model, videos / "silent.mp4", *part, "a.wav", "--best-of", 3, "--seed", 5) == 0
+    seed = audio.read_metadata("a.wav")["seed"]
+    assert seed in (5, 6, 7)
+    assert dub(model, videos / "silent.mp4", *part, "b.wav", "--seed", seed) == 0
+    assert np.array_equal(audio.read_audio("a.wav"), audio.read_audio("b.wav"))
+
+
 def test_a_part_of_the_video_gets_a_sound(model: Path, videos: Path) -> None:
     arguments = ("--start", 0.5, "--seconds", 1, "--codec", "flac", "--seed", 0)
     assert dub(model, videos / "silent.mp4", "-o", "part.mkv", *arguments) == 0
@@ -149,6 +165,35 @@ def test_loudness_solver_and_guidance_options(
     assert dub(model, videos / "silent.mp4", "-o", "a.wav", *options, *loud) == 0
     assert audio.loudness(audio.read_audio("a.wav", mono=False)) == pytest.approx(-30, abs=0.2)
     assert capsys.readouterr().err == ""
+
+
+def test_the_sound_is_finished_on_the_films_time_axis(model: Path, videos: Path) -> None:
+    """Nothing is trimmed, whatever is silent: the picture says when. Two channels go into the film as two."""
+    silent = videos / "silent.mp4"
+    assert dub(model, silent, "-o", "raw.wav", "--raw", "--seed", 0) == 0
+    assert dub(model, silent, "-o", "a.wav", "--seed", 0) == 0
+    assert dub(model, silent, "-o", "b.mkv", "--seed", 0, "--codec", "flac", "--stereo") == 0
+    raw, made = (audio.read_audio(name, mono=False) for name in ("raw.wav", "a.wav"))
+    assert made.shape == raw.shape == (1, 96_000)
+    expected = audio.finish(raw, settings=audio.FinishSettings(trim=None)).audio
+    assert made == pytest.approx(expected, abs=1e-5)
+    assert audio.true_peak(made) <= 10 ** (-1 / 20)
+    left, right = sound_of("b.mkv")[:, :96_000]
+    assert np.corrcoef(left, right)[0, 1] == pytest.approx(0.5, abs=0.02)
+    assert np.corrcoef(left + right, made[0])[0, 1] > 0.999
+
+
+def test_a_silent_soundtrack_is_an_error(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = quieten(make_pipeline(max_frames=100, video_channels=8), 80)
+    pipeline.save_pretrained(tmp_path / "faint")
+    watcher = save_seeing_pipeline(tmp_path / "toy") / "visual"
+    arguments = ("--watcher", watcher, "--seed", 5, "-o", "a.mp4")
+    assert dub(tmp_path / "faint", videos / "silent.mp4", *arguments) == 1
+    error = capsys.readouterr().err
+    assert "woosh: error: the video gave silence with the seeds 5, 10005, 20005, 30005" in error
+    assert not (tmp_path / "a.mp4").exists()
 
 
 def test_few_step_models(few_step_model: Path, videos: Path) -> None:

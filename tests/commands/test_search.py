@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from usearch.index import Index
 
 from tests.embeddings.test_embedders import toy_passt
 from tests.sounds import write_sounds
@@ -14,6 +15,7 @@ from tests.toys import make_clap, randomise
 from woosh import cli
 from woosh.embeddings.clap import save_clap
 from woosh.search.index import DATABASE, FOLDER_NAME, VECTORS
+from woosh.search.vectors import new_index, write_vectors
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +195,19 @@ def test_an_index_that_names_what_lies_elsewhere_is_refused(
     assert out == "" and "no sound below its folder: delete the index" in err
     assert err[:-1].isprintable() and len(err) < 1000
     assert not (tmp_path / "out").exists()
+
+
+def test_vectors_with_numbers_that_no_database_has_are_refused(
+    index: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One changed byte of a vector's number makes it larger than any row's."""
+    held = Index.restore(str(index / VECTORS))
+    assert held is not None
+    changed = new_index(held.ndim)
+    changed.add(2**63 + 1, held.get(int(held.keys[0])))
+    write_vectors(index / VECTORS, changed)
+    assert woosh("search", "--like", sounds / "clip-2.wav", "--index", sounds) == 2
+    assert "has vectors of unknown sounds: delete the index" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("index")

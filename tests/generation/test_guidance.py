@@ -18,9 +18,11 @@ from woosh.generation.guidance import (
     Guidance,
     Window,
     blended,
+    shares_around,
     shares_of,
     video_of,
     video_tokens,
+    windows_around,
     windows_of,
 )
 from woosh.generation.request import Request
@@ -189,3 +191,17 @@ def test_what_looks_at_single_frames_is_not_changed() -> None:
 def test_windows_too_short_to_align_are_refused() -> None:
     with pytest.raises(ValueError, match="windows of 20 frames are too short"):
         windows_of(100, 20)
+
+
+@given(frames=st.integers(2, 700), longest=st.integers(2, 251))
+def test_windows_around_a_circle_cover_it_twice(frames: int, longest: int) -> None:
+    """Shares add up to 1 at every frame, and no frame is at the end of all of its windows."""
+    windows = windows_around(frames, longest)
+    total = torch.zeros(frames)
+    for window, share in zip(windows, shares_around(windows, frames), strict=True):
+        assert window.end - window.start == min(frames, longest)
+        total[torch.arange(window.start, window.end) % frames] += share
+    torch.testing.assert_close(total, torch.ones(frames))
+    constant = torch.randn(1, 2, frames, generator=torch.Generator().manual_seed(0))
+    blend = blended(lambda part, _window: part, constant, windows)
+    torch.testing.assert_close(blend, constant)

@@ -1,4 +1,4 @@
-"""Audio files and levels: reading, writing with metadata, resampling, loudness, file names.
+"""Audio files that are read, and resampling.
 
 Arrays here are NumPy float32 of shape (C, S): channels, samples; full scale is [-1, 1]. Nothing in
 this file needs torch.
@@ -6,18 +6,17 @@ this file needs torch.
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from woosh.audio.headers import decoded, lacks_length, missing_bytes
-from woosh.audio.metadata import encode_metadata
-from woosh.whole_files import replacing
 
 # Extensions of files that are taken for sounds when a folder is searched.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64"})
@@ -25,17 +24,8 @@ SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff",
 
 SAMPLE_RATES = (1_000, 768_000)  # Hz, of files that are read
 
-
-SUBTYPES = {"wav": "PCM_24", "flac": "PCM_24", "ogg": "VORBIS"}
-
-
-# Vorbis may overshoot the samples it was given by several percent.
-CEILINGS = {"wav": 1.0, "flac": 1.0, "ogg": 0.8}
-
 MOST_NUMBERS = 2**26  # samples times channels that are read whole: 23 minutes of mono at 48 kHz
 SYSTEM_ERROR = 2  # of libsndfile: not the file's content is at fault, but reading it
-
-WRITE_FRAMES = 65_536  # libsndfile's Vorbis encoder overflows its stack on very long writes
 
 
 def resample(audio: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -69,16 +59,39 @@ def read_audio(
         OSError: the file cannot be read at present.
     """
     with open_audio(path, longest_seconds) as file:
-        count, rate = file.frames, file.samplerate
-        if longest_seconds is not None:
-            count = min(count, math.ceil(longest_seconds * rate))
-        most = MOST_NUMBERS * rate // (file.channels * max(rate, sample_rate))
-        if count > most:
-            raise ValueError(
-                f"{path} is {count / rate:.0f} s long with {file.channels} channels: no more than "
-                f"{most / rate:.0f} s of such a file are read at once, so cut it into parts"
-            )
-        frames = _read_frames(file, count, path)  # (S, C)
+        return _read_whole(file, path, sample_rate, mono, longest_seconds)
+
+
+def decode_audio(
+    data: bytes, place: str, sample_rate: int = 48_000, mono: bool = True
+) -> np.ndarray:
+    """The sound in the bytes of a file, as `read_audio` gives that of a file; `place` is named in errors.
+
+    Raises:
+        ValueError: as `read_audio`.
+    """
+    with _opened(io.BytesIO(data), place) as file:
+        return _read_whole(file, place, sample_rate, mono, None)
+
+
+def _read_whole(
+    file: soundfile.SoundFile,
+    place: str | Path,
+    sample_rate: int,
+    mono: bool,
+    longest_seconds: float | None,
+) -> np.ndarray:
+    """All of an open file, or its beginning; see `read_audio`."""
+    count, rate = file.frames, file.samplerate
+    if longest_seconds is not None:
+        count = min(count, math.ceil(longest_seconds * rate))
+    most = MOST_NUMBERS * rate // (file.channels * max(rate, sample_rate))
+    if count > most:
+        raise ValueError(
+            f"{place} is {count / rate:.0f} s long with {file.channels} channels: no more than "
+            f"{most / rate:.0f} s of such a file are read at once, so cut it into parts"
+        )
+    frames = _read_frames(file, count, place)  # (S, C)
     audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
     return resample(audio, rate, sample_rate)
 
@@ -108,19 +121,25 @@ def open_audio(
         source: Any = path
         if file_format is not None:
             source = stack.enter_context(decoded(path, file_format, longest_seconds))
-        try:
-            file = stack.enter_context(soundfile.SoundFile(source))
+        yield stack.enter_context(_opened(source, path))
+
+
+@contextmanager
+def _opened(source: Any, place: str | Path) -> Iterator[soundfile.SoundFile]:
+    """Open what libsndfile reads, a path or a binary file, and check its header; `place` is named in errors."""
+    try:
+        with soundfile.SoundFile(source) as file:
             low, high = SAMPLE_RATES
             if not low <= file.samplerate <= high:
                 raise ValueError(
-                    f"{path} has a sample rate of {file.samplerate} Hz: from {low} to {high} Hz are read"
+                    f"{place} has a sample rate of {file.samplerate} Hz: from {low} to {high} Hz are read"
                 )
             if file.frames == 0:
-                raise ValueError(f"{path} holds no samples")
+                raise ValueError(f"{place} holds no samples")
             yield file
-        except soundfile.LibsndfileError as error:
-            kind = OSError if error.code == SYSTEM_ERROR else ValueError
-            raise kind(f"cannot read {path} as audio: {error.error_string}") from error
+    except soundfile.LibsndfileError as error:
+        kind = OSError if error.code == SYSTEM_ERROR else ValueError
+        raise kind(f"cannot read {place} as audio: {error.error_string}") from error
 
 
 def _read_frames(file: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarray:
@@ -195,101 +214,3 @@ def read_seconds(path: str | Path, sample_rate: int, margin: float) -> Iterator[
             new = _read_frames(file, high - start - len(held), path).mean(axis=1)  # (S,)
             held, start = np.concatenate([held[low - start :], new]), low
             yield resample(held[None], rate, sample_rate)[0]
-
-
-def write_audio(
-    path: str | Path,
-    audio: np.ndarray,
-    sample_rate: int = 48_000,
-    metadata: Mapping[str, str | int | float] | None = None,
-) -> None:
-    """Write (C, S) audio as 24-bit WAV or FLAC or as Ogg Vorbis, chosen by the file's extension.
-
-    The file appears under its name only once it is complete. The metadata is stored as JSON in the
-    `comment` tag, its `prompt` also as the `title`: see `read_metadata`.
-
-    Raises:
-        ValueError: unknown extension; audio of another shape, empty, not finite or past [-1, 1]
-            (it would be clipped: see `peak_guard`); metadata too long.
-        OSError: the file cannot be written there.
-    """
-    path = Path(path)
-    file_format = format_of(path)
-    _check_writable_audio(audio)
-    comment = encode_metadata(metadata or {})
-    try:
-        with replacing(path) as part, part.open("w+b") as file:
-            storage = _Storage(file)
-            try:
-                _encode(storage, file_format, audio, sample_rate, comment, metadata or {})
-            finally:
-                if storage.failure is not None:
-                    raise storage.failure
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"cannot write {path}: {error.error_string}") from error
-
-
-def _check_writable_audio(audio: np.ndarray) -> None:
-    if audio.ndim != 2 or audio.size == 0:
-        raise ValueError(f"audio must be (channels, samples) and not empty, got {audio.shape}")
-    if not np.isfinite(audio).all():
-        raise ValueError("audio holds values that are not finite (NaN or infinity)")
-    peak = float(np.abs(audio).max())
-    if peak > 1:
-        raise ValueError(f"audio peaks at {peak:.3f} and would be clipped: scale it to 1 first")
-
-
-class _Storage:
-    """A file that libsndfile writes to; of a failure it would only tell that there was one."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
-        self._write = file.write
-        self.failure: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        try:
-            return self._write(data)
-        except OSError as error:
-            self.failure = self.failure or error
-            return 0
-
-
-def _encode(
-    storage: Any,  # soundfile takes what reads, writes, seeks and tells, and declares less
-    file_format: str,
-    audio: np.ndarray,
-    sample_rate: int,
-    comment: str,
-    metadata: Mapping[str, str | int | float],
-) -> None:
-    with soundfile.SoundFile(
-        storage,
-        "w",
-        samplerate=sample_rate,
-        channels=len(audio),
-        subtype=SUBTYPES[file_format],
-        format=file_format.upper(),
-    ) as file:
-        # Before the samples: Ogg and FLAC store their tags in front of them.
-        file.comment = comment
-        if metadata.get("prompt"):  # libsndfile refuses an empty title
-            file.title = str(metadata["prompt"])[:200]
-        if "version" in metadata:
-            file.software = f"woosh {metadata['version']}"
-        frames = audio.T
-        for start in range(0, len(frames), WRITE_FRAMES):
-            file.write(frames[start : start + WRITE_FRAMES])
-
-
-def format_of(path: Path) -> str:
-    """Return the format that a file's extension names: wav, flac or ogg.
-
-    Raises:
-        ValueError: another extension or none.
-    """
-    extension = path.suffix.lower().removeprefix(".")
-    if extension not in SUBTYPES:
-        known = ", ".join(f".{name}" for name in SUBTYPES)
-        raise ValueError(f"cannot write {path.name!r}: its extension must be one of {known}")
-    return extension

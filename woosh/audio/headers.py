@@ -11,45 +11,67 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from woosh.audio.chunks import ELSEWHERE, find_chunks, is_wave
+
 UNKNOWN_SIZE = 0x7FFFF000  # programs that write to a pipe put this size or a larger one
 FRAME_COUNTS = (
     b"Xing",
     b"Info",
     b"VBRI",
 )  # tags in the first frame of an MP3 file that count its frames
+MOST_DECODED = (
+    2**30
+)  # samples times channels of a file of unknown length: 6 hours of mono at 48 kHz
 FIRST_FRAME = 4096  # bytes after the tags, within which it begins and ends
 
 
 def missing_bytes(path: str | Path) -> int:
-    """How many bytes of samples a WAV file lacks; 0 for files of other kinds."""
-    size = Path(path).stat().st_size
+    """How many bytes of samples a WAV file lacks; 0 for files of other kinds, and where their size is not known.
+
+    Raises:
+        ValueError: the file has too many chunks.
+    """
     with Path(path).open("rb") as file:
-        start = file.read(12)
-        if start[:4] != b"RIFF" or start[8:] != b"WAVE":
+        if not is_wave(file):
             return 0
-        while len(head := file.read(8)) == 8:
-            length = int.from_bytes(head[4:], "little")
-            if head[:4] == b"data":
-                return 0 if length >= UNKNOWN_SIZE else max(0, file.tell() + length - size)
-            file.seek(length + length % 2, 1)
+        try:
+            chunks = find_chunks(file)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        file.seek(0)
+        unknown = UNKNOWN_SIZE if file.read(4) == b"RIFF" else ELSEWHERE
+        size = file.seek(0, 2)
+    for chunk in chunks:
+        if chunk.name == b"data":
+            told = chunk.size < unknown or chunk.size > ELSEWHERE
+            return max(0, chunk.start + chunk.size - size) if told else 0
     return 0
+
+
+def behind_id3(file: BinaryIO) -> int:
+    """Where a file goes on behind a tag ID3v2, whose size has four times seven bits; 0 without one."""
+    file.seek(0)
+    head = file.read(10)
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    size = 0
+    for byte in head[6:]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
 def lacks_length(path: str | Path) -> str | None:
     """The format, "mp3" or "flac", of a file whose header does not say how long it is; None for other files."""
     with Path(path).open("rb") as file:
+        begin = behind_id3(file)
+        file.seek(begin)
         start = file.read(26)
-        if start[:4] == b"fLaC":
+        if start[:4] == b"fLaC":  # signed files have a tag in front
             samples = (start[21] & 0x0F) << 32 | int.from_bytes(start[22:26], "big")
             return None if samples else "flac"
-        file.seek(0)
-        if start[:3] == b"ID3":  # four times seven bits
-            length = 0
-            for byte in start[6:10]:
-                length = length << 7 | byte & 0x7F
-            file.seek(10 + length)
-        elif not (start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE6 == 0xE2):
+        if not begin and not (start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE6 == 0xE2):
             return None  # neither a tag nor a frame of layer III
+        file.seek(begin)
         first = file.read(FIRST_FRAME)
     return None if any(name in first for name in FRAME_COUNTS) else "mp3"
 
@@ -66,7 +88,7 @@ def decoded(
         longest_seconds: after which decoding ends; None decodes it all.
 
     Raises:
-        ValueError: it cannot be decoded, or, for FLAC, not to its end. What is cut from an MP3 file without a count of
+        ValueError: it cannot be decoded, or, for FLAC, not to its end; or it has more than `MOST_DECODED` numbers. What is cut from an MP3 file without a count of
             frames cannot be known.
     """
     import av
@@ -103,3 +125,8 @@ def _decode(
                         target.write(samples.reshape(-1, channels))
                 if longest_seconds is not None and target.frames > longest_seconds * rate:
                     break
+                if target.frames * channels > MOST_DECODED:
+                    raise ValueError(
+                        f"{path} does not say how long it is, and is longer than "
+                        f"{target.frames / rate:.0f} s: save it anew in a file that says it"
+                    )

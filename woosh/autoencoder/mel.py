@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from woosh.audio.spectra import kaldi_mel_filters
-from woosh.autoencoder.detail import DetailNetwork
-from woosh.autoencoder.phases import retrieve_phases
+from woosh.autoencoder.detail import KERNEL, DetailNetwork
+from woosh.autoencoder.phases import retrieve_phases, wrapped
 
 SILENCE = 1e-6  # power in a band that counts as none: noise of about -90 dB of full scale
 FIT_STEPS = 60  # of the search for magnitudes that have given powers in their bands
@@ -145,7 +145,7 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
         """The part of `encode` that a generator makes: all of it."""
         return self.encode(audio)
 
-    def draw(self, latents: Tensor, doubt: float = 0.0) -> Tensor:
+    def draw(self, latents: Tensor, doubt: float = 0.0, circular: bool = False) -> Tensor:
         """All channels (B, T, P) of tokens whose first ones are given: latents (B, C, T).
 
         Steps lead from the same noise for every clip, which does not depend on its length, to data: x_r = r / t x_t +
@@ -155,6 +155,7 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
             latents: normalised.
             doubt: deviation of the noise that the latents are taken to have, which is added to them: what is smaller is
                 drawn anew. 0 keeps all of them.
+            circular: the first token follows the last one.
         """
         given = latents.transpose(1, 2).float()
         batch, count, _ = given.shape
@@ -164,6 +165,10 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
         ).to(device)
         noise, own = all_noise.split([len(self.mean), self.generated_channels], dim=1)
         given = given + doubt * own
+        # Twice as many tokens around a circle as one evaluation looks at: what its steps add up to from afar is little.
+        reach = 2 * (KERNEL // 2) * len(self.detail.blocks) if circular else 0
+        if circular:
+            noise, given = wrapped(noise.T, reach).T, wrapped(given.mT, reach).mT
         x = noise.expand(batch, -1, -1)
         doubts = torch.full((batch,), doubt, device=device)
         deviation = self.deviations / self.units
@@ -172,14 +177,15 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
             times = torch.full((batch,), time, device=device)
             guess = self.detail(x, times, given, doubts, deviation)
             x = next_time / time * x + (1 - next_time / time) * guess
-        return x
+        return x[:, reach : reach + count]
 
-    def decode(self, latents: Tensor, doubt: float = 0.0) -> Tensor:
+    def decode(self, latents: Tensor, doubt: float = 0.0, circular: bool = False) -> Tensor:
         """Normalised latents (B, C, T) -> audio (B, 1, hop (T - 1)), float32, with phases that fit the magnitudes.
 
         Args:
             latents: as `encode` makes them.
             doubt: see `draw`.
+            circular: the first frame follows the last one, and so does the audio (B, 1, hop T).
 
         Raises:
             ValueError: latents of another channel count, or fewer than two frames.
@@ -189,10 +195,11 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
                 f"latents must be (batch, {self.generated_channels}, frames) with two frames or more, "
                 f"got {tuple(latents.shape)}"
             )
-        power = powers(self.levels_of(self.draw(latents, doubt)))
-        frames = 1 + self.frames_per_token * (latents.shape[2] - 1)
-        magnitude = fit_magnitudes(power[..., :frames], self.filters.to(power.device))
-        return retrieve_phases(magnitude, self.frame_length)[:, None]
+        power = powers(self.levels_of(self.draw(latents, doubt, circular)))
+        if not circular:
+            power = power[..., : 1 + self.frames_per_token * (latents.shape[2] - 1)]
+        magnitude = fit_magnitudes(power, self.filters.to(power.device))
+        return retrieve_phases(magnitude, self.frame_length, circular)[:, None]
 
     def forward(self, audio: Tensor) -> Tensor:
         """Audio (B, 1, S) -> its reconstruction (B, 1, hop (S // hop))."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from woosh.autoencoder.phases import REFINEMENT, retrieve_phases
+from woosh.autoencoder.phases import REFINEMENT, retrieve_phases, wrapped
 
 MAGNITUDE_FLOOR = 1e-7  # keeps powers of silent bins finite
 AUDIBLE_MAGNITUDE = 1e-4  # what the magnitude channels take for silence
@@ -274,19 +275,33 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         latents = latents * self.latent_std[:given, None] + self.latent_mean[:given, None]
         return self.synthesise(functional.pad(latents, (0, 0, 0, channels - given)))
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, circular: bool = False) -> Tensor:
         """Normalised latents (B, C, T) -> audio (B, A, hop (T - 1)), float32.
 
         Latents of the magnitude channels alone are decoded with phases that fit the magnitudes.
 
+        Args:
+            latents: as `encode` or `encode_generated` makes them.
+            circular: the first frame follows the last one, and so does the audio (B, A, hop T).
+
         Raises:
             ValueError: latents of another channel count, or fewer than two frames.
         """
-        magnitude, real, imaginary = self.spectrum(latents)
+        reach = self._decoder_reach() if circular else 0
+        magnitude, real, imaginary = self.spectrum(wrapped(latents, reach) if reach else latents)
+        count = latents.shape[2]
         if latents.shape[1] < len(self.latent_mean):
+            magnitude = magnitude[..., reach : reach + count]
             magnitude = rearrange(magnitude, "b (a f) t -> (b a) f t", a=self.audio_channels)
-            return self._channels(retrieve_phases(magnitude, self.hop_length))
-        return self.istft(torch.complex(magnitude * real, magnitude * imaginary))
+            return self._channels(retrieve_phases(magnitude, self.hop_length, circular))
+        audio = self.istft(torch.complex(magnitude * real, magnitude * imaginary))
+        first = reach * self.hop_length
+        return audio[..., first : first + count * self.hop_length] if circular else audio
+
+    def _decoder_reach(self) -> int:
+        """Latent frames on either side that decoded audio depends on: kernels of 7, and half a window."""
+        layers = len(self.decoder.backbone.blocks) + 1
+        return 3 * layers + math.ceil(self.n_fft / 2 / self.hop_length)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Audio (B, A, S) -> its reconstruction (B, A, hop (S // hop))."""

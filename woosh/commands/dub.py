@@ -7,21 +7,32 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from woosh import audio, catalogue
+from woosh.commands.finishing import (
+    Ready,
+    add_finishing_options,
+    check_record,
+    described,
+    finishing_of,
+    make_ready,
+)
 from woosh.commands.options import (
     Commands,
+    add_best_of_option,
     add_command,
     add_model_options,
     add_request_options,
-    levelled,
+    check_drawn,
     number,
     seeds_of,
 )
 from woosh.commands.outputs import Target, plan_output
+from woosh.commands.sources import load_judge_for
 from woosh.generation.request import LARGEST_GUIDANCE, Request, clean_text
 from woosh.progress import progress_on_terminals
+from woosh.studio.takes import NoSoundError, draw_take
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
 from woosh.video.muxing import (
     CEILING,
@@ -34,8 +45,9 @@ from woosh.video.muxing import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
+
+    from woosh.studio.choosing import Judge, Wish
 
 EXAMPLES = """\
 examples:
@@ -46,6 +58,13 @@ examples:
   woosh dub film.mkv --start 61.5 --seconds 8 -o scene.mkv --codec flac
   woosh dub clip.mp4 -o sound.wav                    the sound alone
 """
+
+
+class Seen(NamedTuple):
+    """What is seen of a video: features (K, V), and moments in seconds at which something begins, if the watcher tells."""
+
+    features: Tensor
+    moments: list[float] | None
 
 
 def add_to(commands: Commands) -> None:
@@ -64,7 +83,7 @@ def add_to(commands: Commands) -> None:
         "-o",
         "--output",
         metavar="FILE|DIR",
-        help=f"a video ({', '.join(SOUND_CODECS)}), a sound ({', '.join('.' + name for name in audio.SUBTYPES)}) "
+        help=f"a video ({', '.join(SOUND_CODECS)}), a sound ({', '.join('.' + name for name in audio.FORMATS)}) "
         "for the sound alone, or a folder; default: this folder, VIDEO-dubbed. A file that you name is overwritten; "
         "names made here never overwrite anything",
     )
@@ -95,6 +114,7 @@ def add_to(commands: Commands) -> None:
         help="of the sound in the video (default: aac, in .webm opus)",
     )
     add_request_options(parser)
+    add_best_of_option(parser)
     add(
         "--video-guidance",
         type=number(0, LARGEST_GUIDANCE),
@@ -103,6 +123,7 @@ def add_to(commands: Commands) -> None:
         "(default: --guidance is of both; not with few-step models)",
     )
     add_model_options(parser, catalogue.DEFAULT_VIDEO_MODEL)
+    add_finishing_options(parser, trims=False)
     add(
         "--watcher",
         metavar="FILE|DIR",
@@ -118,30 +139,64 @@ def run(arguments: argparse.Namespace) -> None:
     video = open_video(arguments.video)
     seconds = _check_times(video, arguments)
     target = _plan(video, arguments)
-    if target.file_format not in audio.SUBTYPES:
-        _tell_what_is_left(video, arguments.mix is not None)
-    requests = [_request(seed, seconds, arguments) for seed in seeds_of(arguments, arguments.count)]
-    seen = {"video": video.path.name, "start": arguments.start}
-    records = [seen | request.record(info.name) for request in requests]
+    if target.file_format not in audio.FORMATS:
+        _tell_what_is_left(video, f".{target.file_format}", arguments.mix is not None)
+    check_drawn(arguments.count, arguments.best_of)
+    seeds = seeds_of(arguments, arguments.count, arguments.best_of)
+    requests = [_request(seed, seconds, arguments) for seed in seeds]
+    source = {"video": video.path.name, "start": arguments.start}
+    records = [source | request.record(info.name) for request in requests]
     for request, record in zip(requests, records, strict=True):
         request.check(info)
-        audio.encode_metadata(record)
+        check_record(record)
+    ceiling = audio.CEILINGS.get(target.file_format, CEILING)
+    finishing = finishing_of(arguments, None, ceiling)
 
-    features = _watch(watcher, info, video, arguments, seconds)
+    seen = _watch(watcher, info, video, arguments, seconds)
 
     from woosh.generation.loading import load_model
+    from woosh.generation.records import full_record
 
+    judge = load_judge_for(arguments.best_of)
+    choose = None
+    if judge is not None:
+        wish = _wish(judge, str(requests[0].prompt), seen)
+        choose = judge.chooser(wish, info.sample_rate)
     sampler = load_model(info, arguments.device, arguments.dtype)
+    records = [
+        full_record(request, info, sampler) | record
+        for request, record in zip(requests, records, strict=True)
+    ]
     target.folder.mkdir(exist_ok=True)
+    failures = []
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
-        sound = sampler(replace(request, video=features))[0].cpu().numpy()
+        drawn = replace(request, video=seen.features, sounds_per_prompt=arguments.best_of)
+        try:
+            take = draw_take(sampler, drawn, choose=choose)
+        except NoSoundError as error:
+            failures.append(str(error))
+            continue
+        ready = make_ready(take, finishing, info.sample_rate, video.path.name)
         with target.claim(str(request.prompt), index, arguments.count) as path:
-            _write(path, sound, video, arguments, info, record)
-        print(f"{path}  {seconds:.2f} s  seed {request.seed}", flush=True)
+            found = record | {"seed": take.seed} | ready.record
+            _write(path, ready, video, arguments, info, found)
+        print(described(path, ready, info.sample_rate, take.seed), flush=True)
+    if failures:
+        raise NoSoundError("; ".join(failures))
 
 
-def _tell_what_is_left(video: Video, mix: bool) -> None:
-    lost = left_behind(video, mix)
+def _wish(judge: Judge, prompt: str, seen: Seen) -> Wish:
+    """What the takes should be like: the prompt, where there is one, and what begins in the picture, where that is known."""
+    wish = replace(judge.wish_of_words(prompt), moments=seen.moments)
+    if wish.empty:
+        raise ValueError(
+            "--best-of has nothing to choose by: say what to hear with --prompt, since what watches tells no moments"
+        )
+    return wish
+
+
+def _tell_what_is_left(video: Video, container: str, mix: bool) -> None:
+    lost = left_behind(video, container, mix)
     if lost:
         print(
             f"woosh: note: {video.path.name} is copied without {', '.join(lost)}", file=sys.stderr
@@ -202,7 +257,7 @@ def _plan(video: Video, arguments: argparse.Namespace) -> Target:
         container.removeprefix(".") if container in SOUND_CODECS else "mkv",
         _format_of,
     )
-    if target.file_format in audio.SUBTYPES:
+    if target.file_format in audio.FORMATS:
         if arguments.mix is not None or arguments.codec is not None:
             raise ValueError(
                 f".{target.file_format} holds the new sound alone: leave out --mix and --codec"
@@ -215,8 +270,8 @@ def _plan(video: Video, arguments: argparse.Namespace) -> Target:
 
 def _format_of(path: Path) -> str:
     extension = path.suffix.lower().removeprefix(".")
-    if f".{extension}" not in SOUND_CODECS and extension not in audio.SUBTYPES:
-        known = ", ".join([*SOUND_CODECS, *(f".{name}" for name in audio.SUBTYPES)])
+    if f".{extension}" not in SOUND_CODECS and extension not in audio.FORMATS:
+        known = ", ".join([*SOUND_CODECS, *(f".{name}" for name in audio.FORMATS)])
         raise ValueError(f"cannot write {path.name!r}: its extension must be one of {known}")
     return extension
 
@@ -227,32 +282,30 @@ def _watch(
     video: Video,
     arguments: argparse.Namespace,
     seconds: float,
-) -> Tensor:
-    """Features (K, V) of the part that gets a sound."""
+) -> Seen:
+    """What is seen in the part that gets a sound."""
     from woosh.generation.loading import choose_device
 
     device = choose_device(arguments.device)
-    from woosh.video.watching import load_watcher, watch_video
+    from woosh.video.watching import load_watcher, moments_seen, watch_video
 
     watcher = load_watcher(place, device, info.video_channels)
     progress = partial(progress_on_terminals, title="watching")
-    return watch_video(watcher, video, arguments.start, seconds, progress)
+    features = watch_video(watcher, video, arguments.start, seconds, progress)
+    return Seen(features, moments_seen(watcher, features))
 
 
 def _write(
     path: Path,
-    sound: np.ndarray,
+    ready: Ready,
     video: Video,
     arguments: argparse.Namespace,
     info: catalogue.ModelInfo,
     record: dict[str, Any],
 ) -> None:
     """The video with its sound, or the sound alone."""
-    extension = path.suffix.lower().removeprefix(".")
-    ceiling = audio.CEILINGS.get(extension, CEILING)
-    sound = levelled(sound, arguments.loudness, ceiling, info)
-    if extension in audio.SUBTYPES:
-        audio.write_audio(path, sound, info.sample_rate, record)
+    if path.suffix.lower().removeprefix(".") in audio.FORMATS:
+        audio.write_audio(path, ready.audio, info.sample_rate, record)
         return
-    soundtrack = Soundtrack(sound, info.sample_rate, arguments.start, arguments.mix)
+    soundtrack = Soundtrack(ready.audio, info.sample_rate, arguments.start, arguments.mix)
     write_soundtrack(video, soundtrack, path, arguments.codec, record)

@@ -5,22 +5,29 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh import audio, catalogue
+from woosh.commands.assets import add_asset_options, plan_assets
+from woosh.commands.delivery import Delivery
+from woosh.commands.finishing import add_finishing_options, check_record, finishing_of
 from woosh.commands.options import (
-    MAX_CLIPS,
     Commands,
+    add_best_of_option,
     add_command,
     add_model_options,
     add_request_options,
-    levelled,
+    check_drawn,
     number,
     seeds_of,
 )
 from woosh.commands.outputs import plan_output
+from woosh.commands.prompts import prompts_of
+from woosh.commands.sources import DEFAULT_STRENGTH, find_sources, load_judge_for
 from woosh.generation.request import SOLVERS, Request, clean_text
+from woosh.studio.takes import NoSoundError, draw_take
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +43,10 @@ examples:
   woosh generate "glass breaking" -n 4 -o takes/              four takes, numbered
   woosh generate "footsteps on gravel" "a door creaks" -o scene/
   woosh generate "a siren" --negative "music, voices" --loudness -18
+  woosh generate @prompts.txt -o scene/                       a prompt on each line
   woosh generate "a castle door" --lora castle.safetensors:0.8
+  woosh generate "a castle door" --best-of 4          four drawn, the best kept
+  woosh generate "a castle door" -n 4 --from sounds/  new takes of recordings in your own library
 """
 
 
@@ -51,7 +61,13 @@ def add_to(commands: Commands) -> None:
         examples=EXAMPLES,
     )
     add = parser.add_argument
-    add("prompts", nargs="+", metavar="PROMPT", help="what to hear; several give several sounds")
+    add(
+        "prompts",
+        nargs="+",
+        metavar="PROMPT",
+        help="what to hear; several give several sounds. "
+        "@FILE and - (the standard input) give prompts, one on each line",
+    )
     add(
         "-o",
         "--output",
@@ -65,7 +81,7 @@ def add_to(commands: Commands) -> None:
         type=number(0, open_low=True),
         default=5.0,
         metavar="S",
-        help="length (default 5), up to 600",
+        help="length to make (default 5), up to 600; silence at its ends is cut off",
     )
     add(
         "--sound-seconds",
@@ -75,10 +91,27 @@ def add_to(commands: Commands) -> None:
         "(default: left to the model)",
     )
     add_request_options(parser)
+    add_best_of_option(parser)
     add("--solver", choices=SOLVERS, default="euler", help="default euler")
-    add("--format", choices=tuple(audio.SUBTYPES), help="file format (default wav)")
+    add_asset_options(parser)
     add_model_options(parser)
+    add_finishing_options(parser, trims=True)
     parser.set_defaults(model=None)
+    add(
+        "--from",
+        dest="library",
+        type=Path,
+        metavar="DIR",
+        help="start from recordings of your own that `woosh index DIR` has heard: take k from the k-th nearest to the prompt",
+    )
+    add("--like", type=Path, metavar="FILE", help="with --from: nearest to this sound instead")
+    add(
+        "--strength",
+        type=number(0, 1),
+        metavar="S",
+        help="with --from: how much is drawn anew, from 0, the recording as the model's autoencoder gives it, to 1, "
+        f"where nothing of it is left (default {DEFAULT_STRENGTH:g})",
+    )
     add(
         "--quiet",
         action="store_true",
@@ -115,10 +148,9 @@ def lora_choice(text: str) -> tuple[str, float]:
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh generate`: check, load, then generate and write clip by clip."""
-    prompts = [clean_text(text, "prompt") for text in arguments.prompts]
+    prompts = prompts_of(arguments.prompts)
     clips = len(prompts) * arguments.count
-    if clips > MAX_CLIPS:
-        raise ValueError(f"{clips} sounds are more than {MAX_CLIPS}: ask for fewer at a time")
+    check_drawn(clips, arguments.best_of)
     if arguments.resume and arguments.seed is None:
         raise ValueError(
             "--resume needs the --seed of the batch that was ended: the first that it printed"
@@ -127,38 +159,57 @@ def run(arguments: argparse.Namespace) -> None:
     _check_bases(arguments.lora, model)
     info = catalogue.describe_model(catalogue.find_model(model))
     each = [prompt for prompt in prompts for _ in range(arguments.count)]
-    requests = [
-        _request(prompt, seed, arguments)
-        for prompt, seed in zip(each, seeds_of(arguments, clips), strict=True)
-    ]
-    used = {"lora": _names(arguments.lora)} if arguments.lora else {}
-    records = [request.record(info.name) | used for request in requests]
-    for request, record in zip(requests, records, strict=True):
+    seeds = seeds_of(arguments, clips, arguments.best_of)
+    requests = [_request(prompt, seed, arguments) for prompt, seed in zip(each, seeds, strict=True)]
+    for request in requests:
         request.check(info)
-        audio.encode_metadata(record)
     target = plan_output(arguments.output, arguments.format, clips)
+    sources = find_sources(arguments, prompts)
+    used = {"lora": _names(arguments.lora)} if arguments.lora else {}
+    records = [
+        request.record(info.name) | used | ({} if source is None else source.record())
+        for request, source in zip(requests, sources, strict=True)
+    ]
+    for record in records:
+        check_record(record)
+    samples = requests[0].samples(info.sample_rate)
+    finishing = finishing_of(arguments, samples, audio.CEILINGS[target.file_format])
+    delivery = Delivery(target, finishing, plan_assets(arguments, target), clips)
 
     from woosh.embeddings.prompt_check import load_prompt_ear
     from woosh.generation.loading import load_model
+    from woosh.generation.records import full_record
 
     sampler = load_model(info, arguments.device, arguments.dtype)
     _add_loras(sampler, arguments.lora)
+    records = [
+        full_record(request, info, sampler) | record
+        for request, record in zip(requests, records, strict=True)
+    ]
     ear = None if arguments.quiet else load_prompt_ear()
+    judge = load_judge_for(arguments.best_of)
     target.folder.mkdir(exist_ok=True)
-    ceiling = audio.CEILINGS[target.file_format]
+    failures = []
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
         prompt = prompts[index // arguments.count]
-        if arguments.resume and (path := target.made(prompt, index, clips, record)) is not None:
-            print(f"{path}  already made  seed {request.seed}", flush=True)
+        if arguments.resume and (path := delivery.made(record, index, arguments.best_of)):
+            print(f"{path}  already made  seed {audio.read_metadata(path)['seed']}", flush=True)
             continue
-        sound = sampler(request)[0].cpu().numpy()
-        sound = levelled(sound, arguments.loudness, ceiling, info)
-        with target.claim(prompt, index, clips) as path:
-            audio.write_audio(path, sound, info.sample_rate, record)
-        seconds = sound.shape[1] / info.sample_rate
-        print(f"{path}  {seconds:.2f} s  seed {request.seed}", flush=True)
+        drawn, source = replace(request, sounds_per_prompt=arguments.best_of), sources[index]
+        start = None if source is None else source.start(sampler, drawn)
+        choose = (
+            None if judge is None else judge.chooser(judge.wish_of_words(prompt), info.sample_rate)
+        )
+        try:
+            take = draw_take(sampler, drawn, start, choose)
+        except NoSoundError as error:
+            failures.append(str(error))
+            continue
+        path = delivery.deliver(take, info.sample_rate, record, index)
         if ear is not None:
-            _note_misheard(ear, str(request.prompt), path, sound, info.sample_rate)
+            _note_misheard(ear, prompt, path, take.sound, info.sample_rate)
+    if failures:
+        raise NoSoundError("; ".join(failures))
 
 
 def _request(prompt: str, seed: int, arguments: argparse.Namespace) -> Request:

@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, options and the numbers in them, levels."""
+"""What the commands share: how one is added, options and the numbers in them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import argparse
 import math
 import re
 import secrets
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from woosh import audio, catalogue
+from woosh import catalogue
 from woosh.generation.request import LARGEST_GUIDANCE
+from woosh.studio.takes import REDRAWS, SEED_STRIDE
 
-if TYPE_CHECKING:
-    import numpy as np
-
-
-MAX_CLIPS = 10_000
-MAX_SEED = 2**63 - 1 - MAX_CLIPS  # torch takes 63 bits, and clip i uses seed + i
+MAX_CLIPS = SEED_STRIDE  # more, and the seed of one would be another's next try
+MAX_DRAWN = 100  # for one sound, at once
+# Torch takes 63 bits. Clip i uses seed + i, and other seeds where that gives silence.
+MAX_SEED = 2**63 - 1 - MAX_CLIPS - REDRAWS * SEED_STRIDE
 WHOLE_NUMBER = re.compile(r"[+-]?\d{1,100}")  # Python refuses to read thousands of digits
 Commands = Any  # argparse names the type of its subparsers privately
 
@@ -51,9 +49,14 @@ def _whole(text: str, low: int, high: int) -> int:
     return value
 
 
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Return the argument type of whole numbers from `low` to `high`."""
+    return lambda text: _whole(text, low, high)
+
+
 def count_up_to(high: int) -> Callable[[str], int]:
     """Return the argument type of whole numbers from 1 to `high`."""
-    return lambda text: _whole(text, 1, high)
+    return whole_number(1, high)
 
 
 def seed_number(text: str) -> int:
@@ -96,7 +99,7 @@ def add_model_options(
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `generate` and `dub` ask alike: --negative, --steps, --guidance, --seed, --count, --loudness, --dtype."""
+    """Add what commands that draw takes ask alike: --negative, --steps, --guidance, --seed, --count, --dtype."""
     add = parser.add_argument
     add("--negative", metavar="TEXT", help="what not to hear (not with few-step models)")
     add(
@@ -111,12 +114,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
         metavar="G",
         help="how closely to follow what is asked for, 1 = no guidance (default: the model's)",
     )
-    add(
-        "--seed",
-        type=seed_number,
-        metavar="N",
-        help="number that decides the noise (default: random)",
-    )
+    add_seed_option(parser)
     add(
         "-n",
         "--count",
@@ -125,13 +123,34 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
         metavar="COUNT",
         help="how many to make of each, with seeds N, N + 1, ... (default 1)",
     )
-    add(
-        "--loudness",
-        type=number(-70, 0),
-        metavar="LUFS",
-        help="integrated loudness to reach, from -70 to 0; peaks are never clipped",
+    add_dtype_option(parser)
+
+
+def add_best_of_option(parser: argparse.ArgumentParser) -> None:
+    """Add --best-of."""
+    parser.add_argument(
+        "--best-of",
+        type=count_up_to(MAX_DRAWN),
+        default=1,
+        metavar="N",
+        help="draw N takes for each, with seeds of their own, and keep the one that the built-in aligner and tagger hear as "
+        "best; its seed is printed and kept (default 1)",
     )
-    add(
+
+
+def add_seed_option(parser: argparse.ArgumentParser) -> None:
+    """Add --seed."""
+    parser.add_argument(
+        "--seed",
+        type=seed_number,
+        metavar="N",
+        help="number that decides the noise (default: random)",
+    )
+
+
+def add_dtype_option(parser: argparse.ArgumentParser) -> None:
+    """Add --dtype."""
+    parser.add_argument(
         "--dtype",
         choices=("auto", "float32", "bfloat16", "float16"),
         default="auto",
@@ -140,25 +159,27 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def seeds_of(arguments: argparse.Namespace, clips: int) -> range:
-    """The seeds of so many sounds, from --seed or from a random number on."""
-    first = secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
-    return range(first, first + clips)
+def check_drawn(sounds: int, best_of: int) -> None:
+    """Check that so many sounds, each the best of so many, are not too many.
 
-
-def levelled(
-    sound: np.ndarray, loudness: float | None, ceiling: float, info: catalogue.ModelInfo
-) -> np.ndarray:
-    """Bring (1, S) audio to the loudness asked for in LUFS, its peaks below the ceiling."""
-    if loudness is None:
-        return audio.peak_guard(sound, ceiling)
-    result = audio.normalise_loudness(sound, loudness, info.sample_rate, ceiling)
-    if not result.reached:
-        print(
-            f"woosh: note: {loudness:g} LUFS would clip this sound; it has {result.loudness:.1f} LUFS",
-            file=sys.stderr,
+    Raises:
+        ValueError: they are.
+    """
+    if sounds * best_of > MAX_CLIPS:
+        raise ValueError(
+            f"{sounds * best_of} sounds are more than {MAX_CLIPS}: ask for fewer at a time"
         )
-    return result.audio
+
+
+def first_seed(arguments: argparse.Namespace) -> int:
+    """The seed of --seed, or a random one."""
+    return secrets.randbelow(2**32) if arguments.seed is None else arguments.seed
+
+
+def seeds_of(arguments: argparse.Namespace, clips: int, step: int = 1) -> range:
+    """The first seeds of so many sounds, from --seed or from a random number on, each `step` after the one before."""
+    first = first_seed(arguments)
+    return range(first, first + clips * step, step)
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:

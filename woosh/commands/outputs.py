@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import chain, count, takewhile
+from itertools import chain, count
 from pathlib import Path
 
 from woosh import audio
@@ -28,22 +28,9 @@ class Target:
         """Hold the path of clip `index` of `clips` while it is written; unless the user named it, a free one."""
         if self.file is not None:
             return nullcontext(self.file)
-        return claimed(self._names(prompt, index, clips))
+        return claimed(self.names(prompt, index, clips))
 
-    def made(
-        self, prompt: str, index: int, clips: int, record: dict[str, str | int | float]
-    ) -> Path | None:
-        """The file among the names of clip `index` of `clips` that carries this very record, if there is one."""
-        names = [self.file] if self.file else self._names(prompt, index, clips)
-        for path in takewhile(Path.exists, names):
-            try:
-                if audio.read_metadata(path) == record:
-                    return path
-            except (ValueError, FileNotFoundError):  # something else that has the name
-                continue
-        return None
-
-    def _names(self, prompt: str, index: int, clips: int) -> Iterator[Path]:
+    def names(self, prompt: str, index: int, clips: int) -> Iterator[Path]:
         """Names for a clip in the folder, the best first, without end."""
         stem = self.stem or audio.file_stem(prompt)
         if clips > 1:

@@ -22,7 +22,12 @@ def add_to(commands: Commands) -> None:
         "passed by itself.",
     )
     parser.add_argument("source", type=Path, metavar="IN", help="audio file")
-    parser.add_argument("target", type=Path, metavar="OUT", help="file to write: .wav, .flac, .ogg")
+    parser.add_argument(
+        "target",
+        type=Path,
+        metavar="OUT",
+        help=f"file to write: {', '.join('.' + name for name in audio.FORMATS)}",
+    )
     parser.add_argument(
         "--generated",
         action="store_true",
@@ -57,9 +62,10 @@ def run(arguments: argparse.Namespace) -> None:
     autoencoder = autoencoder.float().to(device)
     way = reconstruct_generated if arguments.generated else reconstruct
     sound = way(autoencoder, recording)
-    record = {"source": arguments.source.name, "model": info.name, "version": __version__}
+    facts = {"source": arguments.source.name, "model": info.name, "version": __version__}
     if arguments.generated:
-        record["latents"] = "generated"
+        facts["latents"] = "generated"
+    record = audio.derived_record(audio.kept_record(arguments.source), "reconstruct", **facts)
     audio.write_audio(
         arguments.target,
         audio.peak_guard(sound, audio.CEILINGS[file_format]),

@@ -8,21 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
 from woosh.commands.outputs import check_writable, numbered
 from woosh.outside_files import expanded, printable
 from woosh.whole_files import claimed
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from woosh.embeddings.embedders import Embedder
-    from woosh.search.index import Match, SoundIndex
+    from woosh.search.index import Match
 
 MAX_MATCHES = 10_000
-LONGEST_NAME = 300  # characters of a model's name that are shown
-STATISTICS = "log-mel"  # an embedder without weights
 EXAMPLES = """\
 examples:
   woosh search "glass breaking" --index ~/sounds
@@ -80,62 +74,31 @@ def run(arguments: argparse.Namespace) -> None:
         raise FileNotFoundError(f"no audio file at {like}")
     if arguments.export is not None:
         _check_export(arguments.export)
-    from woosh.search.index import open_index
+    from woosh.search.index import open_index, trusted_model
 
     index = open_index(expanded(arguments.index))
-    model = arguments.model or trusted_model(index)
+    model = arguments.model or trusted_model(index, "name the model with --model")
 
     from woosh.generation.loading import choose_device, quiet_libraries
 
     device = choose_device(arguments.device)
     quiet_libraries()
-    from woosh.embeddings.embedders import load_embedder
+    from woosh.search.library import load_library
 
-    embedder = load_embedder(model, device)
-    if embedder.weights != index.weights:
-        raise ValueError(
-            f"{index.place} was made with other weights than those of {model}: name its model with --model, or delete "
-            "it and run `woosh index` again"
-        )
+    library = load_library(index, model, device)
     if (waiting := index.waiting()) > 0:
         print(
             f"woosh: warning: {waiting} sounds cannot be found yet: run `woosh index` again",
             file=sys.stderr,
         )
-    matches = index.search(_embedding(embedder, text, like), arguments.k)
+    if like is not None:
+        matches = library.by_ear(like, arguments.k)
+    else:
+        matches = library.by_words(str(text), arguments.k)
     for match in matches:
         print(f"{match.score:.3f}  {match.seconds:7.2f} s  {printable(str(match.path))}")
     if arguments.export is not None:
         export(matches, index.folder, arguments.export)
-
-
-def trusted_model(index: SoundIndex) -> str:
-    """The model that an index names, if that may be loaded without being named by the user: one that is built in.
-
-    Raises:
-        ValueError: it may not.
-    """
-    if catalogue.is_built_in(index.model) or index.model == STATISTICS:
-        return index.model
-    raise ValueError(
-        f"{index.place} was made with '{printable(index.model[:LONGEST_NAME])}', which is not built in: name the model with "
-        "--model"
-    )
-
-
-def _embedding(embedder: Embedder, text: str | None, like: Path | None) -> np.ndarray:
-    """The unit vector (D,) of a text or of a sound's first minute."""
-    from torch.nn import functional
-
-    from woosh.embeddings.embedders import read_to_embed
-
-    if like is not None:
-        vector = embedder.embed(read_to_embed(like, embedder))
-    elif embedder.text is not None and text is not None:
-        vector = embedder.text([text])[0]
-    else:
-        raise ValueError(f"{embedder.name} knows no text: search --like a sound")
-    return functional.normalize(vector, dim=0).numpy()
 
 
 def _check_export(folder: Path) -> None:

@@ -42,7 +42,7 @@ CLIPS_PER_SPLIT = 10  # with fewer than this in each there is one split
 FIRM_CLIPS_PER_DIMENSION = 10  # with fewer the Frechet distance is mostly bias
 DRAWN_CLIPS = 300  # of each set, in the two-dimensional picture
 NAMED_FILES = 10  # in a warning
-PACKAGES = ("torch", "numpy", "scipy", "soundfile", "soxr", "pyloudnorm", "transformers")
+PACKAGES = ("torch", "numpy", "scipy", "soundfile", "soxr", "transformers")
 
 
 def evaluate_generation(

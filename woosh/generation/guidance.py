@@ -28,7 +28,7 @@ OVERLAP = 0.25  # of a window
 
 @dataclass(frozen=True)
 class Window:
-    """Latent frames from `start` up to `end`."""
+    """Latent frames from `start` up to `end`, which wraps around a circle if it lies beyond the last frame."""
 
     start: int
     end: int
@@ -63,6 +63,25 @@ def windows_of(frames: int, longest: int) -> list[Window]:
     return [Window(start, min(start + longest, frames)) for start in starts]
 
 
+def windows_around(frames: int, longest: int) -> list[Window]:
+    """Windows on a circle of latent frames, two or more, all of one length: where one has its ends others have their middle."""
+    length = min(frames, longest)
+    count = math.ceil(2 * frames / length)
+    starts = [place * frames // count for place in range(count)]
+    return [Window(start, start + length) for start in starts]
+
+
+def shares_around(windows: Sequence[Window], frames: int) -> list[Tensor]:
+    """How much each frame of windows around a circle counts: the more, the nearer to its window's middle; 1 in sum."""
+    length = windows[0].end - windows[0].start
+    nearness = 0.5 + torch.minimum(torch.arange(length), torch.arange(length).flip(0))
+    places = [torch.arange(window.start, window.end) % frames for window in windows]
+    total = torch.zeros(frames)
+    for place in places:
+        total[place] += nearness
+    return [nearness / total[place] for place in places]
+
+
 def shares_of(windows: Sequence[Window]) -> list[Tensor]:
     """How much each window's every frame counts: linear from one window to the next, 1 in sum."""
     shares = [torch.ones(window.end - window.start) for window in windows]
@@ -82,14 +101,18 @@ def blended(
     Args:
         evaluate: gives the velocity of a window's latents (B, C, W).
         latents: noisy (B, C, T).
-        windows: of `windows_of`.
+        windows: of `windows_of` or `windows_around`.
     """
     if len(windows) == 1:
         return evaluate(latents, windows[0])
+    frames = latents.shape[-1]
+    wraps = windows[-1].end > frames
+    shares = shares_around(windows, frames) if wraps else shares_of(windows)
     blend = torch.zeros_like(latents)
-    for window, share in zip(windows, shares_of(windows), strict=True):
-        velocity = evaluate(latents[..., window.start : window.end], window)
-        blend[..., window.start : window.end] += share.to(velocity) * velocity
+    for window, share in zip(windows, shares, strict=True):
+        places = torch.arange(window.start, window.end, device=latents.device) % frames
+        velocity = evaluate(latents[..., places], window)
+        blend[..., places] += share.to(velocity) * velocity
     return blend
 
 

@@ -9,19 +9,19 @@ from typing import Any
 
 import torch
 from diffusers.pipelines.pipeline_utils import AudioPipelineOutput, DiffusionPipeline
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from woosh.autoencoder import Autoencoder
-from woosh.catalogue import CHANGES_FILE, find_model, is_built_in, part_folders
+from woosh.catalogue import find_model, is_built_in, part_folders
 from woosh.generation.loading import load_part, settings_of
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.solvers import OnStep
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
-from woosh.weight_files import COMPACT_FILE
+from woosh.weight_files import settle
 
 # Modules of the parts as version 0.7 and earlier wrote them into model_index.json.
 FORMER_HOMES = {"woosh.autoencoder", "woosh.text", "woosh.transformer"}
@@ -88,19 +88,30 @@ class WooshPipeline(DiffusionPipeline):
         """Load a built-in model by its name, a model folder, or one of the hub.
 
         A built-in name is found first, without a call to the hub.
-        Parts that a folder shares with a built-in model are loaded from there, and weights in eight bits or kept as
-        changes are read as such. The other options are those of
-        `DiffusionPipeline.from_pretrained`.
+        Parts of a folder are read as the commands read them: those that it shares with a built-in model from there, weights
+        in eight bits or kept as changes as such, and all of them strictly. The other options are those of
+        `DiffusionPipeline.from_pretrained`, which reads the parts of a model of the hub.
+
+        Raises:
+            FileNotFoundError: a part of a folder is missing.
+            ValueError: a part of a folder is damaged, or its weights do not fit its configuration.
         """
         if is_built_in(str(pretrained_model_name_or_path)):
             pretrained_model_name_or_path = find_model(str(pretrained_model_name_or_path))
         folder = Path(pretrained_model_name_or_path)
         if (folder / "model_index.json").is_file():
+            dtype = options.get("dtype", options.get("torch_dtype"))
             for part, place in part_folders(folder).items():
-                own_form = (place / COMPACT_FILE).is_file() or (place / CHANGES_FILE).is_file()
-                if (place.parent != folder or own_form) and part not in options:
-                    options[part] = load_part(part, place, options.get("dtype"))
-        return super().from_pretrained(pretrained_model_name_or_path, **options)
+                if part not in options:
+                    own = (
+                        dtype.get(part, dtype.get("default")) if isinstance(dtype, dict) else dtype
+                    )
+                    options[part] = load_part(part, place, own)
+        pipeline = super().from_pretrained(pretrained_model_name_or_path, **options)
+        for part in pipeline.components.values():
+            if isinstance(part, nn.Module):
+                settle(part)
+        return pipeline
 
     @classmethod
     def load_config(cls, *arguments: Any, **options: Any) -> Any:

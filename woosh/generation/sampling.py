@@ -24,9 +24,11 @@ from woosh.generation.guidance import (
     WHOLE,
     Group,
     Guidance,
+    Window,
     conditions_of,
     guided_velocity,
     taught_velocity,
+    windows_around,
     windows_of,
 )
 from woosh.generation.request import Request
@@ -40,6 +42,7 @@ from woosh.generation.solvers import (
     renoise_weights,
     shifted_times,
 )
+from woosh.generation.starting import Start
 from woosh.generation.text_encoder import WooshTextEncoder, check_vocabulary, tokenize
 from woosh.generation.transformer import WooshTransformer
 from woosh.progress import silent_steps
@@ -174,31 +177,53 @@ class Sampler:
         default = self.settings.default_guidance_scale
         return (4.5 if self.few_step else 5.5) if default is None else default
 
-    def __call__(self, request: Request, on_step: OnStep | None = None) -> Tensor:
+    def __call__(
+        self, request: Request, on_step: OnStep | None = None, start: Start | None = None
+    ) -> Tensor:
         """Audio (P N, 1, S) in float32, within [-1, 1]: see `latents` and `decode`."""
-        audio = self.decode(self.latents(request, on_step))
+        audio = self.decode(self.latents(request, on_step, start))
         return audio[..., : request.samples(self.sample_rate)]
 
     @torch.no_grad()
-    def latents(self, request: Request, on_step: OnStep | None = None) -> Tensor:
+    def latents(
+        self,
+        request: Request,
+        on_step: OnStep | None = None,
+        start: Start | None = None,
+        circular: bool = False,
+    ) -> Tensor:
         """Normalised latents (P N, C, T) of a request's sounds.
 
         Args:
             request: what to make.
             on_step: see `solvers.OnStep`; not with dopri5.
+            start: what the sounds start from; None is noise. Not with dopri5.
+            circular: the first frame follows the last one; T is then the sound's length in hops, rounded.
 
         Raises:
-            ValueError: the model cannot do what is asked for.
+            ValueError: the model cannot do what is asked for, or a video for a circle.
         """
         request.check(self)
         request.check_video(self)
         if request.solver == "dopri5" and on_step is not None:
             raise ValueError("dopri5 chooses its own steps: leave out callback_on_step_end")
+        if request.solver == "dopri5" and start is not None:
+            raise ValueError(
+                "dopri5 starts from noise: take the solver euler to start from a sound"
+            )
+        if circular and request.video is not None:
+            raise ValueError("a video does not go around in a circle: leave it out")
         times, renoise = self._times(request), self._renoise(request)
         guidance = self._guidance(request)
         generators = noise_streams(request)
-        noise = self._noise(request, generators)  # (B, C, T)
-        groups = self._groups(request, guidance, frames=noise.shape[2])
+        noise = self._noise(request, generators, circular)  # (B, C, T)
+        if start is not None:
+            noise, times = start.noisy(noise), start.times(times)
+            if len(times) == 1:
+                return noise
+            renoise = start.renoise(renoise, len(times) - 1)
+        lay = windows_around if circular else windows_of
+        groups = self._groups(request, guidance, lay(noise.shape[2], self.window_frames))
         if request.solver == "dopri5":
             return self._solve_adaptively(noise, groups, guidance)
         with self.step_bar(len(times) - 1) as bar:
@@ -264,10 +289,13 @@ class Sampler:
                 )
         return Guidance(scale, request.video_guidance_scale, self.settings.guidance_start)
 
-    def _noise(self, request: Request, generators: Sequence[torch.Generator]) -> Tensor:
+    def _noise(
+        self, request: Request, generators: Sequence[torch.Generator], circular: bool
+    ) -> Tensor:
         """Noise (B, C, T) in float32, each clip's from its own generator."""
-        samples, hop = request.samples(self.sample_rate), self.autoencoder.config.hop_length
-        channels, frames = self.transformer.config.latent_channels, 1 + math.ceil(samples / hop)
+        hops = request.samples(self.sample_rate) / self.autoencoder.config.hop_length
+        frames = max(2, round(hops)) if circular else 1 + math.ceil(hops)
+        channels = self.transformer.config.latent_channels
         like = torch.empty(request.count, channels, frames, device=self.device)
         return draw_noise(like, generators)
 
@@ -286,13 +314,14 @@ class Sampler:
         states = [self.text_encoder(ids.to(device), mask.to(device)) for ids, mask in encoded]
         return torch.cat(states), torch.cat([mask for _, mask in encoded]).to(device)
 
-    def _groups(self, request: Request, guidance: Guidance, frames: int) -> list[Group]:
+    def _groups(
+        self, request: Request, guidance: Guidance, windows: Sequence[Window]
+    ) -> list[Group]:
         """Do the work per prompt: embed each different text once, condition each group once."""
         branches = [WHOLE] if self.few_step else guidance.branches
         prompts, negatives = request.prompts, request.negative_prompts
         unique = list(dict.fromkeys([*prompts, *negatives] if len(branches) > 1 else prompts))
         text, mask = self.embed_text(unique)
-        windows = windows_of(frames, self.window_frames)
         alone = self.device.type == "cpu" or request.solver == "dopri5"
         size = 1 if alone else len(prompts)
         groups = []
@@ -325,8 +354,10 @@ class Sampler:
         return None if seconds is None else torch.full((count,), seconds, device=self.device)
 
     @torch.no_grad()
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, circular: bool = False) -> Tensor:
         """Normalised latents (B, C, T) -> audio (B, 1, S) in float32, peaks above 1 scaled down to 1.
+
+        Of a circle the audio's end goes over into its beginning, and S is hop T.
 
         On the CPU clip by clip: there a clip's bits would depend on the others of a batch.
 
@@ -335,7 +366,8 @@ class Sampler:
         """
         size = 1 if self.device.type == "cpu" else len(latents)
         doubt = self.settings.latent_doubt
-        decode = partial(self.autoencoder.decode, doubt=doubt) if doubt else self.autoencoder.decode
+        decode = partial(self.autoencoder.decode, circular=circular)
+        decode = partial(decode, doubt=doubt) if doubt else decode
         audio = torch.cat([decode(clips) for clips in latents.split(size)])
         audio = audio.float()
         if not bool(audio.isfinite().all()):

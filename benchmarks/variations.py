@@ -1,0 +1,222 @@
+"""Whether the dial of `woosh vary` goes one way, and whether variations differ as takes of one recording do.
+
+    python benchmarks/variations.py --audio DIR [--models NAME ...] [--sounds N] [--part 0|1] [--set N]
+        [--similarity S] [--takes N] [--strengths] [--json FILE]
+
+Recordings are chosen evenly from the sorted files below a folder, those of even places in part 0 and those of odd places in
+part 1, so that a dial that was measured on one part can be judged on the other. Each is varied at eleven settings. Printed are
+for each setting the strength, the mean cosine of the aligner between variation and recording, and the mean log-mel distance
+between them; then the rank correlations (Spearman) of the dial with both, of the means and the median over recordings. With
+--strengths the dial is the strength itself, and the last column has the similarity that each strength stands for: the mean of
+both measures' shares of their way from the first setting to the last.
+
+Then pairs of takes: files of one folder whose names differ in a last number alone. Their distances after trimming, with equal
+peaks and at the best lag, are the measure for sets of variations, of which the least distance within each set is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections import defaultdict
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch.nn import functional
+from tqdm import tqdm
+
+from woosh.audio import SUFFIXES, audio_seconds, read_audio, resample
+from woosh.catalogue import DEFAULT_ALIGNER, DEFAULT_MODEL, FEW_STEP_MODEL, find_model
+from woosh.embeddings.embedders import Embedder, load_embedder
+from woosh.generation.loading import load_sampler
+from woosh.generation.request import Request
+from woosh.generation.sampling import Sampler
+from woosh.metrics.reconstruction import mel_distance, scale_peak
+from woosh.studio.variations import redraw, strength_of
+from woosh.whole_files import write_text
+
+SETTINGS = np.linspace(1, 0, 11)  # of the dial
+LONGEST = 3.0  # seconds of a recording
+SHORTEST = 0.2
+QUIET = 10 ** (-40 / 20)  # of the peak: what is quieter at both ends is trimmed from takes
+LAGS = range(-60, 61, 10)  # milliseconds that takes are moved against each other
+TAKE = re.compile(r"(.*?)[-._ ]?\d+$")
+
+
+def sound_files(folder: Path) -> list[Path]:
+    """The recordings below a folder that are long enough."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [path for path in files if audio_seconds(path) >= SHORTEST]
+
+
+def chosen(files: list[Path], count: int, part: int) -> list[Path]:
+    """So many recordings, evenly over all; the two parts share none."""
+    places = np.linspace(0, len(files) - 1, 2 * count).round().astype(int)
+    return [files[place] for place in places[part::2]]
+
+
+def vary(sampler: Sampler, sound: np.ndarray, strength: float, count: int, seed: int) -> np.ndarray:
+    """Variations (N, 1, S), without words."""
+    guidance = None if sampler.few_step else 1.0
+    request = Request(
+        prompt="",
+        seconds=sound.shape[1] / sampler.sample_rate,
+        guidance_scale=guidance,
+        sounds_per_prompt=count,
+        seed=seed,
+    )
+    return redraw(sampler, sound, request, strength)
+
+
+def embed(aligner: Embedder, sound: np.ndarray, sample_rate: int) -> torch.Tensor:
+    """Of unit length (D,)."""
+    heard = torch.from_numpy(resample(sound, sample_rate, aligner.sample_rate)[0])
+    return functional.normalize(aligner.embed(heard), dim=0)
+
+
+def distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Log-mel distance of two sounds (S,) of one length."""
+    one, other = (scale_peak(torch.from_numpy(np.ascontiguousarray(s))) for s in (first, second))
+    return float(mel_distance(one, other))
+
+
+def trimmed(sound: np.ndarray) -> np.ndarray:
+    """A sound (S,) without its quiet ends."""
+    loud = np.flatnonzero(np.abs(sound) > QUIET * np.abs(sound).max())
+    return sound[loud[0] : loud[-1] + 1]
+
+
+def take_distance(first: np.ndarray, second: np.ndarray, sample_rate: int) -> float:
+    """Least log-mel distance of two takes (S,) over the lags, of what both have."""
+    distances = []
+    for lag in LAGS:
+        shift = abs(lag) * sample_rate // 1000
+        one, other = (first[shift:], second) if lag > 0 else (first, second[shift:])
+        length = min(len(one), len(other))
+        if length >= SHORTEST / 2 * sample_rate:
+            distances.append(distance(one[:length], other[:length]))
+    return min(distances, default=float("nan"))
+
+
+def typical_takes(files: list[Path], groups: int, sample_rate: int) -> list[float]:
+    """Distances of pairs of takes, one pair from each of so many groups, evenly over all groups."""
+    takes: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for path in files:
+        if match := TAKE.fullmatch(path.stem):
+            takes[path.parent, match[1]].append(path)
+    several = [members for members in takes.values() if len(members) > 1]
+    places = np.linspace(0, len(several) - 1, min(groups, len(several))).round().astype(int)
+    distances = []
+    for place in tqdm(places, desc="takes", leave=False):
+        pair = [trimmed(read(path, sample_rate)[0]) for path in several[place][:2]]
+        distances.append(take_distance(pair[0], pair[1], sample_rate))
+    return [value for value in distances if np.isfinite(value)]
+
+
+def read(path: Path, sample_rate: int) -> np.ndarray:
+    """The beginning of a recording (1, S)."""
+    return read_audio(path, sample_rate, longest_seconds=LONGEST)
+
+
+def spearman(values: np.ndarray) -> float:
+    """Rank correlation of the dial with measurements, one for each setting."""
+    return float(spearmanr(SETTINGS, values).statistic)
+
+
+def shares(values: np.ndarray) -> np.ndarray:
+    """How far measurements have come from their first to their last."""
+    return (values - values[0]) / (values[-1] - values[0])
+
+
+def judge_dial(
+    sampler: Sampler, aligner: Embedder, paths: list[Path], raw: bool
+) -> dict[str, list[list[float]]]:
+    """Cosines and distances of every recording (rows) at every setting (columns)."""
+    strengths = [1 - setting if raw else strength_of(setting) for setting in SETTINGS]
+    cosines, distances = [], []
+    for number, path in enumerate(tqdm(paths, desc="dial", leave=False)):
+        sound = read(path, sampler.sample_rate)
+        own = embed(aligner, sound, sampler.sample_rate)
+        made = [vary(sampler, sound, s, 1, number)[0] for s in strengths]
+        cosines.append([float(embed(aligner, one, sampler.sample_rate) @ own) for one in made])
+        distances.append([distance(sound[0], one[0]) for one in made])
+    return {"strength": [strengths], "cosine": cosines, "distance": distances}
+
+
+def show_dial(measured: dict[str, list[list[float]]]) -> None:
+    """Print the means at each setting, and the rank correlations."""
+    cosines, distances = np.array(measured["cosine"]), np.array(measured["distance"])
+    mean_cosine, mean_distance = cosines.mean(axis=0), distances.mean(axis=0)
+    way = 1 - (shares(mean_cosine) + shares(mean_distance)) / 2
+    print(
+        "| dial | strength | aligner's cosine | log-mel distance | share |\n|---|---|---|---|---|"
+    )
+    columns = zip(SETTINGS, *measured["strength"], mean_cosine, mean_distance, way, strict=True)
+    for row in columns:
+        print("| " + " | ".join(f"{value:.3f}" for value in row) + " |")
+    for name, values, sign in (("cosine", cosines, 1), ("log-mel distance", distances, -1)):
+        single = [sign * spearman(row) for row in values]
+        print(
+            f"Spearman with the {name}: {sign * spearman(values.mean(axis=0)):.3f} of the means; of single recordings "
+            f"{np.median(single):.3f} in the middle, {np.mean(np.array(single) >= 0.8):.2f} have .8 or more"
+        )
+
+
+def judge_sets(sampler: Sampler, paths: list[Path], count: int, similarity: float) -> list[float]:
+    """The least distance between two of `count` variations of each recording."""
+    least = []
+    for number, path in enumerate(tqdm(paths, desc="sets", leave=False)):
+        sound = read(path, sampler.sample_rate)
+        made = vary(sampler, sound, strength_of(similarity), count, 100 * number)
+        takes = [trimmed(one[0]) for one in made]
+        pairs = [take_distance(a, b, sampler.sample_rate) for a, b in combinations(takes, 2)]
+        least.append(float(np.nanmin(pairs)))
+    return least
+
+
+def show_spread(name: str, values: list[float]) -> None:
+    """Print the quartiles of distances."""
+    quarters = " ".join(f"{value:.3f}" for value in np.quantile(values, [0.1, 0.25, 0.5, 0.75]))
+    print(f"{name}: {len(values)}, least {min(values):.3f}, tenth and quartiles {quarters}")
+
+
+def main() -> None:
+    """Vary, measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--audio", type=Path, required=True, metavar="DIR", help="recordings")
+    add("--models", nargs="+", default=[DEFAULT_MODEL, FEW_STEP_MODEL], metavar="NAME|DIR")
+    add("--sounds", type=int, default=12, help="recordings that are varied")
+    add("--part", type=int, choices=(0, 1), default=1)
+    add("--set", type=int, default=4, help="variations of a set; 0 leaves sets and takes out")
+    add("--similarity", type=float, default=0.7, help="of sets")
+    add("--takes", type=int, default=100, help="pairs of takes")
+    add("--strengths", action="store_true", help="measure the strength itself")
+    add("--json", type=Path, help="write all measurements here")
+    options = parser.parse_args()
+    files = sound_files(options.audio)
+    paths = chosen(files, options.sounds, options.part)
+    aligner = load_embedder(DEFAULT_ALIGNER)
+    found = {}
+    for model in options.models:
+        sampler = load_sampler(find_model(model))
+        print(f"\n{model}, {len(paths)} recordings\n")
+        found[model] = judge_dial(sampler, aligner, paths, options.strengths)
+        show_dial(found[model])
+        if options.set:
+            least = judge_sets(sampler, paths, options.set, options.similarity)
+            show_spread(f"least distance in sets at {options.similarity:g}", least)
+    if options.set:
+        show_spread("\ntakes of one recording", typical_takes(files, options.takes, 48_000))
+    if options.json is not None:
+        write_text(options.json, json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""`woosh edit`, `extend` and `loop` as a user runs them: files, what they say of themselves, refusals in one line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.sounds import sound
+from woosh import audio, cli, procedural
+
+RATE = 48_000
+FAST = ("--model", "woosh-tiny-fast", "--seed", "5")
+
+
+@pytest.fixture(autouse=True)
+def _inside_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rain = procedural.generate(3, "rain").audio[None, : 3 * RATE]
+    audio.write_audio("rain.wav", rain, RATE, {"prompt": "rain", "model": "m", "seed": 1})
+
+
+def woosh(*words: Any) -> int:
+    return cli.main([str(word) for word in words])
+
+
+def test_a_part_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    """The rest keeps its bits, and the record what was done."""
+    parts = ("--from", 0.5, "--to", 0.8, "--from", 1.2, "--to", 1.5)
+    assert woosh("edit", "rain.wav", "thunder", *parts, *FAST) == 0
+    assert re.match(r"rain-edited\.wav  3\.00 s  -\d+\.\d LUFS  seed 5\n", capsys.readouterr().out)
+    old, new = (audio.read_audio(name) for name in ("rain.wav", "rain-edited.wav"))
+    rest = slice(round(0.9 * RATE), round(1.1 * RATE))
+    assert np.array_equal(new[:, rest], old[:, rest]) and not np.array_equal(new, old)
+    record = audio.read_metadata("rain-edited.wav")
+    assert (record["prompt"], record["seed"], record["operations"]) == ("thunder", 5, "edit")
+    assert (record["edited"], record["parts"]) == ("rain.wav", "0.5-0.8 1.2-1.5")
+
+
+def test_takes_of_a_longer_sound_in_another_format() -> None:
+    words = ("rain.wav", "--seconds", 3.5, "-n", 2, "--format", "flac", "-o", "long/")
+    assert woosh("extend", *words, *FAST) == 0
+    takes = sorted(Path("long").iterdir())
+    assert [take.name for take in takes] == ["rain-extended-1.flac", "rain-extended-2.flac"]
+    sounds = [audio.read_audio(take) for take in takes]
+    assert {one.shape for one in sounds} == {(1, round(3.5 * RATE))}
+    assert not np.array_equal(*sounds)
+    record = audio.read_metadata(takes[1])
+    assert (record["prompt"], record["seed"], record["operations"]) == ("rain", 6, "extend")
+
+
+def test_loops_from_words_and_of_a_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both say where they repeat; the one from words is as loud as generated sounds are."""
+    assert woosh("loop", "wind", "--seconds", 1.1, "-o", "wind.wav", *FAST) == 0
+    out = capsys.readouterr().out
+    assert "wind.wav  1.10 s  -23.0 LUFS  seed 5" in out
+    assert "seam (circle) is not heard" in out
+    assert woosh("loop", "rain.wav", "--seconds", 1.5, "-o", "out.wav", *FAST) == 0
+    assert "seam (crossfade) is not heard" in capsys.readouterr().out
+    for name, samples in {"wind.wav": round(1.1 * RATE), "out.wav": round(1.5 * RATE)}.items():
+        assert audio.read_audio(name).shape == (1, samples)
+        wave = Path(name).read_bytes()
+        place = wave.index(b"smpl") + 8
+        start, end = np.frombuffer(wave[place + 44 : place + 52], "<u4")
+        assert (start, end) == (0, samples - 1)
+        assert str(audio.read_metadata(name)["operations"]).endswith("loop")
+
+
+REFUSALS = {
+    "no part": (("edit", "rain.wav", "x"), "say which part"),
+    "half a part": (("edit", "rain.wav", "x", "--from", 1), "1 --from and 0 --to"),
+    "outside": (("edit", "rain.wav", "x", "--from", 1, "--to", 9), "no region from 1 to 9 s"),
+    "backwards": (("edit", "rain.wav", "x", "--from", 1, "--to", 0.5), "no region from 1 to 0.5"),
+    "strength": (("edit", "rain.wav", "x", "--strength", 2), "must be a number between 0 and 1"),
+    "no file": (("edit", "gone.wav", "x", "--strength", 1), "no audio file at gone.wav"),
+    "no sound": (("edit", "words.wav", "x", "--strength", 1), "as audio"),
+    "shorter": (("extend", "rain.wav", "--seconds", 1), "ask for more"),
+    "too long": (("extend", "rain.wav", "--seconds", 601), "up to 600 s"),
+    "short loop": (("loop", "rain", "--seconds", 0.1), "at least 0.5"),
+    "loop too long": (("loop", "rain.wav", "--seconds", 4), "gives no loop of 4 s"),
+    "loops of one": (("loop", "rain.wav", "-n", 2), "a sound gives one loop"),
+    "no model": (("loop", "rain", "--model", "gone"), "gone"),
+    "loudness": (("loop", "rain", "--loudness", 3), "must be a number between -70 and 0"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_bad_input_is_refused_in_one_line(
+    case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words, message = REFUSALS[case]
+    Path("words.wav").write_text("no sound at all")
+    before = sorted(tmp_path.iterdir())
+    try:
+        code = woosh(*words)
+    except SystemExit as end:
+        code = end.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_two_channels_stay_two() -> None:
+    both = np.concatenate([sound(1, 0.3), sound(2, 0.3)])
+    audio.write_audio("both.wav", np.tile(both, 3), RATE)
+    end = 3 * both.shape[1] / RATE
+    assert woosh("edit", "both.wav", "x", "--from", 0.2, "--to", end - 0.2, *FAST) == 0
+    assert audio.read_audio("both-edited.wav", mono=False).shape == (2, 3 * both.shape[1])

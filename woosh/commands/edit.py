@@ -1,0 +1,101 @@
+"""`woosh edit`: parts of a sound made anew."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from woosh import catalogue
+from woosh.commands.options import Commands, add_command, number, seeds_of
+from woosh.commands.revisions import (
+    add_revision_options,
+    plan_revisions,
+    read_original,
+    record_of,
+    request_for,
+)
+from woosh.generation.request import clean_text
+from woosh.studio.places import Region, places_of
+from woosh.studio.takes import Take
+
+EXAMPLES = """\
+examples:
+  woosh edit rain.wav "thunder" --from 2 --to 4.5 -o storm.wav
+  woosh edit walk.wav "footsteps on gravel" --from 1 --to 2 --from 6 --to 7.5
+  woosh edit engine.wav "a tractor engine" --strength 0.6           the whole file, changed
+  woosh edit door.wav "a door creaks" --from 0.5 --to 1.2 -n 4 -o takes/
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to `woosh`."""
+    parser = add_command(
+        commands,
+        "edit",
+        run,
+        brief="make parts of a sound anew",
+        description="Make parts of a sound anew, or change all of it. What lies outside of the parts stays as it is, up "
+        "to fades of 30 ms; the file keeps its sample rate and its channels.",
+        examples=EXAMPLES,
+    )
+    add = parser.add_argument
+    add("source", type=Path, metavar="FILE", help="the sound")
+    add("prompt", metavar="PROMPT", help="what to hear there")
+    add(
+        "--from",
+        dest="starts",
+        action="append",
+        default=[],
+        type=number(0),
+        metavar="S",
+        help="second at which a part begins; several --from and --to make several parts",
+    )
+    add(
+        "--to",
+        dest="stops",
+        action="append",
+        default=[],
+        type=number(0, open_low=True),
+        metavar="S",
+        help="second at which it ends",
+    )
+    add(
+        "--strength",
+        type=number(0, 1),
+        metavar="X",
+        help="how much of what was there goes: 0 leaves the part as the autoencoder gives it, 1 makes all of it anew "
+        "(default 1; needed to change a whole file)",
+    )
+    add_revision_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`woosh edit`: check, load, then make and write take by take."""
+    prompt = clean_text(arguments.prompt, "prompt")
+    starts, stops = arguments.starts, arguments.stops
+    if len(starts) != len(stops):
+        raise ValueError(f"{len(starts)} --from and {len(stops)} --to: every part has one of each")
+    if not starts and arguments.strength is None:
+        raise ValueError(
+            "say which part with --from and --to, or how much of the whole file with --strength"
+        )
+    info = catalogue.describe_model(catalogue.find_model(arguments.model))
+    original = read_original(arguments.source)
+    regions = [Region(*part) for part in zip(starts, stops, strict=True)]
+    places_of(regions, original.audio.shape[1], original.sample_rate)
+    strength = 1.0 if arguments.strength is None else arguments.strength
+    facts: dict[str, str | float] = {"edited": original.path.name, "strength": strength}
+    if regions:
+        facts["parts"] = " ".join(f"{start:g}-{stop:g}" for start, stop in regions)
+    seeds = seeds_of(arguments, arguments.count)
+    requests = [request_for(prompt, original.seconds, seed, arguments, info) for seed in seeds]
+    records = [record_of(original, "edit", request, info, **facts) for request in requests]
+    delivery = plan_revisions(arguments, len(seeds), f"{original.path.stem}-edited")
+
+    from woosh.generation.loading import load_model
+    from woosh.studio.edit import edit
+
+    sampler = load_model(info, arguments.device, arguments.dtype)
+    for index, (request, record) in enumerate(zip(requests, records, strict=True)):
+        sound = edit(sampler, original.audio, original.sample_rate, request, regions, strength)
+        delivery.deliver(Take(sound, seeds[index]), original.sample_rate, record, index)

@@ -1,0 +1,217 @@
+"""What `generate` and `dub` do to a sound before it is written: options, settings, notes."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from woosh import audio
+from woosh.audio.finishing import LOUDNESS, TRUE_PEAK
+from woosh.audio.true_peak import decibels
+from woosh.commands.options import number
+from woosh.studio.takes import take_seeds
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from woosh.studio.takes import Take
+
+LONGEST_REST = 10_000.0  # milliseconds of silence that may stay
+# What finishing adds to a file's record, at its longest.
+LONGEST_MEASURED = {"loudness": -100.0, "loudness_measure": "integrated", "true_peak": -100.0}
+
+
+def add_finishing_options(parser: argparse.ArgumentParser, trims: bool) -> None:
+    """Add --loudness, --stereo and --raw, and where the length is free what is trimmed."""
+    add = parser.add_argument_group(
+        "finishing",
+        "A sound is finished before it is written: no constant offset, "
+        + ("no silence at its ends, " if trims else "")
+        + f"short fades where it would click, {LOUDNESS:g} LUFS, true peak at most {TRUE_PEAK:g} dB.",
+    ).add_argument
+    add(
+        "--loudness",
+        type=loudness_choice,
+        metavar="LUFS",
+        help=f"loudness to reach, from -70 to 0, or off to leave the level (default {LOUDNESS:g}): integrated for sounds "
+        "of 3 s and more, the loudest 400 ms of shorter ones. The peak's limit goes first",
+    )
+    if trims:
+        add(
+            "--threshold",
+            type=number(-120, -6),
+            metavar="DB",
+            help="what is so far below the loudest level is silence (default -60)",
+        )
+        add(
+            "--lead-in",
+            type=number(0, LONGEST_REST),
+            metavar="MS",
+            help="silence that stays before a sound (default 10)",
+        )
+        add(
+            "--tail",
+            type=number(0, LONGEST_REST),
+            metavar="MS",
+            help="silence that stays behind a sound (default 100)",
+        )
+        add(
+            "--keep-length",
+            action="store_true",
+            help="fill up with silence behind the sound, to exactly the length asked for",
+        )
+    add(
+        "--stereo",
+        action="store_true",
+        help="two channels with width; their mean is the mono sound",
+    )
+    add("--raw", action="store_true", help="do not finish: the sound as the model makes it")
+
+
+def loudness_choice(text: str) -> float:
+    """The argument type of loudness: LUFS, or infinity for "off"."""
+    return math.inf if text == "off" else number(-70, 0)(text)
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """How a command finishes its sounds.
+
+    Attributes:
+        settings: None leaves a sound as the model makes it.
+        stereo: whether it becomes two channels.
+        loop: whether its end goes on at its beginning.
+        ceiling: largest sample that the format takes.
+    """
+
+    settings: audio.FinishSettings | None
+    stereo: bool
+    loop: bool
+    ceiling: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A sound to be written.
+
+    Attributes:
+        audio: (C, S), no sample past the format's ceiling.
+        loudness: in LUFS.
+        record: what finishing adds to the file's record.
+        marks: places in it.
+    """
+
+    audio: np.ndarray
+    loudness: float
+    record: dict[str, str | float]
+    marks: audio.Marks
+
+
+def finishing_of(arguments: argparse.Namespace, samples: int | None, ceiling: float) -> Finishing:
+    """What the options of `add_finishing_options` ask for.
+
+    Args:
+        arguments: of the command.
+        samples: that are asked for, where the length is free; None keeps the sound's own and trims nothing.
+        ceiling: largest sample that the format takes.
+
+    Raises:
+        ValueError: options that contradict each other.
+    """
+    names = ("loudness", "threshold", "lead_in", "tail", "keep_length")
+    values = {name: getattr(arguments, name, None) for name in names}
+    # By identity: 0 is a value, and equal to False.
+    given: dict[str, Any] = {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }
+    if arguments.raw:
+        if given:
+            asked = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ValueError(f"--raw leaves a sound as the model makes it: leave out {asked}")
+        return Finishing(None, arguments.stereo, False, ceiling)
+    loudness = given.pop("loudness", LOUDNESS)
+    length = samples if given.pop("keep_length", False) else None
+    settings = audio.FinishSettings(
+        trim=None if samples is None else audio.Trim(**given),
+        samples=length,
+        loudness=loudness if math.isfinite(loudness) else None,
+        true_peak=min(TRUE_PEAK, decibels(ceiling)),
+    )
+    return Finishing(settings, arguments.stereo, False, ceiling)
+
+
+def add_level_option(parser: argparse.ArgumentParser, usual: str = "left as it is") -> None:
+    """Add --loudness, for sounds that are otherwise left as they are; `usual` says what happens without it."""
+    parser.add_argument(
+        "--loudness",
+        type=number(-70, 0),
+        metavar="LUFS",
+        help=f"loudness to reach, from -70 to 0 (default: {usual})",
+    )
+
+
+def levelling_of(loudness: float | None, ceiling: float, loop: bool = False) -> Finishing:
+    """Nothing but a level, where one is asked for (`add_level_option`); without it a sound keeps its bits.
+
+    Args:
+        loudness: in LUFS, or None.
+        ceiling: largest sample that the format takes.
+        loop: whether the end of the sounds goes on at their beginning.
+    """
+    if loudness is None:
+        return Finishing(None, False, loop, ceiling)
+    peak = min(TRUE_PEAK, decibels(ceiling))
+    settings = audio.FinishSettings(trim=None, loop=loop, loudness=loudness, true_peak=peak)
+    return Finishing(settings, False, loop, ceiling)
+
+
+def make_ready(take: Take, finishing: Finishing, sample_rate: int, name: str) -> Ready:
+    """Widen and finish a take, and tell on stderr where another seed made it or its loudness is not reached.
+
+    Args:
+        take: as the model made it.
+        finishing: what the options ask for.
+        sample_rate: in Hz.
+        name: of the sound, for the notes.
+    """
+    if take.silent_seeds:
+        silent = ", ".join(map(str, take.silent_seeds))
+        print(
+            f"woosh: note: {name}: silence from seed {silent}, drawn again with seed {take.seed}",
+            file=sys.stderr,
+        )
+    sound = audio.widen(take.sound, sample_rate) if finishing.stereo else take.sound
+    settings = finishing.settings
+    marks = audio.Marks(loop=(0, sound.shape[1])) if finishing.loop else audio.NO_MARKS
+    if settings is None:
+        guarded = audio.peak_guard(sound, finishing.ceiling)
+        return Ready(guarded, audio.levelling_loudness(guarded, sample_rate), {}, marks)
+    finished = audio.finish(sound, sample_rate, settings)
+    if not finished.reached:
+        print(
+            f"woosh: note: {name}: {settings.loudness:g} LUFS would pass the peak's limit of "
+            f"{settings.true_peak:.1f} dB; it has {finished.loudness:.1f} LUFS",
+            file=sys.stderr,
+        )
+    return Ready(finished.audio, finished.loudness, finished.record(), marks)
+
+
+def described(path: Path, ready: Ready, sample_rate: int, seed: int) -> str:
+    """The line that tells of a sound: its file, length, loudness and seed."""
+    seconds = ready.audio.shape[1] / sample_rate
+    return f"{path}  {seconds:.2f} s  {ready.loudness:.1f} LUFS  seed {seed}"
+
+
+def check_record(record: audio.Record) -> None:
+    """Check that a file can hold a record, with whatever seed and loudness its sound will have.
+
+    Raises:
+        ValueError: it is too long.
+    """
+    last_seed = take_seeds(int(record["seed"]))[-1]
+    audio.encode_metadata(record, audio.ASKED_BYTES)
+    audio.encode_metadata({**record, "seed": last_seed, **LONGEST_MEASURED})

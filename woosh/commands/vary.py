@@ -1,0 +1,134 @@
+"""`woosh vary`: cousins of a sound."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from woosh import audio, catalogue
+from woosh.commands.assets import add_asset_options
+from woosh.commands.finishing import add_level_option, check_record
+from woosh.commands.options import (
+    Commands,
+    add_best_of_option,
+    add_command,
+    add_model_options,
+    add_request_options,
+    check_drawn,
+    number,
+    seeds_of,
+)
+from woosh.commands.revisions import plan_revisions
+from woosh.commands.sources import guidance_for, load_judge_for, prompt_for, read_source
+from woosh.generation.request import Request, clean_text
+from woosh.studio.takes import Take
+
+EXAMPLES = """\
+examples:
+  woosh vary door.wav -n 8 -o doors/                 eight cousins of a door
+  woosh vary door.wav -n 8 --similarity 0.9 -o doors/
+  woosh vary steps.flac --prompt "footsteps on snow" --similarity 0.4
+  woosh vary door.wav -n 4 --best-of 4 -o doors/     of four each, the most alike
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to `woosh`."""
+    parser = add_command(
+        commands,
+        "vary",
+        run,
+        brief="make variations of a sound",
+        description="Make variations of a sound of up to 600 s: as long and as loud, in mono.",
+        examples=EXAMPLES,
+    )
+    add = parser.add_argument
+    add("source", type=Path, metavar="FILE", help="an audio file of any rate and channels")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE|DIR",
+        help="a file for a single variation, or a folder; default: this folder, FILE-variation. A file that you name "
+        "is overwritten; names made here never overwrite anything",
+    )
+    add(
+        "--similarity",
+        type=number(0, 1),
+        default=0.7,
+        metavar="S",
+        help="from 0, another sound, to 1, the sound itself (default 0.7)",
+    )
+    add(
+        "--prompt",
+        metavar="TEXT",
+        help="what to hear (default: what FILE says it was made from, or else no words)",
+    )
+    add_request_options(parser)
+    add_best_of_option(parser)
+    add_level_option(parser)
+    add_model_options(parser)
+    add_asset_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """`woosh vary`: check, load, then vary and write take by take."""
+    check_drawn(arguments.count, arguments.best_of)
+    if arguments.similarity == 1 and arguments.count * arguments.best_of > 1:
+        raise ValueError(
+            "with --similarity 1 every take is the sound itself: ask for one, or for less similarity"
+        )
+    info = catalogue.describe_model(catalogue.find_model(arguments.model))
+    source = arguments.source
+    sound = read_source(source, info.sample_rate)
+    prompt = prompt_for(source, arguments.prompt)
+    clips = arguments.count
+    seeds = seeds_of(arguments, clips, arguments.best_of)
+    seconds = sound.shape[1] / info.sample_rate
+    requests = [_request(prompt, seconds, seed, info, arguments) for seed in seeds]
+    used = {"from": source.name, "similarity": arguments.similarity}
+    before = audio.kept_record(source)
+    records = [
+        audio.derived_record(before, "vary", **(request.record(info.name) | used))
+        for request in requests
+    ]
+    for request, record in zip(requests, records, strict=True):
+        request.check(info)
+        check_record(record)
+    stem = f"{audio.file_stem(source.stem)}-variation"
+    delivery = plan_revisions(arguments, clips, stem)
+
+    from woosh.generation.loading import load_model
+    from woosh.studio.variations import vary
+
+    sampler = load_model(info, arguments.device, arguments.dtype)
+    judge = load_judge_for(arguments.best_of)
+    wish = None if judge is None else judge.wish_of_sound(sound, info.sample_rate)
+    for index, (request, record) in enumerate(zip(requests, records, strict=True)):
+        drawn = replace(request, sounds_per_prompt=arguments.best_of)
+        takes = vary(sampler, sound, drawn, arguments.similarity)
+        kept = (
+            0 if judge is None or wish is None else judge.best(wish, list(takes), info.sample_rate)
+        )
+        take = Take(takes[kept], seeds[index] + kept)
+        delivery.deliver(take, info.sample_rate, record, index)
+
+
+def _request(
+    prompt: str,
+    seconds: float,
+    seed: int,
+    info: catalogue.ModelInfo,
+    arguments: argparse.Namespace,
+) -> Request:
+    negative, guidance = arguments.negative, arguments.guidance
+    if negative is not None:
+        negative = clean_text(negative, "negative prompt")
+    return Request(
+        prompt=prompt,
+        negative_prompt=negative,
+        seconds=seconds,
+        steps=arguments.steps,
+        guidance_scale=guidance_for(prompt, negative, info) if guidance is None else guidance,
+        seed=seed,
+    )

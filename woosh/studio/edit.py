@@ -1,0 +1,128 @@
+"""Parts of a sound made anew to fit what is around them; the rest stays as it is, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from woosh.audio import resample
+from woosh.generation.editing import Known, new_frames, sample_around, seconds_of
+from woosh.generation.request import Request
+from woosh.generation.sampling import Sampler
+from woosh.generation.starting import encode_sound
+from woosh.studio.joins import crossfade, limited, matched
+from woosh.studio.places import Region, places_of
+
+FADE_SECONDS = 0.03  # outside of a region, at either end
+CONTEXT_SECONDS = 1.0  # that the model hears at least on either side, where there is so much
+LEVEL_SECONDS = 0.25  # on either side that the new sound's level is matched with
+
+
+def edit(
+    sampler: Sampler,
+    audio: np.ndarray,
+    sample_rate: int,
+    request: Request,
+    regions: Sequence[Region] = (),
+    strength: float = 1.0,
+) -> np.ndarray:
+    """Make parts of a sound anew.
+
+    A region is made at the model's rate, each channel by itself from the same noise, so that channels that are alike
+    stay alike (a model of stereo makes both at once). It is brought to the level beside it and to the sound's rate, and
+    joined with fades of 30 ms, which lie outside of it. The second region hears the first one.
+
+    Args:
+        sampler: of the model.
+        audio: (C, S) float32 within [-1, 1].
+        sample_rate: of the audio, in Hz.
+        request: the words and how they are followed, with a seed; its length is not used.
+        regions: in seconds; none is the whole sound.
+        strength: from 0, where a region is as the autoencoder gives it, to 1, where nothing of it is left.
+
+    Returns:
+        (C, S) float32, outside of the regions and their fades the same bits as `audio`.
+
+    Raises:
+        ValueError: a region outside of the sound, regions that overlap, a strength out of range, or what the model cannot do.
+    """
+    samples = audio.shape[1]
+    places = places_of(regions or [Region(0, samples / sample_rate)], samples, sample_rate)
+    for number, place in enumerate(places):
+        # Each from noise of its own: equal noise in two regions would make them alike.
+        own = replace(request, seed=None if request.seed is None else request.seed + number)
+        audio = remake(sampler, audio, sample_rate, own, place, strength)
+    return audio
+
+
+def remake(
+    sampler: Sampler,
+    audio: np.ndarray,
+    sample_rate: int,
+    request: Request,
+    place: slice,
+    strength: float = 1.0,
+) -> np.ndarray:
+    """Make the samples at `place` anew; for the rest see `edit`."""
+    samples, span = audio.shape[1], place.stop - place.start
+    room = round(sampler.longest * sample_rate)
+    context = max(round(CONTEXT_SECONDS * sample_rate), (room - span) // 2)
+    low, high = max(0, place.start - context), min(samples, place.stop + context)
+    old = audio[:, low:high]
+    inside = slice(place.start - low, place.stop - low)
+    new = _made(sampler, old, sample_rate, request, inside, strength)
+
+    near = round(LEVEL_SECONDS * sample_rate)
+    before = slice(max(0, inside.start - near), inside.start)
+    behind = slice(inside.stop, min(old.shape[1], inside.stop + near))
+    new = limited(matched(new, old, before, behind), sample_rate)
+
+    joined = audio.copy()
+    fade = round(FADE_SECONDS * sample_rate)
+    joined[:, place] = new[:, inside]
+    lead = slice(max(0, inside.start - fade), inside.start)
+    tail = slice(inside.stop, min(old.shape[1], inside.stop + fade))
+    # Two sounds within [-1, 1] may together go beyond it.
+    joined[:, low + lead.start : place.start] = crossfade(old[:, lead], new[:, lead]).clip(-1, 1)
+    joined[:, place.stop : low + tail.stop] = crossfade(new[:, tail], old[:, tail]).clip(-1, 1)
+    return joined
+
+
+def _made(
+    sampler: Sampler,
+    old: np.ndarray,
+    sample_rate: int,
+    request: Request,
+    inside: slice,
+    strength: float,
+) -> np.ndarray:
+    """An excerpt (C, S) through the model, of which the samples at `inside` were drawn anew (C, S)."""
+    rate, own = sampler.sample_rate, sampler.autoencoder.audio_channels
+    sound = resample(old, sample_rate, rate)  # (C, S')
+    if own > 1 and len(sound) != own:
+        raise ValueError(
+            f"this model makes {own} channels, and the sound has {len(sound)}: take a model of one channel"
+        )
+    sounds = np.split(sound, len(sound) // own)
+    latents = torch.cat([encode_sound(sampler.autoencoder, one) for one in sounds])  # (B, G, T)
+    ratio = rate / sample_rate
+    new = new_frames(
+        sampler.autoencoder,
+        latents.shape[2],
+        round(inside.start * ratio),
+        round(inside.stop * ratio),
+    )
+    wanted = replace(request, seconds=seconds_of(sampler, sound.shape[1]))
+    drawn = sample_around(sampler, wanted, Known(latents, new), strength)
+    decoded = _arrays(sampler.decode(drawn))[:, : sound.shape[1]]
+    back = resample(decoded, rate, sample_rate)[:, : old.shape[1]]
+    return np.pad(back, ((0, 0), (0, old.shape[1] - back.shape[1])))
+
+
+def _arrays(decoded: Tensor) -> np.ndarray:
+    """Sounds (B, A, S) -> all their channels (B A, S)."""
+    return decoded.flatten(0, 1).float().cpu().numpy()

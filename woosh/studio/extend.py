@@ -1,0 +1,50 @@
+"""Sounds that go on: what comes after the end, or before the beginning, is made to fit what is there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from woosh.generation.request import Request
+from woosh.generation.sampling import Sampler
+from woosh.studio.edit import remake
+
+# Made beyond the end and cut off: sounds that a model learned from have an end, and this one is to go on.
+BEYOND_SECONDS = 0.5
+# What is drawn starts from the sound mirrored at its end, almost all noise: enough to stay in level and colour.
+STRENGTH = 0.9
+
+
+def extend(
+    sampler: Sampler,
+    audio: np.ndarray,
+    sample_rate: int,
+    request: Request,
+    before: bool = False,
+) -> np.ndarray:
+    """Make a sound longer: what is there stays as it is, bit for bit, up to the 30 ms of a fade.
+
+    Args:
+        sampler: of the model.
+        audio: (C, S) float32 within [-1, 1].
+        sample_rate: of the audio, in Hz.
+        request: the words and how they are followed, with a seed; its length is that of the whole result.
+        before: put what is new in front of the sound.
+
+    Returns:
+        (C, S') float32, S' the request's length.
+
+    Raises:
+        ValueError: a length that is not beyond the sound's own, or what the model cannot do.
+    """
+    samples, wanted = audio.shape[1], request.samples(sample_rate)
+    if wanted <= samples:
+        raise ValueError(
+            f"the sound has {samples / sample_rate:g} s already, and {request.seconds:g} s is the length of the result: "
+            "ask for more"
+        )
+    added, beyond = wanted - samples, round(BEYOND_SECONDS * sample_rate)
+    room = (beyond + added, 0) if before else (0, added + beyond)
+    longer = np.pad(audio, ((0, 0), room), mode="symmetric")
+    place = slice(0, room[0]) if before else slice(samples, longer.shape[1])
+    made = remake(sampler, longer, sample_rate, request, place, STRENGTH)
+    return made[:, beyond:] if before else made[:, :wanted]
