@@ -386,3 +386,10 @@ def test_the_record_survives_operations() -> None:
     twice = audio.derived_record(once, "extend", seconds=12.0)
     assert twice == RECORD | {"seed": 8, "seconds": 12.0, "operations": "loop; extend"}
     assert "operations" not in RECORD
+
+
+def test_what_was_true_of_the_former_sound_alone_is_not_carried_on() -> None:
+    """A louder, longer cousin must not say that it has the loudness and the length of its source."""
+    before = {"prompt": "rain", "seconds": 5.0, "loudness": -23.0, "true_peak": -9.0, "steps": 25}
+    after = audio.derived_record(before | {"operations": "loop"}, "vary", seed=7)
+    assert after == {"prompt": "rain", "operations": "loop; vary", "seed": 7}

@@ -22,6 +22,21 @@ ASKED_BYTES = 2_000  # of a record before its sound is made: the rest has room
 METADATA_BYTES = 4_000  # of a whole record
 CHECKSUM = "coded_sha256"  # beside the record: of the samples as stored, see `woosh.audio.coded`
 
+# How one sound was made and what was measured of it, which says nothing of another one that was made from it.
+OF_ONE_SOUND = frozenset(
+    (
+        "seconds",
+        "sound_seconds",
+        "steps",
+        "guidance",
+        "solver",
+        "loop",
+        "loudness",
+        "loudness_measure",
+        "true_peak",
+    )
+)
+
 
 def encode_metadata(metadata: Record, most: int = METADATA_BYTES) -> str:
     """Write metadata as the JSON text that a file's comment tag carries.
@@ -107,10 +122,13 @@ def derived_record(
 ) -> dict[str, str | int | float]:
     """The record of what was made from a recorded sound: what it was made from, and what was done to it since.
 
+    What was true of the former sound alone (`OF_ONE_SOUND`) is left out.
+
     Args:
         record: of the sound before; empty if it has none.
         operation: what was done, in a word or two, such as "loop".
         facts: what else is new, such as the seed of a new part; they take the place of values of the same name.
     """
     before = record.get("operations")
-    return {**record, **facts, "operations": f"{before}; {operation}" if before else operation}
+    kept = {name: value for name, value in record.items() if name not in OF_ONE_SOUND}
+    return {**kept, **facts, "operations": f"{before}; {operation}" if before else operation}

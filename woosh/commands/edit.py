@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
         facts["parts"] = " ".join(f"{start:g}-{stop:g}" for start, stop in regions)
     seeds = seeds_of(arguments, arguments.count)
     requests = [request_for(prompt, original.seconds, seed, arguments, info) for seed in seeds]
-    records = [record_of(original, "edit", request, info, **facts) for request in requests]
+    records = [record_of(original.path, "edit", request, info, **facts) for request in requests]
     delivery = plan_revisions(arguments, len(seeds), f"{original.path.stem}-edited")
 
     from woosh.generation.loading import load_model

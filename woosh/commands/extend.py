@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     seeds = seeds_of(arguments, arguments.count)
     requests = [request_for(prompt, arguments.seconds, seed, arguments, info) for seed in seeds]
     facts = {"extended": original.path.name}
-    records = [record_of(original, "extend", request, info, **facts) for request in requests]
+    records = [record_of(original.path, "extend", request, info, **facts) for request in requests]
     delivery = plan_revisions(arguments, len(seeds), f"{original.path.stem}-extended")
 
     from woosh.generation.loading import load_model

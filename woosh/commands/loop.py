@@ -122,7 +122,7 @@ def _of_file(source: Path, arguments: argparse.Namespace) -> None:
         other = renew_seam(sampler, original.audio, original.sample_rate, request, stretch)
         loop = min(loop, other, key=lambda one: one.error.excess)
     facts = {"looped": original.path.name, "loop": loop.way}
-    record = record_of(original, "loop", request, info, **facts)
+    record = record_of(original.path, "loop", request, info, **facts)
     delivery.deliver(Take(loop.audio, seed), original.sample_rate, record, 0)
     _tell_seam(loop)
 

@@ -105,15 +105,24 @@ def told_prompt(path: Path, given: str | None) -> str:
 
 
 def record_of(
-    original: Original, operation: str, request: Request, info: catalogue.ModelInfo, **facts: Any
+    path: Path, operation: str, request: Request, info: catalogue.ModelInfo, **facts: Any
 ) -> audio.Record:
     """What the result's file keeps: the record of the sound before, and what was done to it.
+
+    Args:
+        path: of the sound before.
+        operation: what was done, in a word.
+        request: that the new one follows.
+        info: of the model that made it.
+        facts: what else is new.
 
     Raises:
         ValueError: it is too long.
     """
-    new = request.record(info.name) | facts
-    record = audio.derived_record(audio.kept_record(original.path), operation, **new)
+    asked = {"steps": request.steps, "guidance": request.guidance_scale}
+    new = {name: value for name, value in asked.items() if value is not None}
+    new |= request.record(info.name) | {"weights_licence": info.licence} | facts
+    record = audio.derived_record(audio.kept_record(path), operation, **new)
     check_record(record)
     return record
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options
-from woosh.commands.finishing import add_level_option, check_record
+from woosh.commands.finishing import add_level_option
 from woosh.commands.options import (
     Commands,
     add_best_of_option,
@@ -19,7 +19,7 @@ from woosh.commands.options import (
     number,
     seeds_of,
 )
-from woosh.commands.revisions import plan_revisions
+from woosh.commands.revisions import plan_revisions, record_of
 from woosh.commands.sources import guidance_for, load_judge_for, prompt_for, read_source
 from woosh.generation.request import Request, clean_text
 from woosh.studio.takes import Take
@@ -87,14 +87,9 @@ def run(arguments: argparse.Namespace) -> None:
     seconds = sound.shape[1] / info.sample_rate
     requests = [_request(prompt, seconds, seed, info, arguments) for seed in seeds]
     used = {"from": source.name, "similarity": arguments.similarity}
-    before = audio.kept_record(source)
-    records = [
-        audio.derived_record(before, "vary", **(request.record(info.name) | used))
-        for request in requests
-    ]
-    for request, record in zip(requests, records, strict=True):
+    records = [record_of(source, "vary", request, info, **used) for request in requests]
+    for request in requests:
         request.check(info)
-        check_record(record)
     stem = f"{audio.file_stem(source.stem)}-variation"
     delivery = plan_revisions(arguments, clips, stem)
 

@@ -147,10 +147,8 @@ def make_sound(take: Take, sampler: Sampler, info: ModelInfo) -> Made:
     settings = audio.FinishSettings(loop=row.loop, loudness=loudness, true_peak=peak)
     finished = audio.finish(sound, sampler.sample_rate, settings)
     asked = full_record(dataclasses.replace(request, seed=seed), info, sampler)
-    record = {**asked, **finished.record()}
-    if row.loop:
-        record = audio.derived_record(record, "loop")
-    return Made(finished.audio, seed, finished.loudness, record)
+    made = {**asked, "operations": "loop"} if row.loop else asked
+    return Made(finished.audio, seed, finished.loudness, {**made, **finished.record()})
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class Workshop:
                     new = extend(sampler, sound, rate, replace(wanted, seconds=change.seconds))
                 else:
                     new = fade_seam(sound, rate, best_stretch(sound, rate, None)).audio
-                facts = replace(wanted, seconds=1.0).record(self.words.name)
+                facts = wanted.record(self.words.name)
                 return new, audio.derived_record(kept.record, change.operation, **facts)
 
             name = kept.told.split(",")[0]
