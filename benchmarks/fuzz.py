@@ -139,9 +139,7 @@ def assets(folder: Path) -> None:
     """Sheets of two sounds, made, with the manifest of a run and the journal of another."""
     rows = "name,prompt,seconds,count,loudness\ndoors/a,a door,0.3,1,-30\nrain,heavy rain,0.3,,\n"
     (folder / "sheet.csv").write_text(rows)
-    listed = (
-        "- {name: doors/a, prompt: a door, seconds: 0.3}\n- {name: rain, prompt: heavy rain}\n"
-    )
+    listed = "- {name: doors/a, prompt: a door, seconds: 0.3}\n- {name: rain, prompt: heavy rain}\n"
     (folder / "sheet.yaml").write_text(f"assets:\n{listed}")
     made = ("batch", str(folder / "sheet.csv"), "-o", str(folder / "assets"), *FEW_STEPS)
     assert cli.main(made) == 0
