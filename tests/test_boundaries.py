@@ -206,7 +206,7 @@ def third_party(path: Path) -> set[str]:
         ("inference", ("video",)),
         ("training", ("train",)),
         ("demos", ("demo",)),
-        ("benchmarks", ("demo", "onnx", "train", "dev")),
+        ("benchmarks", ("onnx", "plot", "train", "dev")),
     ],
 )
 def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
