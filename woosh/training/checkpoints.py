@@ -10,6 +10,8 @@ from accelerate import Accelerator
 from accelerate.utils import load
 from safetensors import SafetensorError
 
+from woosh.training.sharded_checkpoints import TABLE, check_table
+
 NAME = re.compile(r"step-(\d+)")
 
 
@@ -88,16 +90,17 @@ def check_pickles(folder: Path) -> None:
     """Raise unless every pickle of a checkpoint, below its folder too, holds plain data only.
 
     Accelerate reads what a run registers with `weights_only=False`, which runs what a pickle names, and passes over
-    random states that it cannot read. Here all are read first in the way that runs nothing.
+    random states that it cannot read; torch.distributed does likewise. Here all are read first in the way that runs nothing.
 
     Raises:
         ValueError: one that is damaged or would run code, by its path.
     """
     for path in sorted(folder.rglob("*")):
-        if path.suffix not in (".pkl", ".bin", ".pt"):
-            continue
         try:
-            load(path, map_location="cpu", weights_only=True)
+            if path.suffix in (".pkl", ".bin", ".pt"):
+                load(path, map_location="cpu", weights_only=True)
+            elif path.name.endswith(TABLE):
+                check_table(path)
         except Exception as error:  # a damaged pickle raises nearly everything
             raise ValueError(
                 f"{path} is damaged or holds more than a checkpoint's tensors and numbers, and is refused; delete "
