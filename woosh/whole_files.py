@@ -32,7 +32,8 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
     # A random sibling: Path.replace is atomic only within one file system.
     part = target.with_name(f".woosh-{secrets.token_hex(6)}{suffix}")
     try:
-        yield part
+        with failures_named(path):
+            yield part
         part.replace(target)
     except OSError as error:
         if error.strerror is None:
@@ -40,6 +41,31 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
         raise OSError(f"cannot write {path}: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def failures_named(path: str | Path) -> Iterator[None]:
+    """Around what writes a file or folder: where the disk fails in it and no file is named, `path` is.
+
+    Raises:
+        OSError: of the disk, also for a file of weights, whose writer has an error of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _disk_failure(error)
+        if reason is None:
+            raise
+        raise OSError(f"cannot write {path}: {reason}") from error
+
+
+def _disk_failure(error: Exception) -> str | None:
+    """What failed at the disk, if it did and the error names no file."""
+    if isinstance(error, OSError):
+        return error.strerror if error.filename is None else None
+    from safetensors import SafetensorError
+
+    return str(error) if isinstance(error, SafetensorError) else None
 
 
 def check_replaceable(path: str | Path) -> Path:

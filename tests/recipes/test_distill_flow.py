@@ -12,6 +12,7 @@ import torch
 
 from tests.recipes.toy_recipes import (
     Killed,
+    check_end,
     distill_config,
     flow_config,
     killed_after_saving,
@@ -74,6 +75,7 @@ def test_a_resumed_distillation_equals_an_uninterrupted_one(
             distill_flow.main(config)
     distill_flow.main(replace_fields(config, resume=True))
     assert same(weights(distill_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+    check_end(distill_flow.main, config, "transformer")
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +144,7 @@ def test_a_resumed_student_of_a_rank_equals_an_uninterrupted_one(
             distill_flow.main(config)
     distill_flow.main(replace_fields(config, resume=True))
     assert same(weights(low_rank_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+    check_end(distill_flow.main, config, "transformer")
 
 
 def test_a_negative_rank_is_refused(

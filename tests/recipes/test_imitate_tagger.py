@@ -9,6 +9,7 @@ import torch
 
 from tests.recipes.toy_recipes import (
     Killed,
+    check_end,
     imitation_config,
     killed_after_saving,
     same,
@@ -72,6 +73,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     imitate_tagger.main(replace_fields(config, resume=True))
     first, second = (weights(tmp_path / run / "tagger" / "network") for run in ("run", "whole"))
     assert same(first, second)
+    check_end(imitate_tagger.main, config, "tagger")
 
 
 def test_fixed_statistics_are_those_of_the_first_tagger(

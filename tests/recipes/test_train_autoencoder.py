@@ -11,6 +11,7 @@ from tests.recipes.toy_recipes import (
     ADVERSARIAL,
     Killed,
     autoencoder_config,
+    check_end,
     killed_after_saving,
     same,
     weights,
@@ -48,6 +49,7 @@ def test_a_resumed_autoencoder_equals_an_uninterrupted_one(
             train_autoencoder.main(config)
     train_autoencoder.main(replace_fields(config, resume=True))
     assert same(weights(autoencoder_run / "autoencoder"), weights(tmp_path / "run" / "autoencoder"))
+    check_end(train_autoencoder.main, config, "autoencoder")
 
 
 def test_magnitude_stage_teaches_the_decoder_alone(

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.recipes.toy_recipes import Killed, clap_config, killed_after_saving, same, weights
+from tests.recipes.toy_recipes import (
+    Killed,
+    check_end,
+    clap_config,
+    killed_after_saving,
+    same,
+    weights,
+)
 from training import train_clap
 from woosh.embeddings.clap import load_clap
 from woosh.taggers import AudioTagger, load_tagger, save_tagger
@@ -43,6 +50,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     for part in ("audio_encoder", "head"):
         first, second = (weights(run / "clap" / part) for run in (clap_run, tmp_path / "run"))
         assert same(first, second)
+    check_end(train_clap.main, config, "clap")
 
 
 def test_teachers_take_the_place_of_pairs(

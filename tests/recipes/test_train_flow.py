@@ -13,6 +13,7 @@ import torch
 
 from tests.recipes.toy_recipes import (
     Killed,
+    check_end,
     flow_config,
     killed_after_saving,
     same,
@@ -56,24 +57,21 @@ def test_compiled_blocks_give_the_same_training(
     assert errors[1] == pytest.approx(errors[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("save_every", [3, 6])
 def test_a_resumed_flow_equals_an_uninterrupted_one(
-    save_every: int,
     flow_run: Path,
     latents_run: Path,
     text_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also where the kill came after the last checkpoint, when only the export is left to do."""
     config = flow_config(latents_run, text_run, tmp_path / "run")
-    config = replace_fields(config, save_every=save_every)
     with monkeypatch.context() as patch:
         killed_after_saving(patch)
         with pytest.raises(Killed):
             train_flow.main(config)
     train_flow.main(replace_fields(config, resume=True))
     assert same(weights(flow_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+    check_end(train_flow.main, config, "transformer")
 
 
 def test_sigterm_ends_a_run_that_goes_on_as_if_nothing_had_been(

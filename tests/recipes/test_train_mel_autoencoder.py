@@ -11,6 +11,7 @@ import torch
 from tests.recipes.toy_recipes import (
     CONFIGS,
     Killed,
+    check_end,
     flow_config,
     killed_after_saving,
     mel_autoencoder_config,
@@ -48,6 +49,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
             train_mel_autoencoder.main(config)
     train_mel_autoencoder.main(replace_fields(config, resume=True))
     assert same(weights(mel_run / "autoencoder"), weights(tmp_path / "run" / "autoencoder"))
+    check_end(train_mel_autoencoder.main, config, "autoencoder")
 
 
 def test_a_run_from_another_keeps_its_latents(

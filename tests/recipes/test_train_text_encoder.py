@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from tests.recipes.toy_recipes import Killed, killed_after_saving, text_encoder_config
+from tests.recipes.toy_recipes import Killed, check_end, killed_after_saving, text_encoder_config
 from training import train_text_encoder as recipe
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer, tokenize
 from woosh.training.config import replace_fields
@@ -153,6 +153,7 @@ def test_resumed_equals_uninterrupted(
     resumed = WooshTextEncoder.from_pretrained(tmp_path / "text_encoder").state_dict()
     expected = WooshTextEncoder.from_pretrained(trained / "text_encoder").state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in resumed.items())
+    check_end(recipe.main, config, "text_encoder")
 
 
 def test_resuming_keeps_the_tokenizer_when_a_source_has_changed(

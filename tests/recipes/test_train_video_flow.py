@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from tests.paths import ROOT
-from tests.recipes.toy_recipes import Killed, killed_after_saving, same, weights
+from tests.recipes.toy_recipes import Killed, check_end, killed_after_saving, same, weights
 from tests.toys import make_transformer, randomise
 from training import encode_video, train_flow, train_video_flow
 from woosh.data.streaming import StreamedBatches
@@ -159,6 +159,7 @@ def test_it_trains_and_resumes_exactly(
             train_video_flow.main(again)
     train_video_flow.main(replace_fields(again, resume=True))
     assert same(weights(trained / "transformer"), weights(tmp_path / "run" / "transformer"))
+    check_end(train_video_flow.main, again, "transformer")
 
 
 def test_a_flow_that_sees_by_low_rank_changes(

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import torch
 
-from tests.recipes.toy_recipes import Killed, killed_after_saving, same, weights
+from tests.recipes.toy_recipes import Killed, check_end, killed_after_saving, same, weights
 from training import train_visual as recipe
 from woosh.scenes import FAMILIES, FRAME_RATE
 from woosh.training.config import replace_fields
@@ -46,6 +46,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
             recipe.main(again)
     recipe.main(replace_fields(again, resume=True))
     assert same(weights(trained / "visual"), weights(tmp_path / "run" / "visual"))
+    check_end(recipe.main, again, "visual")
 
 
 def test_a_run_whose_every_process_is_asked_to_end_saves_first(

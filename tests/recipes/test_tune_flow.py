@@ -10,6 +10,7 @@ import torch
 from tests.recipes.toy_recipes import (
     CONFIGS,
     Killed,
+    check_end,
     flow_config,
     killed_after_saving,
     same,
@@ -110,6 +111,7 @@ def test_resumed_at_the_end_of_a_round_it_equals_an_uninterrupted_run(
             tune_flow.main(again)
     tune_flow.main(replace_fields(again, resume=True))
     assert same(weights(tuned / "transformer"), weights(tuned.parent / "again" / "transformer"))
+    check_end(tune_flow.main, again, "transformer")
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])

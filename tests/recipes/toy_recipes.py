@@ -1,7 +1,12 @@
 """Configurations of the recipes at toy size, and what their tests share."""
 
 import json
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -314,3 +319,42 @@ def killed_after_saving(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Killed
 
     monkeypatch.setattr(run, "save_checkpoint", save_and_stop)
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes, as on a disk without space."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def check_end(main: Callable[[Any], object], config: Any, name: str) -> None:
+    """Check the end of a run that has no step left: a full disk and a kill cost nothing that is on the disk.
+
+    Args:
+        main: the recipe's.
+        config: of a run that is complete.
+        name: of what it leaves in its output folder.
+    """
+    resumed, target = replace_fields(config, resume=True), Path(config.run.output) / name
+    files = [target] if target.is_file() else sorted(target.rglob("*.safetensors"))
+    before = {file: load_file(file) for file in files}
+    largest = max(file.stat().st_size for file in files)
+    with (
+        files_up_to(largest // 2),
+        pytest.raises(OSError, match=f"cannot write {target.parent}"),
+    ):
+        main(resumed)
+    assert all(same(load_file(file), values) for file, values in before.items())
+    assert not list(target.parent.glob("*.partial")) + list(target.parent.glob("*.previous"))
+    # Killed between its last checkpoint and this.
+    if target.is_file():
+        target.unlink()
+    else:
+        shutil.rmtree(target)
+    main(resumed)
+    assert all(same(load_file(file), values) for file, values in before.items())

@@ -194,10 +194,18 @@ def test_audio_of_another_shape_is_refused(audio: Tensor) -> None:
         LogMel().augmented(audio, generator())
 
 
-@pytest.mark.parametrize("window_length", [0, 1025])
-def test_a_window_that_does_not_fit_is_refused(window_length: int) -> None:
-    with pytest.raises(ValueError, match="window_length"):
-        LogMel(window_length=window_length)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("window_length", value) for value in (0, 1025)),
+        *(("hop_length", value) for value in (-1, 0, 1025)),
+        *(("bands", value) for value in (-1, 0, 513, 10**12)),
+    ],
+)
+def test_settings_that_make_no_frames_are_refused(name: str, value: int) -> None:
+    """They stand in files of others, and failed only once a sound was there, or took all memory."""
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        LogMel(**{name: value})
 
 
 def test_augmentation_follows_its_generator() -> None:

@@ -115,6 +115,8 @@ def test_what_is_no_tagger_is_refused(tmp_path: Path) -> None:
         load_tagger(broken(tmp_path / "network", network="Ear"))
     with pytest.raises(ValueError, match="front_end must name bands, hop_length and no more"):
         load_tagger(broken(tmp_path / "front", front_end={"bands": 128}))
+    with pytest.raises(ValueError, match=r"hop makes no tagger: hop_length is 0"):
+        load_tagger(broken(tmp_path / "hop", front_end={"bands": 128, "hop_length": 0}))
     save_tagger(toy(), tmp_path / "labels")
     (tmp_path / "labels" / "labels.txt").write_text("a\nb\n")
     with pytest.raises(ValueError, match="2 labels for a network of 3 classes"):

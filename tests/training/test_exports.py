@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from woosh.training.exports import write_whole
 
@@ -35,6 +36,32 @@ def test_a_file_replaces_the_old_one(tmp_path: Path) -> None:
     for text in ("old", "new"):
         write_whole(target, lambda path, text=text: path.write_text(text))
     assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(28, "No space left on device"), SafetensorError("No space left on device")],
+)
+def test_a_full_disk_is_named_with_what_was_to_be_written(
+    tmp_path: Path, failure: Exception
+) -> None:
+    """Writers of weights have an error of their own, which a recipe showed as a traceback."""
+    target = tmp_path / "transformer"
+    write_whole(target, write_folder)
+
+    def fail(path: Path) -> None:
+        write_folder(path)
+        raise failure
+
+    with pytest.raises(OSError, match=rf"^cannot write {target}: No space left on device$"):
+        write_whole(target, fail)
+    assert [path.name for path in tmp_path.iterdir()] == ["transformer"]
+
+
+def test_a_file_that_is_missing_keeps_its_name(tmp_path: Path) -> None:
+    """What an export reads is not what it writes."""
+    with pytest.raises(FileNotFoundError, match="absent"):
+        write_whole(tmp_path / "model", lambda _: (tmp_path / "absent").read_bytes())
 
 
 def test_a_kill_leaves_the_old_export_and_the_next_one_clears_up(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from woosh.embeddings.clap import write_index
 from woosh.generation.text_encoder import TOKENIZER_NAME, check_vocabulary, load_tokenizer
 from woosh.outside_files import read_yaml
 from woosh.weight_files import UNBUILDABLE, read_tensors
+from woosh.whole_files import failures_named
 
 # The kinds of released configurations: how each is recognised, and what describes its file.
 KINDS: tuple[tuple[Callable[[Config], bool], Callable[[Config, Tensors], Layout]], ...] = (
@@ -296,7 +297,8 @@ def staged(out_dir: Path) -> Iterator[Path]:
     out_dir.resolve().parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", dir=out_dir.resolve().parent))
     try:
-        yield folder
+        with failures_named(out_dir):
+            yield folder
         folder.chmod(0o755)  # mkdtemp makes it readable by its owner alone
         folder.replace(out_dir)
     finally:

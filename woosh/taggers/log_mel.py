@@ -30,8 +30,11 @@ class LogMel(nn.Module):
         sample_rate: of the audio, in Hz.
         n_fft: transform length in samples.
         window_length: of the Hann window in samples, at most `n_fft`.
-        hop_length: samples per frame.
-        bands: mel bands.
+        hop_length: samples per frame, at most `n_fft`.
+        bands: mel bands, at most half of `n_fft`.
+
+    Raises:
+        ValueError: a length or a number of bands out of its range.
     """
 
     def __init__(
@@ -45,6 +48,9 @@ class LogMel(nn.Module):
         super().__init__()
         if not 0 < window_length <= n_fft:
             raise ValueError(f"window_length is {window_length}; n_fft {n_fft} is the longest")
+        for name, value, most in (("hop_length", hop_length, n_fft), ("bands", bands, n_fft // 2)):
+            if not 0 < value <= most:
+                raise ValueError(f"{name} is {value}; it must be 1 to {most}")
         self.sample_rate, self.n_fft, self.bands = sample_rate, n_fft, bands
         self.window_length, self.hop_length = window_length, hop_length
         self.high = (sample_rate - HIGH_JITTER) / 2

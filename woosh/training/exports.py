@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from woosh.whole_files import failures_named
+
 Result = TypeVar("Result")
 
 
@@ -21,6 +23,9 @@ def write_whole(target: Path, write: Callable[[Path], Result]) -> Result:
 
     Returns:
         What `write` returns.
+
+    Raises:
+        OSError: the disk is full, or fails otherwise.
     """
     partial = target.with_name(f"{target.name}.partial")
     previous = target.with_name(f"{target.name}.previous")
@@ -28,7 +33,8 @@ def write_whole(target: Path, write: Callable[[Path], Result]) -> Result:
         _remove(left)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        result = write(partial)
+        with failures_named(target):
+            result = write(partial)
     except BaseException:
         _remove(partial)
         raise
