@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -104,6 +105,26 @@ def test_signals_leave_no_temporary_file(tmp_path: Path, name: str) -> None:
     assert process.returncode == 128 + number
     assert len(errors.decode().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("error", [ValueError, TypeError])
+def test_an_error_that_a_signal_became_is_no_error(
+    name: str, error: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch made "cannot determine the shape" of a SIGTERM, for which a whole file of weights was called damaged."""
+    number = getattr(signal, name)
+
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        except BaseException as signalled:
+            raise error("the file is damaged") from signalled
+
+    assert run_to_exit_code("toy", work) == 128 + number
+    assert "damaged" not in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_ignored_signal_stays_ignored_and_handlers_return() -> None:

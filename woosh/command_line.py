@@ -94,9 +94,9 @@ def run_to_exit_code(name: str, action: Callable[[], object]) -> int:
         128 + its number after another signal.
     """
     output, errors = (stream and PatientOutput(stream) for stream in (sys.stdout, sys.stderr))
-    with redirect_stdout(output), redirect_stderr(errors), _signals_raised():
+    with redirect_stdout(output), redirect_stderr(errors), _signals_raised() as heard:
         try:
-            code = _run(name, action)
+            code = _run(name, action, heard)
         finally:
             for stream in (output, errors):
                 if stream is not None:
@@ -107,27 +107,41 @@ def run_to_exit_code(name: str, action: Callable[[], object]) -> int:
         return code
 
 
-def _run(name: str, action: Callable[[], object]) -> int:
+def _run(name: str, action: Callable[[], object], heard: list[int]) -> int:
     try:
         action()
-    except (ValueError, OSError) as error:
-        return _fail(name, error, 2)
-    except (RuntimeError, MemoryError, ImportError, ArithmeticError) as error:
-        return _fail(name, error, 1)
+    except Exception as error:
+        if heard:  # code in C may turn what a signal raised within it into an error of its own
+            return _tell_end(name, heard[0])
+        if isinstance(error, ValueError | OSError):
+            return _fail(name, error, 2)
+        if isinstance(error, RuntimeError | MemoryError | ImportError | ArithmeticError):
+            return _fail(name, error, 1)
+        raise
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
+        return _tell_end(name, signal.SIGINT)
     except Ended as ended:
-        print(f"{name}: {ended}", file=sys.stderr)
-        return 128 + ended.number
+        return _tell_end(name, ended.number)
     return 0
 
 
+def _tell_end(name: str, number: int) -> int:
+    """Say that a signal ended the command; its exit code."""
+    interrupted = number == signal.SIGINT
+    print(f"{name}: {'interrupted' if interrupted else Ended(number)}", file=sys.stderr)
+    return 128 + number
+
+
 @contextmanager
-def _signals_raised() -> Iterator[None]:
-    """Signals that would end this process at once raise `Ended` in it. Those that are ignored (nohup) stay so."""
+def _signals_raised() -> Iterator[list[int]]:
+    """Signals that would end this process at once raise `Ended` in it. Those that are ignored (nohup) stay so.
+
+    Yields:
+        A list to which the number of a signal is added as it comes, Ctrl-C's too.
+    """
+    heard: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield heard
         return
     numbers = [
         number
@@ -141,17 +155,26 @@ def _signals_raised() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
+        heard.append(number)
         for other in numbers:  # a second one does not disturb the tidying up
             signal.signal(other, signal.SIG_IGN)
         raise Ended(number)
 
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        signal.default_int_handler(number, frame)
+
+    before: dict[int, Any] = dict.fromkeys(numbers, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+        before[signal.SIGINT] = signal.default_int_handler
     for number in numbers:
         signal.signal(number, end)
     try:
-        yield
+        yield heard
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fail(name: str, error: BaseException, code: int) -> int:

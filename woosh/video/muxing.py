@@ -6,6 +6,7 @@ a long file takes no more memory than a short one.
 
 from __future__ import annotations
 
+import errno
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ BIT_RATE = 192_000  # per second, of AAC and Opus
 RATE = 48_000  # Hz, at which every encoder works
 BLOCK = 4_800  # samples
 LATE_SECONDS = 0.1  # by which a sound may outlast the picture without being told: encoders fill up their last block
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk without space says
 CEILING = 0.9  # of the samples given to AAC and Opus, which overshoot them
 
 
@@ -252,6 +254,8 @@ def _write(
                 timed = shifted(packets, video, stream)
                 _interleave(timed, copies, chain([first], blocks), sound, target)
         except av.error.FFmpegError as error:
+            if error.errno in FULL:  # no fault of the picture
+                raise OSError(error.errno, error.strerror) from error
             raise OSError(
                 f"cannot copy the picture of {video.path.name} into {part.suffix}: {error.strerror or error}"
             ) from error
