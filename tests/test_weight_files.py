@@ -10,11 +10,20 @@ from safetensors.torch import load_file, save_file
 
 from tests.kept_forms import WIDE
 from tests.toys import make_autoencoder, make_mel_autoencoder, make_transformer, randomise
-from woosh.autoencoder import load_autoencoder
+from woosh.autoencoder import WooshAutoencoder, WooshMelAutoencoder, load_autoencoder
 from woosh.compact_weights import SCALES, compacted, restored
 from woosh.generation.loading import load_part
+from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
-from woosh.weight_files import COMPACT_FILE, WHOLE_FILE, load_saved, read_tensors, save_compact
+from woosh.taggers.passt import Passt
+from woosh.weight_files import (
+    COMPACT_FILE,
+    WHOLE_FILE,
+    check_settings,
+    load_saved,
+    read_tensors,
+    save_compact,
+)
 
 MAKERS = {
     "transformer": lambda: make_transformer(width=WIDE, linear_skip=True),
@@ -186,6 +195,27 @@ def test_sizes_that_the_weights_do_not_have_are_refused_before_memory_is_taken(
         with pytest.raises(ValueError) as raised:
             load_saved(WooshTransformer, place)
         assert str(place) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "value"),
+    [
+        (WooshMelAutoencoder, "sample_rate", 1),  # shorter than a sample, they said of the sound
+        (WooshMelAutoencoder, "sample_rate", 10**12),  # 40 GB of noise
+        (WooshMelAutoencoder, "n_fft", 10**6),  # 2.2 GB of bands
+        (WooshMelAutoencoder, "bands", 10**6),  # 13.8 GB of them
+        (WooshAutoencoder, "sample_rate", 999),
+        (WooshTransformer, "joint_blocks", 1001),
+        (WooshTextEncoder, "heads", -1),  # which every width can be divided by
+        (Passt, "depth", -1),
+    ],
+)
+def test_settings_out_of_their_range_are_refused_by_name(
+    network: type, name: str, value: int
+) -> None:
+    """What they make is computed before a tensor that does not fit could tell that they are wrong."""
+    with pytest.raises(ValueError, match=rf"^config\.json: {name} is {value}; it must be from"):
+        check_settings(network, {name: value}, "config.json")
 
 
 def test_a_tensor_that_is_missing_or_left_over_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from woosh.checksums import hash_files
 from woosh.outside_files import (
+    SAMPLE_RATES,
     expanded,
     fitted,
     is_file,
@@ -78,7 +79,10 @@ class _AutoencoderFacts:
     sample_rate: int
 
     def __post_init__(self) -> None:
-        _check_positive(hop_length=self.hop_length, sample_rate=self.sample_rate)
+        _check_positive(hop_length=self.hop_length)
+        low, high = SAMPLE_RATES
+        if not low <= self.sample_rate <= high:
+            raise ValueError(f"sample_rate is {self.sample_rate}; it must be from {low} to {high}")
 
 
 @dataclass(frozen=True)

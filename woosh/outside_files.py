@@ -22,6 +22,7 @@ MOST_BYTES = 16 * 2**20  # of settings, lists of labels and captions
 MOST_MANIFEST_BYTES = 256 * 2**20  # of a manifest: about a million rows
 MOST_YAML_BYTES = 2**20
 MOST_VALUES = 100_000  # in a YAML file
+SAMPLE_RATES = (1_000, 768_000)  # Hz, of sounds, and of networks that make them
 SHOWN = 80  # characters of a value in a message
 
 Shape = TypeVar("Shape")

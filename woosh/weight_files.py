@@ -11,13 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from woosh.compact_weights import compacted, restored
-from woosh.outside_files import expanded, fitted, read_object
+from woosh.outside_files import SAMPLE_RATES, expanded, fitted, read_object
 
 # Not diffusers' own name: a tool that does not know the eight-bit form finds no weights instead of wrong ones.
 COMPACT_FILE = "weights_8bit.safetensors"
 WHOLE_FILE = "diffusion_pytorch_model.safetensors"
 MOST_BLOCKS = 1000  # of a network, of any kind
-COUNTS_OF_BLOCKS = ("blocks", "layers", "depth")  # how the names of these settings end
+# The least and the greatest of settings that say how large something is, by how their names end. What they make is computed
+# before a tensor that does not fit could tell that they are wrong.
+RANGES = {
+    "blocks": (0, MOST_BLOCKS),
+    "layers": (0, MOST_BLOCKS),
+    "depth": (0, MOST_BLOCKS),
+    "heads": (1, 1000),
+    "sample_rate": SAMPLE_RATES,
+    "n_fft": (2, 2**16),
+    "bands": (1, 2**12),
+}
 # What a constructor raises at settings of the right types that make no network.
 UNBUILDABLE = (
     ArithmeticError,
@@ -169,13 +179,23 @@ def check_settings(cls: Any, settings: Mapping[str, Any], place: str) -> None:
     """Compare the settings of a network with the types of its constructor's arguments; `place` is named in errors.
 
     Raises:
-        ValueError: a setting of another type, or of more blocks than `MOST_BLOCKS`.
+        ValueError: a setting of another type, or out of its range.
     """
     kinds = typing.get_type_hints(cls.__init__)
     for name in kinds.keys() & settings.keys():
         value = fitted(settings[name], kinds[name], f"{place}: {name}")
-        if name.endswith(COUNTS_OF_BLOCKS) and value > MOST_BLOCKS:
-            raise ValueError(f"{place}: {name} is {value}; it must be {MOST_BLOCKS} or less")
+        if kinds[name] is int:
+            try:
+                check_range(name, value)
+            except ValueError as error:
+                raise ValueError(f"{place}: {error}") from error
+
+
+def check_range(name: str, value: int) -> None:
+    """Raise a ValueError if a setting of a network is out of the range of its kind, see `RANGES`."""
+    for ending, (least, most) in RANGES.items():
+        if name.endswith(ending) and not least <= value <= most:
+            raise ValueError(f"{name} is {value}; it must be from {least} to {most}")
 
 
 def save_compact(model: Any, folder: Path) -> None:

@@ -195,6 +195,13 @@ def test_silence_gives_finite_numbers_and_gradients() -> None:
     assert all(value.grad is None or value.grad.isfinite().all() for value in model.parameters())
 
 
+@pytest.mark.parametrize("exponent", [0.0, -1.0])
+def test_magnitudes_keep_their_order(exponent: float) -> None:
+    """All of them to the power of 0 are 1, and the way back divided by it."""
+    with pytest.raises(ValueError, match=f"spectrum_exponent is {exponent}"):
+        WooshAutoencoder(width=16, spectrum_exponent=exponent)
+
+
 @pytest.mark.parametrize("shape", [(1, 4800), (1, 2, 4800), (1, 1, 480)])
 def test_bad_audio_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(batch, 1, samples\)"):

@@ -14,7 +14,7 @@ from tests.toys import make_mel_autoencoder
 from woosh import catalogue, cli
 from woosh.audio import read_audio, write_audio
 from woosh.catalogue import describe_model
-from woosh.generation.loading import load_model, load_sampler
+from woosh.generation.loading import load_model, load_sampler, settings_of
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.request import Request
 from woosh.generation.transformer import WooshTransformer
@@ -122,3 +122,20 @@ def test_a_tokenizer_with_more_entries_than_the_text_encoder_takes(models: Path)
     tokenizer.add_tokens([f"word{number}" for number in range(100)])
     with pytest.raises(ValueError, match="the tokenizer has .* entries, but the text conditioner"):
         dataclasses.replace(sampler, tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("default_steps", 0),
+        ("default_guidance_scale", 1e6),
+        ("default_guidance_scale", -1.0),
+        ("latent_doubt", 1e12),
+        ("latent_doubt", -0.1),
+        ("time_shift", 0.0),
+    ],
+)
+def test_settings_of_sampling_out_of_their_range_are_refused(name: str, value: float) -> None:
+    """They stand in files of others, and made sounds that are not finite, for which nothing was named."""
+    with pytest.raises(ValueError, match=rf"^model_index\.json: {name} is {value}; it must be"):
+        settings_of({name: value}, "model_index.json")

@@ -17,12 +17,11 @@ import numpy as np
 import soundfile
 
 from woosh.audio.headers import decoded, lacks_length, missing_bytes
+from woosh.outside_files import SAMPLE_RATES
 
 # Extensions of files that are taken for sounds when a folder is searched.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64"})
 
-
-SAMPLE_RATES = (1_000, 768_000)  # Hz, of files that are read
 
 MOST_NUMBERS = 2**26  # samples times channels that are read whole: 23 minutes of mono at 48 kHz
 SYSTEM_ERROR = 2  # of libsndfile: not the file's content is at fault, but reading it

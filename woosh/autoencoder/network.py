@@ -115,7 +115,7 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         decoder_layers: ConvNeXt blocks in the decoder.
         spectrum_exponent: magnitudes are raised to this power before the encoder, and the head's
             to its inverse. 1 in the released weights; about 0.3 lets a small network see quiet
-            partials beside loud ones.
+            partials beside loud ones. Above 0.
         magnitude_channels: so many of the latent channels, the first ones, are principal components of
             a frame's log-magnitudes. They can be decoded without the others, which hold the phases: a
             small generator need not learn these. 0 in the released weights.
@@ -160,6 +160,8 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
                 f"{magnitude_channels} magnitude channels need more than as many latent channels, got "
                 f"{latent_channels}, and a hop that {REFINEMENT} divides, got {hop_length}"
             )
+        if spectrum_exponent <= 0:
+            raise ValueError(f"spectrum_exponent is {spectrum_exponent}; it must be above 0")
         bins = audio_channels * (n_fft // 2 + 1)
         self.encoder = Encoder(
             2 * bins, latent_channels - magnitude_channels, width, inner_width, encoder_layers

@@ -31,7 +31,7 @@ from woosh.generation.guidance import (
     windows_around,
     windows_of,
 )
-from woosh.generation.request import Request
+from woosh.generation.request import LARGEST_GUIDANCE, Request
 from woosh.generation.solvers import (
     OnStep,
     Velocity,
@@ -48,6 +48,7 @@ from woosh.generation.transformer import WooshTransformer
 from woosh.progress import silent_steps
 
 logger = logging.getLogger(__name__)
+LARGEST_DOUBT = 10.0  # beyond it nothing is left of the latents
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if self.default_steps is not None and self.default_steps < 1:
             raise ValueError(f"default_steps is {self.default_steps}; it must be 1 or more")
+        if not 0 <= (self.default_guidance_scale or 0.0) <= LARGEST_GUIDANCE:
+            raise ValueError(
+                f"default_guidance_scale is {self.default_guidance_scale}; it must be from 0 to {LARGEST_GUIDANCE:g}"
+            )
+        if not 0 <= self.latent_doubt <= LARGEST_DOUBT:
+            raise ValueError(
+                f"latent_doubt is {self.latent_doubt}; it must be from 0 to {LARGEST_DOUBT:g}"
+            )
         if self.guidance_range is not None and len(self.guidance_range) != 2:
             raise ValueError("guidance_range must be two numbers, the least and the greatest")
         if self.time_shift <= 0:
