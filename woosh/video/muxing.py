@@ -19,6 +19,7 @@ import numpy as np
 
 from woosh.audio import encode_metadata, resample
 from woosh.video.companions import SEE_THROUGH, companions, is_see_through, shifted_chapters
+from woosh.video.patience import in_time, with_stamps
 from woosh.video.pictures import Video, opened, picture_stream
 from woosh.whole_files import check_replaceable, replacing
 
@@ -200,7 +201,8 @@ def own_sound(video: Video, count: int) -> Iterator[np.ndarray]:
         layout = "mono" if sound.codec_context.layout.nb_channels == 1 else "stereo"
         resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
         held, position = np.zeros((2, 0), dtype=np.float32), 0  # samples from `position` on
-        timed = (frame for frame in source.decode(sound) if frame.pts is not None)
+        frames = in_time(with_stamps(source.decode(sound)), video.path)
+        timed = (frame for frame in frames if frame.pts is not None)
         for frame in chain(timed, [None]):  # in the end the resampler gives what it still holds
             for converted in resampler.resample(frame):
                 # Its own stamp: what comes out of a resampler lies before the frame that went in.
@@ -250,7 +252,8 @@ def _write(
                 for other in others:
                     copies[other.index] = target.add_stream_from_template(other)
                     copies[other.index].metadata.update(_named(other))
-                packets = with_decoding_times(source.demux(stream, *others))
+                parts = in_time(with_stamps(source.demux(stream, *others)), video.path)
+                packets = with_decoding_times(parts)
                 timed = shifted(packets, video, stream)
                 _interleave(timed, copies, chain([first], blocks), sound, target)
         except av.error.FFmpegError as error:

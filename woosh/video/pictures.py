@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from woosh.video.patience import MOST_SECONDS, in_time, with_stamps
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -33,7 +35,6 @@ CONTAINERS = (
 WAITING_SECONDS = 30.0  # for a file that is opened, and for each of its parts
 MOST_PIXELS = 8192 * 4320  # of a picture
 MOST_PICTURES = 5_000_000  # of a file: 46 hours at 30 per second
-MOST_SECONDS = 48 * 3600.0  # from a file's first picture to its last
 WATCHED_RATE = 24.0  # pictures per second at which networks watch
 ROUNDING = 1e-3  # seconds by which a container may round a time stamp
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi"})
@@ -116,9 +117,10 @@ def open_video(path: str | Path) -> Video:
         stream = picture_stream(container, path)
         check_size(stream, path)
         unit = float(stream.time_base)
+        packets = in_time(with_stamps(container.demux(stream)), path)
         shown = {  # a packet of two fields or of a hidden picture may repeat a time
             packet.pts: packet.duration or 0
-            for packet in islice(container.demux(stream), MOST_PICTURES + 1)
+            for packet in islice(packets, MOST_PICTURES + 1)
             if packet.pts is not None and not packet.is_discard
         }
         if not shown:
@@ -270,11 +272,14 @@ def read_with_decord(video: Video, indices: Iterable[int]) -> Iterator[np.ndarra
     """See `Reader`."""
     import decord
 
-    pictures: Any = None
-    for number, index in enumerate(indices):
-        if number % DECORD_PICTURES == 0:  # a reader's memory grows with what it has read
-            pictures = decord.VideoReader(str(video.path), num_threads=1)
-        yield pictures[index].asnumpy()
+    def pictures() -> Iterator[tuple[float, np.ndarray]]:
+        reader: Any = None
+        for number, index in enumerate(indices):
+            if number % DECORD_PICTURES == 0:  # a reader's memory grows with what it has read
+                reader = decord.VideoReader(str(video.path), num_threads=1)
+            yield float(video.times[index]), reader[index].asnumpy()
+
+    yield from in_time(pictures(), video.path)
 
 
 def read_with_pyav(video: Video, indices: Iterable[int]) -> Iterator[np.ndarray]:
@@ -362,13 +367,18 @@ def whole_pictures(container: Any, stream: Any, path: Path) -> Iterator[Any]:
     import av
 
     damaged = 0
-    try:
-        for packet in container.demux(stream):
+
+    def decoded_packets() -> Iterator[tuple[float | None, list[Any]]]:
+        nonlocal damaged
+        for stamp, packet in with_stamps(container.demux(stream)):
             try:
-                frames = packet.decode()
+                yield stamp, packet.decode()
             except av.error.InvalidDataError:
                 damaged += 1
-                continue
+                yield stamp, []
+
+    try:
+        for frames in in_time(decoded_packets(), path):
             yield from frames
     finally:
         if damaged:
