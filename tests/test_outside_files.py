@@ -98,6 +98,22 @@ def test_what_is_not_yaml(text: str) -> None:
         parse_yaml(text, "a.yaml")
 
 
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize("number", [LONG, f"-{LONG}", "0x" + "f" * 5000, ":".join(["59"] * 4000)])
+def test_numbers_of_thousands_of_digits_are_one_clear_line(number: str) -> None:
+    """Python tells how to convert them all the same, and of which file it was is not said."""
+    texts = [lambda: shaped(Facts, parse_yaml(f"share: {number}\nname: a", "f.yaml"), "f.yaml")]
+    if number.strip("-") == LONG:
+        texts.append(lambda: parse_json(f'{{"a": [{number}]}}', "f.yaml"))
+    for read in texts:
+        with pytest.raises(ValueError) as raised:
+            read()
+        assert str(raised.value).startswith("f.yaml")
+        assert "a whole number of more than 4300 digits" in str(raised.value)
+
+
 def test_aliases_within_the_limit_are_read() -> None:
     assert parse_yaml("a: &a [1, 2]\nb: *a", "a.yaml") == {"a": [1, 2], "b": [1, 2]}
     assert len(parse_yaml(f"[{'1,' * (MOST_VALUES - 1)}]", "a.yaml")) == MOST_VALUES - 1

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -97,8 +98,16 @@ def parse_json(text: str | bytes, place: str) -> Any:
         raise ValueError(f"{place}: not JSON (nested too deeply)") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"{place}: not JSON ({error.msg}, line {error.lineno})") from error
-    except ValueError as error:  # also a whole number of thousands of digits
-        raise ValueError(f"{place}: not JSON ({error})") from error
+    except ValueError as error:
+        raise ValueError(f"{place}: not JSON ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """What a reader said, but for whole numbers that Python converts no more, of which it tells how to convert them."""
+    said = str(error)
+    if not said.startswith("Exceeds the limit"):
+        return said
+    return f"a whole number of more than {sys.get_int_max_str_digits()} digits"
 
 
 def _finite(number: str) -> float:
@@ -187,7 +196,10 @@ def _in_words(kind: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value for a message: printable, and no longer than `SHOWN` characters."""
-    text = printable(repr(value))
+    try:
+        text = printable(repr(value))
+    except ValueError as error:
+        text = _reason(error)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
@@ -239,7 +251,7 @@ def parse_yaml(text: str, place: str) -> Any:
         line = "" if mark is None else f", line {mark.line + 1}"
         raise ValueError(f"{place} is not valid YAML{line}: {problem or error}") from error
     except (ValueError, AttributeError) as error:  # PyYAML's own, of a date or a tagged number
-        raise ValueError(f"{place} is not valid YAML: {error}") from error
+        raise ValueError(f"{place} is not valid YAML: {_reason(error)}") from error
 
 
 def _values_in(node: Any, counts: dict[int, int]) -> int:

@@ -98,7 +98,7 @@ def test_a_plot_on_request(folders: list[str], tmp_path: Path) -> None:
         (("--embedding", "unknown"), "unknown"),
         (("--embedding", "none.npz"), "no embeddings at none.npz"),
         (("--crop", "0"), "must be a number above 0"),
-        (("--workers", "-1"), "must be from 0 to 256"),
+        (("--workers", "-1"), "must be a whole number from 0 to 256"),
         (("--json", "none/r.json"), "there is no such folder"),
         (("--json", "."), "is a folder"),
         (("--plot", "p.pdf"), "its extension must be .png"),

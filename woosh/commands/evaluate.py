@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
-from woosh.commands.options import Commands, add_command, add_device_option, number, seed_number
+from woosh.commands.options import (
+    Commands,
+    add_command,
+    add_device_option,
+    number,
+    seed_number,
+    whole_number,
+)
 from woosh.commands.outputs import check_file
 from woosh.outside_files import expanded
 from woosh.progress import progress_on_terminals
@@ -146,18 +153,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add("--plot", type=Path, metavar="FILE.png", help="draw it (needs matplotlib)")
     add(
         "--workers",
-        type=_worker_count,
+        type=whole_number(0, MAX_WORKERS),
         default=0,
         metavar="N",
         help="processes that read files beside this one (default 0)",
     )
     add_device_option(parser)
-
-
-def _worker_count(text: str) -> int:
-    if not (text.isdecimal() and int(text) <= MAX_WORKERS):
-        raise argparse.ArgumentTypeError(f"must be from 0 to {MAX_WORKERS}, not {text!r}")
-    return int(text)
 
 
 def run_generation(arguments: argparse.Namespace) -> None:

@@ -171,7 +171,9 @@ def count_layers(tensors: Tensors, prefix: str) -> int:
         (
             int(layer) + 1
             for layer in set(layers)
-            if layer.isdecimal() and int(layer) < len(tensors)
+            if layer.isdecimal()
+            and len(layer) <= len(str(len(tensors)))
+            and int(layer) < len(tensors)
         ),
         default=0,
     )

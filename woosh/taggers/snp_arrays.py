@@ -179,7 +179,8 @@ def numbers_of(
 
 def chromosome_order(name: str) -> tuple[int, str]:
     """Numbers first, in order, then letters."""
-    return (int(name), "") if name.isdigit() else (AUTOSOMES + 1, name)
+    counted = name.isdecimal() and len(name) <= len(str(AUTOSOMES))
+    return (int(name), "") if counted else (AUTOSOMES + 1, name)
 
 
 def cut_windows(table: SnpTable, margin: int) -> np.ndarray:
