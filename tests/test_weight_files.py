@@ -206,6 +206,7 @@ def test_sizes_that_the_weights_do_not_have_are_refused_before_memory_is_taken(
         (WooshMelAutoencoder, "bands", 10**6),  # 13.8 GB of them
         (WooshAutoencoder, "sample_rate", 999),
         (WooshTransformer, "joint_blocks", 1001),
+        (WooshTransformer, "max_frames", 10**12),  # positions of 4 TB
         (WooshTextEncoder, "heads", -1),  # which every width can be divided by
         (Passt, "depth", -1),
     ],

@@ -27,6 +27,7 @@ RANGES = {
     "sample_rate": SAMPLE_RATES,
     "n_fft": (2, 2**16),
     "bands": (1, 2**12),
+    "max_frames": (1, 10**6),
 }
 # What a constructor raises at settings of the right types that make no network.
 UNBUILDABLE = (

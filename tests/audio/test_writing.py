@@ -362,7 +362,7 @@ def test_files_beyond_four_gigabytes_are_rf64(
     assert audio.read_metadata(path) == RECORD
     assert wavinfo.WavInfoReader(str(path)).data.frame_count == RATE
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(ValueError, match="a.wav is truncated: 300 bytes"):
+    with pytest.raises(ValueError, match="a.wav is cut: 300 bytes"):
         audio.read_audio(path)
 
 

@@ -46,7 +46,7 @@ def not_finite() -> bytes:
 
 SOUNDS = {
     "two hours": (claiming(2 * 3600 * RATE), "no more than 1398 s of such a file"),
-    "longer than its frames": (claiming(48_000), "cannot read its"),
+    "longer than its frames": (claiming(48_000), "is cut or damaged"),
     "of one hertz": (sound_of(1, "WAV"), "sample rate of 1 Hz"),
     "not finite": (not_finite(), "not finite"),
     "empty": (b"", "its"),

@@ -358,3 +358,9 @@ def test_features_of_a_block_that_is_not_there_are_refused(blocks: tuple[int, ..
     condition = model.prepare(torch.zeros(1, TOKENS, TEXT_WIDTH), torch.ones(1, TOKENS))
     with pytest.raises(ValueError, match="this network has 0 to 1"):
         model.features(torch.zeros(1, CHANNELS, 4), torch.ones(1), condition, blocks)
+
+
+def test_rotary_frequencies_need_a_factor() -> None:
+    """Positions were divided by it, at the first sound."""
+    with pytest.raises(ValueError, match="rotary_factor is 0; it must be above 0"):
+        WooshTransformer(width=32, heads=2, rotary_channels=16, rotary_factor=0)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from woosh.audio.headers import decoded, lacks_length, missing_bytes
+from woosh.audio.headers import decoded, is_cut_ogg, lacks_length, missing_bytes
 from woosh.outside_files import SAMPLE_RATES
 
 # Extensions of files that are taken for sounds when a folder is searched.
@@ -24,6 +24,7 @@ SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff",
 
 
 MOST_NUMBERS = 2**26  # samples times channels that are read whole: 23 minutes of mono at 48 kHz
+NO_FRAME = 7  # of libsndfile, which says that the file does not exist
 SYSTEM_ERROR = 2  # of libsndfile: not the file's content is at fault, but reading it
 
 
@@ -114,7 +115,9 @@ def open_audio(
     if not Path(path).is_file():
         raise FileNotFoundError(f"no audio file at {path}")
     if missing := missing_bytes(path):
-        raise ValueError(f"{path} is truncated: {missing} bytes of its samples are missing")
+        raise ValueError(f"{path} is cut: {missing} bytes of its samples are missing")
+    if is_cut_ogg(path):
+        raise ValueError(f"{path} is cut: its last page is missing")
     file_format = lacks_length(path)
     with ExitStack() as stack:
         source: Any = path
@@ -138,14 +141,20 @@ def _opened(source: Any, place: str | Path) -> Iterator[soundfile.SoundFile]:
             yield file
     except soundfile.LibsndfileError as error:
         kind = OSError if error.code == SYSTEM_ERROR else ValueError
-        raise kind(f"cannot read {place} as audio: {error.error_string}") from error
+        reason = "it ends within its first frame" if error.code == NO_FRAME else error.error_string
+        raise kind(f"cannot read {place} as audio: {reason}") from error
 
 
 def _read_frames(file: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarray:
     """The next `count` frames (S, C) of an open file, all of them and all finite."""
-    frames = file.read(count, dtype="float32", always_2d=True)
+    try:
+        frames = file.read(count, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        if error.code == SYSTEM_ERROR:
+            raise
+        raise ValueError(f"{path} is cut or damaged: {error.error_string}") from error
     if len(frames) < count:
-        raise ValueError(f"{path} is truncated: {len(frames)} of {count} frames are there")
+        raise ValueError(f"{path} is cut: {len(frames)} of {count} frames are there")
     if not np.isfinite(frames).all():
         raise ValueError(f"{path} holds values that are not finite (NaN or infinity)")
     return frames

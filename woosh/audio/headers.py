@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from woosh.audio.chunks import ELSEWHERE, find_chunks, is_wave
+from woosh.audio.chunks import ELSEWHERE, MOST_CHUNKS, find_chunks, is_wave
 
 UNKNOWN_SIZE = 0x7FFFF000  # programs that write to a pipe put this size or a larger one
 FRAME_COUNTS = (
@@ -22,30 +22,78 @@ FRAME_COUNTS = (
 MOST_DECODED = (
     2**30
 )  # samples times channels of a file of unknown length: 6 hours of mono at 48 kHz
+LONGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of an Ogg file
+LAST_PAGE = 4  # in its flags
 FIRST_FRAME = 4096  # bytes after the tags, within which it begins and ends
 
 
 def missing_bytes(path: str | Path) -> int:
-    """How many bytes of samples a WAV file lacks; 0 for files of other kinds, and where their size is not known.
+    """How many bytes a file lacks of those that its header tells: of a WAV file's samples, of a W64, AIFF or CAF file.
+
+    0 for files of other kinds, and where their size is not known.
 
     Raises:
         ValueError: the file has too many chunks.
     """
     with Path(path).open("rb") as file:
-        if not is_wave(file):
-            return 0
         try:
-            chunks = find_chunks(file)
+            end = _told_end(file)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        file.seek(0)
-        unknown = UNKNOWN_SIZE if file.read(4) == b"RIFF" else ELSEWHERE
+        return 0 if end is None else max(0, end - file.seek(0, 2))
+
+
+def _told_end(file: BinaryIO) -> int | None:
+    """Where a file ends, as its header tells; None if it does not."""
+    file.seek(0)
+    start = file.read(24)
+    if is_wave(file):
+        return _end_of_wave(file, UNKNOWN_SIZE if start[:4] == b"RIFF" else ELSEWHERE)
+    if start[:4] == b"riff":  # W64, whose names have 16 bytes
+        return int.from_bytes(start[16:24], "little")
+    if start[:4] == b"FORM" and start[8:12] in (b"AIFF", b"AIFC"):
+        size = int.from_bytes(start[4:8], "big")
+        return 8 + size if size < UNKNOWN_SIZE else None
+    return _end_of_caf(file) if start[:4] == b"caff" else None
+
+
+def _end_of_wave(file: BinaryIO, unknown: int) -> int | None:
+    """Where the samples of a WAV file end."""
+    for chunk in find_chunks(file):
+        if chunk.name == b"data" and (chunk.size < unknown or chunk.size > ELSEWHERE):
+            return chunk.start + chunk.size
+    return None
+
+
+def _end_of_caf(file: BinaryIO) -> int | None:
+    """Where the samples of a CAF file end."""
+    place = 8
+    for _ in range(MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(12)
+        size = int.from_bytes(head[4:], "big", signed=True)
+        if len(head) < 12 or size < 0:  # -1 is unknown
+            return None
+        place += 12 + size
+        if head[:4] == b"data":
+            return place
+    return None
+
+
+def is_cut_ogg(path: str | Path) -> bool:
+    """Whether an Ogg file ends before its last page, which every encoder marks (RFC 3533, section 6)."""
+    with Path(path).open("rb") as file:
+        if file.read(4) != b"OggS":
+            return False
         size = file.seek(0, 2)
-    for chunk in chunks:
-        if chunk.name == b"data":
-            told = chunk.size < unknown or chunk.size > ELSEWHERE
-            return max(0, chunk.start + chunk.size - size) if told else 0
-    return 0
+        file.seek(max(0, size - LONGEST_PAGE))
+        end = file.read()
+    start = end.rfind(b"OggS")
+    head = end[start : start + 27]
+    if start < 0 or len(head) < 27:
+        return True
+    last = start + 27 + head[26] + sum(end[start + 27 : start + 27 + head[26]])
+    return not head[5] & LAST_PAGE or last > len(end)
 
 
 def behind_id3(file: BinaryIO) -> int:
@@ -97,7 +145,7 @@ def decoded(
         try:
             _decode(path, file_format, longest_seconds, copy)
         except (av.error.FFmpegError, IndexError) as error:  # IndexError: no sound in it
-            raise ValueError(f"{path} is truncated or damaged: it cannot be decoded") from error
+            raise ValueError(f"{path} is cut or damaged: it cannot be decoded") from error
         copy.seek(0)
         yield copy
 

@@ -42,7 +42,7 @@ def load_clips(
 ) -> list[Clip]:
     """Decode, mix to mono (or stereo) and resample every row's file into memory (11 MiB per minute at 48 kHz).
 
-    A file that is missing, truncated, empty, silent, shorter than 0.05 s or holds NaN is skipped;
+    A file that is missing, cut, empty, silent, shorter than 0.05 s or holds NaN is skipped;
     one warning counts and names the skipped files.
 
     Args:

@@ -79,7 +79,8 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         max_frames: length in latent frames that the rotary frequencies are meant for; up to twice as many are taken.
             The memory token sits at this position.
         time_features: Fourier features of one time.
-        rotary_factor: YaRN factor, see `woosh.generation.layers.rotary_frequencies`; 1 gives plain rotary frequencies.
+        rotary_factor: YaRN factor, see `woosh.generation.layers.rotary_frequencies`; 1 gives plain rotary frequencies,
+            and it is above 0.
         patch_size: latent frames in one token. A token stands at the position of its first frame.
         flow_map: whether this is a few-step student, asked with `next_time` and `guidance`.
         video_channels: channels of the video features, or None for a network without a video stream.
@@ -130,6 +131,8 @@ class WooshTransformer(ModelMixin, ConfigMixin):
             raise ValueError(
                 f"rotary_channels {rotary_channels} must be even and at most {width // heads}"
             )
+        if rotary_factor <= 0:
+            raise ValueError(f"rotary_factor is {rotary_factor}; it must be above 0")
         if released_positions and patch_size != 1:
             raise ValueError(f"released_positions goes with patch_size 1 only, not {patch_size}")
         if latent_deviations is not None and len(latent_deviations) != latent_channels:
