@@ -8,15 +8,24 @@ The first column is the recording, each further one goes through those latents o
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
+
+from woosh.command_line import missing_extra
+
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+except ImportError as error:
+    sys.exit(
+        f"listening_picture: error: {missing_extra('pictures need matplotlib', 'plot')} ({error})"
+    )
 
 from woosh.audio import read_audio
 from woosh.audio.spectra import hertz_to_mel, magnitudes, mel_filters

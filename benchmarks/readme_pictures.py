@@ -24,10 +24,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
+
+from woosh.command_line import missing_extra
+
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+except ImportError as error:
+    sys.exit(
+        f"readme_pictures: error: {missing_extra('pictures need matplotlib', 'dev')} ({error})"
+    )
 
 from woosh import WooshPipeline
 from woosh.audio.spectra import hertz_to_mel, magnitudes, mel_filters

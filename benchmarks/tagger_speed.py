@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ import torch
 from torch import nn
 
 from woosh.catalogue import find_tagger
+from woosh.command_line import missing_extra
 from woosh.conversion.onnx_export import export_onnx
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
 from woosh.taggers.log_mel import LogMel
@@ -52,8 +54,12 @@ def processor_seconds(call: Call) -> float:
 
 def in_onnx_runtime(network: nn.Module, front_end: LogMel, audio: torch.Tensor) -> Call:
     """The exported graph on one thread."""
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        sys.exit(
+            f"tagger_speed: error: {missing_extra('graphs need onnxruntime', 'onnx')} ({error})"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:

@@ -23,12 +23,16 @@ from urllib.parse import quote
 # Read when gradio is imported: the page reports to nobody.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
-import gradio as gr
-from gradio.themes import Base, Default
+from woosh.command_line import Parser, missing_extra, run_to_exit_code
+
+try:
+    import gradio as gr
+    from gradio.themes import Base, Default
+except ImportError as error:
+    sys.exit(f"studio: error: {missing_extra('the page needs gradio', 'demo')} ({error})")
 
 from woosh import audio
 from woosh.catalogue import DEFAULT_MODEL, DEFAULT_VIDEO_MODEL, describe_model, find_model
-from woosh.command_line import Parser, run_to_exit_code
 from woosh.generation.loading import load_model
 from woosh.generation.request import Request, clean_text
 from woosh.generation.sampling import Sampler

@@ -233,7 +233,40 @@ def starts_something(node: ast.stmt) -> bool:
         "__name__ == '__main__'",
         "TYPE_CHECKING",
     }
-    return not (isinstance(node, quiet) or is_docstring or is_main)
+    return not (isinstance(node, quiet) or is_docstring or is_main or names_its_extra(node))
+
+
+def names_its_extra(node: ast.stmt) -> bool:
+    """Whether a statement imports what an extra brings, and says how to get that where it is not there."""
+    return (
+        isinstance(node, ast.Try)
+        and all(isinstance(part, ast.Import | ast.ImportFrom) for part in node.body)
+        and [ast.unparse(part.type) for part in node.handlers if part.type] == ["ImportError"]
+        and "missing_extra(" in ast.unparse(node.handlers[0])
+    )
+
+
+def test_what_extras_bring_is_imported_where_it_is_needed_and_named_where_it_is_missing() -> None:
+    """Whoever installed without them was shown a traceback, before a script could say anything."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    core = distribution_names(project["dependencies"])
+    optional = set().union(*(distribution_names(extras[name]) for name in extras)) - core
+    for path in python_files("woosh", *SCRIPT_FOLDERS):
+        for node in parse(path).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = (
+                    [node.module or ""]
+                    if isinstance(node, ast.ImportFrom)
+                    else [a.name for a in node.names]
+                )
+                tops = {name.split(".")[0] for name in names}
+                brought = {DISTRIBUTIONS.get(top, top).lower() for top in tops} & optional
+                assert not brought, f"{name_of(path)}:{node.lineno} imports {brought} at once"
+        calls = [node for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
+        for call in calls:
+            if ast.unparse(call.func) == "missing_extra" and isinstance(call.args[1], ast.Constant):
+                assert call.args[1].value in extras, f"{name_of(path)}:{call.lineno}"
 
 
 def test_importing_a_script_starts_nothing() -> None:

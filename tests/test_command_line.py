@@ -11,6 +11,7 @@ from typing import IO
 
 import pytest
 
+from tests.paths import ROOT
 from woosh.command_line import PatientOutput, run_to_exit_code
 
 PRINTING = """
@@ -162,3 +163,26 @@ def test_long_messages_are_cut_in_their_middle(capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().err
     assert said.startswith("toy: error: a.safetensors: xxx") and said.endswith("is left over\n")
     assert len(said) < 1300
+
+
+@pytest.mark.parametrize(
+    ("script", "missing", "extra"),
+    [
+        ("demos/studio.py", "gradio", "demo"),
+        ("benchmarks/listening_picture.py", "matplotlib", "plot"),
+        ("benchmarks/readme_pictures.py", "PIL", "dev"),
+    ],
+)
+def test_a_script_without_its_extra_is_one_line(script: str, missing: str, extra: str) -> None:
+    """As in an installation that lacks the package."""
+    code = f"import runpy, sys; sys.modules[{missing!r}] = None; runpy.run_path({script!r}, run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    name = Path(script).stem
+    assert done.stderr.startswith(f"{name}: error: ") and f'"woosh-sfx[{extra}]"' in done.stderr

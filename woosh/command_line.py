@@ -19,6 +19,11 @@ LONGEST_MESSAGE = 1200  # characters of an error
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # that end the process; Windows lacks the second
 
 
+def missing_extra(purpose: str, extra: str) -> ImportError:
+    """The error where what an extra brings is not installed: what needs it, such as "LoRA needs peft", and how to get it."""
+    return ImportError(f'{purpose}: pip install "woosh-sfx[{extra}]"')
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are raised, so that `run_to_exit_code` prints them like every other refusal."""
 

@@ -106,6 +106,6 @@ def test_without_the_extra_its_name_is_told(
     assert cli.main(["verify", str(path)]) == 0
     out = capsys.readouterr().out
     assert "samples  unchanged" in out
-    assert "credentials  Content Credentials need the extra: pip install" in out
+    assert "credentials  Content Credentials need c2pa: pip install" in out
     with pytest.raises(ImportError, match="woosh-sfx"):
         provenance.check_signable("wav")

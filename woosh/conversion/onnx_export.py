@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from woosh.catalogue import find_tagger
+from woosh.command_line import missing_extra
 from woosh.taggers.dynamic_mobilenet import (
     KERNELS,
     DynamicBlock,
@@ -143,7 +144,7 @@ def export_onnx(
         ValueError: a network without a head, or of a fixed length, or another number of labels.
     """
     if find_spec("onnxscript") is None:
-        raise ImportError('ONNX files need onnxscript: pip install "woosh-sfx[onnx]"')
+        raise missing_extra("ONNX files need onnxscript", "onnx")
     classes = network.config.classes
     if classes is None:
         raise ValueError("the network has no head: there is nothing to name what it hears")

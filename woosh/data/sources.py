@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from woosh.audio import decode_audio, read_audio
+from woosh.command_line import missing_extra
 from woosh.data.clips import SHORTEST, SILENCE, Clip, load_clips, with_channels
 from woosh.data.manifests import split_of
 from woosh.data.recordings import list_recordings
@@ -106,9 +107,7 @@ def _hub_clips(name: str, split: str, sample_rate: int, channels: int) -> Iterat
     try:
         from datasets import Audio, load_dataset, load_from_disk
     except ImportError as error:
-        raise ImportError(
-            f"{HUB}{name} needs the library `datasets`: install it, or this package's extra `train`"
-        ) from error
+        raise missing_extra(f"{HUB}{name} needs datasets", "train") from error
     folder = expanded(name)
     rows: Any
     try:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from woosh.command_line import missing_extra
+
 
 def plot_generation(result: dict[str, Any], path: Path) -> None:
     """Draw the result of `evaluation.evaluate_generation`: a row of panels per embedding.
@@ -93,7 +95,7 @@ def _panels(rows: int, columns: int) -> tuple[Any, Any]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "woosh-sfx[plot]"') from error
+        raise missing_extra("plots need matplotlib", "plot") from error
     figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from woosh.catalogue import find_model, part_folders
+from woosh.command_line import missing_extra
 from woosh.generation.transformer import WooshTransformer
 from woosh.weight_files import read_safetensors
 
@@ -72,7 +73,7 @@ def add_lora(transformer: nn.Module, rank: int, alpha: float, dropout: float) ->
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
-        raise ImportError('LoRA needs peft: pip install "woosh-sfx[train]"') from error
+        raise missing_extra("LoRA needs peft", "train") from error
     ends = "|".join(LAYERS)
     config = LoraConfig(
         r=rank,

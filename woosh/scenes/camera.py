@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
+
+from woosh.command_line import missing_extra
 
 Generator = np.random.Generator
 Colour = tuple[int, int, int]
@@ -51,6 +52,10 @@ class Canvas:
 
     def __init__(self, size: int, camera: Camera, time: float, ground: Colour) -> None:
         pixels = size * OVERSAMPLING
+        try:
+            from PIL import Image, ImageDraw
+        except ImportError as error:
+            raise missing_extra("clips made by rule need pillow", "train") from error
         self.image = Image.new("RGB", (pixels, pixels), ground)
         self.draw = ImageDraw.Draw(self.image)
         self.scale = camera.zoom * pixels

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from woosh import __version__
+from woosh.command_line import missing_extra
 from woosh.whole_files import replacing
 
 TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg"}
@@ -21,7 +22,6 @@ OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 SELF_MADE = "Self-made certificate of Woosh, which nobody vouches for"
 DAYS = 3_650  # that a self-made certificate lasts
 UNTRUSTED = "signingCredential.untrusted"
-MISSING = "Content Credentials need the extra: pip install 'woosh-sfx[provenance]'"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _library() -> Any:
     try:
         import c2pa
     except ImportError as error:
-        raise ImportError(MISSING) from error
+        raise missing_extra("Content Credentials need c2pa", "provenance") from error
     return c2pa
 
 

@@ -17,6 +17,7 @@ import torch
 import yaml
 from accelerate import Accelerator
 
+from woosh.command_line import missing_extra
 from woosh.outside_files import MOST_MANIFEST_BYTES, read_text, shown
 from woosh.training.config import plain_values
 from woosh.training.outputs import LOG_FILE, SETTINGS_FILE
@@ -26,7 +27,7 @@ PICTURE_WINDOW = 0.02  # seconds of a spectrogram's window, about
 STEP = re.compile(
     r'\{"step": (\d{1,18})[,}]'
 )  # how a row begins; what follows may be NaN, which is no JSON
-TRACKERS = ("tensorboard", "wandb")
+TRACKERS = {"tensorboard": "train", "wandb": "wandb"}  # and the extra that brings each
 # Dense bfloat16 operations per second by the makers' data sheets, of which the utilisation is the share used.
 PEAKS = {
     "H200": 989e12,
@@ -49,7 +50,7 @@ def check_trackers(names: tuple[str, ...]) -> None:
         if name not in TRACKERS:
             raise ValueError(f"trackers has {name!r}; known are {', '.join(TRACKERS)}")
         if importlib.util.find_spec(name) is None:
-            raise ImportError(f"the tracker {name} is not installed: pip install {name}")
+            raise missing_extra(f"the tracker {name} is not installed", TRACKERS[name])
 
 
 def _rows_until(path: Path, start: int) -> list[str]:
