@@ -34,6 +34,16 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError
 
 
+def check_name(path: str | Path) -> None:
+    """Raise a ValueError if a name holds bytes that are no text in UTF-8: libraries in C cannot be told of it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{printable(str(path))} has a name that is not text in UTF-8: rename it"
+        ) from error
+
+
 def is_folder(path: Path) -> bool:
     """Whether a folder is there; a name that no file system takes names none."""
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a name is too long

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from woosh.audio.headers import decoded, is_cut_ogg, lacks_length, missing_bytes
-from woosh.outside_files import SAMPLE_RATES
+from woosh.outside_files import SAMPLE_RATES, check_name
 
 # Extensions of files that are taken for sounds when a folder is searched.
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".w64"})
@@ -114,6 +114,7 @@ def open_audio(
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no audio file at {path}")
+    check_name(path)
     if missing := missing_bytes(path):
         raise ValueError(f"{path} is cut: {missing} bytes of its samples are missing")
     if is_cut_ogg(path):

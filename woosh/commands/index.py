@@ -9,7 +9,7 @@ from pathlib import Path
 from woosh import catalogue
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
 from woosh.commands.outputs import check_writable
-from woosh.outside_files import expanded, printable
+from woosh.outside_files import check_name, expanded, printable
 from woosh.progress import progress_on_terminals
 
 MAX_READERS = 256
@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     place = expanded(arguments.output) if arguments.output else folder / FOLDER_NAME
     if place.exists() and not place.is_dir():
         raise NotADirectoryError(f"{place} exists and is not a folder: name another with -o")
+    check_name(place)
     check_writable(place if place.exists() else place.parent)
     model = arguments.model
     if expanded(model).is_dir() and not catalogue.is_built_in(model):

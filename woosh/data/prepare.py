@@ -26,7 +26,7 @@ from woosh.data.recordings import list_recordings
 from woosh.data.segments import Segment, cut_evenly, sounding_segments
 from woosh.data.selection import Selection
 from woosh.data.shards import ENDING, Sample, write_shard
-from woosh.outside_files import read_object, shaped, shown
+from woosh.outside_files import check_name, printable, read_object, shaped, shown
 from woosh.progress import Progress, no_progress
 from woosh.whole_files import alone_in, write_text
 
@@ -157,7 +157,10 @@ def _without_doubles(
 
     def content(row: Row) -> str:
         try:
+            check_name(row.file)
             return hash_files([folder / row.file])
+        except ValueError:
+            return "cannot be read: its name is not text in UTF-8, so rename it"
         except OSError as error:
             return f"cannot be read: {error.strerror}"
 
@@ -167,7 +170,7 @@ def _without_doubles(
     recordings, rejected = [], {}
     for row, found in zip(rows, contents, strict=True):
         if found.startswith("cannot"):
-            rejected[row.file] = found
+            rejected[printable(row.file)] = found
         elif found in first:
             rejected[row.file] = f"the same as {first[found]}"
         else:

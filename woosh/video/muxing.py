@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from woosh.audio import encode_metadata, resample
+from woosh.outside_files import check_name
 from woosh.video.companions import SEE_THROUGH, companions, is_see_through, shifted_chapters
 from woosh.video.patience import in_time, with_stamps
 from woosh.video.pictures import Video, opened, picture_stream
@@ -57,6 +58,7 @@ def check_output(video: Video, output: Path, codec: str | None = None, mix: bool
         ValueError: a container that cannot hold the picture or the sound, or no sound to mix with.
         OSError: something that is no file lies there, or a read-only file.
     """
+    check_name(output)
     container = output.suffix.lower()
     if container not in SOUND_CODECS:
         raise ValueError(f"{output.name}: a video file must end in {', '.join(SOUND_CODECS)}")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from woosh.outside_files import check_name
 from woosh.video.patience import MOST_SECONDS, in_time, with_stamps
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def open_video(path: str | Path) -> Video:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}")
+    check_name(path)
     with opened(path) as container:
         stream = picture_stream(container, path)
         check_size(stream, path)
