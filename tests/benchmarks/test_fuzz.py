@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from benchmarks.fuzz import DOORS, judged
+from benchmarks.fuzz.cases import judged
+from benchmarks.fuzz.doors import DOORS
 from tests.paths import ROOT
 
 CASES_OF_A_DOOR = 6
@@ -15,7 +16,7 @@ CASES_OF_A_DOOR = 6
 @pytest.mark.slow
 def test_damaged_files_of_every_door() -> None:
     cases = str(CASES_OF_A_DOOR * len(DOORS))
-    command = [sys.executable, "benchmarks/fuzz.py", "--cases", cases, "--seed", "22"]
+    command = [sys.executable, "-m", "benchmarks.fuzz", "--cases", cases, "--seed", "22"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     rows = re.findall(r"^\| ([^|]+) \| (\d+) \| (\d+) \| 0 \|$", done.stdout, re.MULTILINE)
@@ -38,6 +39,7 @@ REFUSAL = "woosh: error: a.wav holds no samples"
         (2, 0, f"{REFUSAL}\n{REFUSAL}", "no single line"),
         (1, 0, REFUSAL, "exit code 1"),
         (1, 0, "woosh: error: 'a' gave silence with the seeds 0, 1", "refused"),
+        (1, 0, "woosh: error: changed since it was written: a.wav", "refused"),
         (-9, 0, "", "exit code -9"),
         (-1, 0, "", "too long"),
         (1, 0, "Traceback (most recent call last):", "traceback"),
