@@ -1,5 +1,7 @@
 """README and docs: their links lead somewhere, their commands are understood, the README's Python runs."""
 
+import ast
+import functools
 import importlib
 import re
 import shlex
@@ -95,3 +97,58 @@ def test_the_python_of_the_readme_writes_a_sound(tmp_path: Path) -> None:
     audio, rate = soundfile.read(tmp_path / "waves.wav")
     assert (len(audio), rate) == (384_000, 48_000)
     assert 0.01 < abs(audio).max() <= 1
+
+
+@functools.cache
+def words_of_the_source() -> list[str]:
+    """Every text of the library, the recipes and the page, with a zero character for what is filled in."""
+    found = []
+    for folder in ("woosh", "training", "demos"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    parts = [p.value if isinstance(p, ast.Constant) else "\0" for p in node.values]
+                    found.append("".join(map(str, parts)))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+    return found
+
+
+def quoted_messages() -> list[str]:
+    """What the first cells of the tables on the page for troubles quote."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    cells = [line[2:].split(" | ")[0] for line in page.splitlines() if line.startswith("| ")]
+    quoted = [part for cell in cells for part in re.findall(r"``\s?(.+?)\s?``|`([^`]+)`", cell)]
+    return [first or second for first, second in quoted]
+
+
+# What is filled in: words in capitals, numbers, names of models, formats and examples in quotes; texts are joined at colons.
+FILLED = re.compile(
+    r"\.\.\.|'?\b[A-Z]+\b'?|\bwoosh-[a-z-]+|\b[\d.]+\b|(?:,? ?\.(?:wav|flac|ogg))+|\"[^\"]*\"|[:;] "
+)
+
+
+def fragments(message: str) -> list[str]:
+    """What a message says always, in pieces of two words or more."""
+    pieces = (piece.strip(" ,:;()'\"") for piece in FILLED.split(message))
+    return [piece for piece in pieces if len(piece.split()) > 1]
+
+
+@pytest.mark.parametrize("message", quoted_messages())
+def test_messages_on_the_page_for_troubles_are_those_of_the_program(message: str) -> None:
+    """Whoever looks for the words that the command said must find them, also after they were changed in the code."""
+    known = words_of_the_source()
+    for fragment in fragments(message):
+        assert any(fragment in text for text in known), f"nothing says {fragment!r}"
+
+
+def test_stale_messages_would_be_noticed() -> None:
+    """The test above would pass on a page without messages, or if it compared nothing of them."""
+    messages = quoted_messages()
+    assert len(messages) > 80
+    assert sum(bool(fragments(message)) for message in messages) > 0.9 * len(messages)
+    assert fragments("PATH is truncated: N of M frames are there") == [
+        "is truncated",
+        "frames are there",
+    ]
+    assert not any("is truncated" in text for text in words_of_the_source())
