@@ -3,6 +3,9 @@
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -10,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.paths import ROOT
+from woosh.audio.files import MOST_NUMBERS
 from woosh.data import shards
 from woosh.data.shards import (
     Sample,
@@ -93,7 +98,7 @@ def test_a_length_that_an_archive_only_claims_takes_no_memory(tmp_path: Path) ->
     header = tarfile.TarInfo("one.flac")
     header.size = 2**40
     (tmp_path / "a.tar").write_bytes(header.tobuf() + bytes(1024))
-    with pytest.raises(ValueError, match="sample 'one' has more than 256 MiB"):
+    with pytest.raises(ValueError, match="sample 'one' has more than 200 MiB"):
         list(read_items(str(tmp_path / "a.tar")))
 
 
@@ -116,3 +121,64 @@ def test_a_shard_comes_back_and_a_failure_leaves_what_was_there(tmp_path: Path) 
     with pytest.raises(soundfile.LibsndfileError):
         write_shard(path, [Sample("two", np.zeros((9, 5)), RATE, {"captions": ["x"]})])
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_headers_of_any_size_are_refused_before_they_are_read(tmp_path: Path, kind: bytes) -> None:
+    """A file with holes takes no space on a disk, and its header all memory."""
+    header = tarfile.TarInfo("a")
+    header.type, header.size = kind, 2**36
+    path = tmp_path / "a.tar"
+    with path.open("wb") as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(2**36)
+    with pytest.raises(ValueError, match=r"a.tar is damaged: a header has more than 1 MiB"):
+        list(read_items(str(path)))
+
+
+def test_files_with_holes_are_no_samples(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("a.flac")
+    header.type, header.size = tarfile.GNUTYPE_SPARSE, 512
+    (tmp_path / "a.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(ValueError, match=r"a.tar is damaged: it holds a file with holes"):
+        list(read_items(str(tmp_path / "a.tar")))
+
+
+def test_long_names_are_read(tmp_path: Path) -> None:
+    """As other programs write them."""
+    for number, form in enumerate((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT)):
+        path = tmp_path / f"{number}.tar"
+        with tarfile.open(path, "w", format=form) as archive:
+            for ending, data in (("flac", sound_of()), ("json", b"{}")):
+                header = tarfile.TarInfo(f"{'größe' * 60}.{ending}")
+                header.size = len(data)
+                archive.addfile(header, io.BytesIO(data))
+        (item,) = read_items(str(path))
+        assert item["__key__"] == "größe" * 60 and {"flac", "json"} <= item.keys()
+
+
+@pytest.mark.slow
+def test_the_largest_sound_of_a_shard_takes_less_than_one_and_a_half_gigabytes(
+    tmp_path: Path,
+) -> None:
+    """With everything that a recipe has imported, and resampled, which needs a copy."""
+    sound = io.BytesIO()
+    soundfile.write(sound, np.zeros(MOST_NUMBERS - 4000, np.int32), RATE, "PCM_24", format="WAV")
+    write_items(
+        tmp_path / "a.tar",
+        [{"__key__": "a", "flac": sound.getvalue(), "json": b'{"captions": ["x"]}'}],
+    )
+    code = (
+        "import resource, sys, torch; from woosh.data.shards import read_shards\n"
+        "for sample in read_shards(sys.argv[1:], 44_100): print(sample.audio.shape[1])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.tar"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    samples, memory = map(int, done.stdout.split())
+    assert samples > 0.9 * MOST_NUMBERS and memory < 1_500_000_000

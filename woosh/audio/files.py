@@ -92,8 +92,7 @@ def _read_whole(
             f"{most / rate:.0f} s of such a file are read at once, so cut it into parts"
         )
     frames = _read_frames(file, count, place)  # (S, C)
-    audio = frames.mean(axis=1, keepdims=True).T if mono else frames.T
-    return resample(audio, rate, sample_rate)
+    return resample(_channels_of(frames, mono), rate, sample_rate)
 
 
 @contextmanager
@@ -146,6 +145,11 @@ def _opened(source: Any, place: str | Path) -> Iterator[soundfile.SoundFile]:
         raise kind(f"cannot read {place} as audio: {reason}") from error
 
 
+def _channels_of(frames: np.ndarray, mono: bool) -> np.ndarray:
+    """Frames (S, C) as (C, S), or as the mean of the channels (1, S); of one channel no copy is made."""
+    return frames.mean(axis=1, keepdims=True).T if mono and frames.shape[1] > 1 else frames.T
+
+
 def _read_frames(file: soundfile.SoundFile, count: int, path: str | Path) -> np.ndarray:
     """The next `count` frames (S, C) of an open file, all of them and all finite."""
     try:
@@ -195,9 +199,7 @@ def read_blocks(
         size = max(1, math.ceil(seconds * rate) // -(-file.channels // 2))
         for start in range(0, file.frames, size):
             frames = _read_frames(file, min(size, file.frames - start), path)  # (S, C)
-            yield resample(
-                frames.mean(axis=1, keepdims=True).T if mono else frames.T, rate, sample_rate
-            )
+            yield resample(_channels_of(frames, mono), rate, sample_rate)
 
 
 def read_seconds(path: str | Path, sample_rate: int, margin: float) -> Iterator[np.ndarray]:

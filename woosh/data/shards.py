@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import soundfile
@@ -18,7 +18,15 @@ from woosh.outside_files import parse_object
 from woosh.whole_files import replacing
 
 ENDING = ".tar"
-MOST_SAMPLE_BYTES = 256 * 2**20  # of all files of a sample
+# Of tar's headers that stand before a member, and of how much they may hold: a name has up to some hundred bytes.
+HEADERS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+MOST_HEADER_BYTES = 2**20
+MOST_SAMPLE_BYTES = (
+    200 * 2**20
+)  # of all files of a sample: 2^26 numbers of 24 bits, and what is said of them
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,8 @@ def read_items(url: str) -> Iterator[Mapping[str, Any]]:
 
     Raises:
         FileNotFoundError: there is no such shard.
-        ValueError: it is damaged, compressed as a whole, or holds a sample of more than `MOST_SAMPLE_BYTES`.
+        ValueError: it is damaged, compressed as a whole, or holds a sample of more than `MOST_SAMPLE_BYTES` or a header of more
+            than `MOST_HEADER_BYTES`.
     """
     from webdataset.gopen import gopen
     from webdataset.tariterators import group_by_keys
@@ -97,12 +106,30 @@ def read_items(url: str) -> Iterator[Mapping[str, Any]]:
     try:
         opened: Any = gopen(url)  # its type allows for ways that are not asked for
         # Not compressed: a few megabytes of an archive that is could stand for gigabytes in one header.
-        with opened as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        with opened as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
             yield from group_by_keys(_members(archive, url))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"no shard {url}") from error
     except (OSError, EOFError, tarfile.TarError) as error:
         raise ValueError(f"{url} is damaged: {error}") from error
+
+
+class _Header(tarfile.TarInfo):
+    """A header of an archive. Those before a member, of long names and other facts, are read whole, whatever size they tell."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """See `tarfile.TarInfo.frombuf`.
+
+        Raises:
+            tarfile.ReadError: it is of more facts than `MOST_HEADER_BYTES`, or of a file with holes, of which no shard has any.
+        """
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in HEADERS and header.size > MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header has more than {MOST_HEADER_BYTES / 2**20:g} MiB")
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError("it holds a file with holes")
+        return header
 
 
 def _members(archive: tarfile.TarFile, url: str) -> Iterator[dict[str, str | bytes]]:

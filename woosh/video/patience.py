@@ -47,5 +47,5 @@ def in_time(parts: Iterator[tuple[float | None, Part]], path: Path) -> Iterator[
 def with_stamps(parts: Iterator[Any]) -> Iterator[tuple[float | None, Any]]:
     """Packets or frames of PyAV with their time stamps in seconds."""
     for part in parts:
-        known = part.pts is not None and part.time_base is not None
-        yield (float(part.pts * part.time_base) if known else None, part)
+        stamp, unit = part.pts, part.time_base
+        yield (None if stamp is None or unit is None else float(stamp * unit), part)
