@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from tests.kept_forms import WIDE
 from tests.toys import make_autoencoder, make_mel_autoencoder, make_transformer, randomise
@@ -251,3 +254,23 @@ def test_pickles_of_both_forms_are_read_if_they_hold_tensors_only(
     torch.save({"a": Path("x")}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=f"{path} is damaged or holds more than tensors"):
         read_tensors(path)
+
+
+class Positions(ModelMixin, ConfigMixin):
+    """A network with a table that its constructor computes and no file holds, within a part."""
+
+    @register_to_config
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.part = nn.Linear(width, width)
+        self.part.register_buffer("table", torch.arange(width) + 0.5, persistent=False)
+
+
+def test_tables_that_are_in_no_file_are_computed_again(tmp_path: Path) -> None:
+    """In eight bits a network is built without memory: its tables had no values, which only its first use told."""
+    model = Positions(6).eval()
+    save_compact(model, tmp_path)
+    loaded = load_saved(Positions, tmp_path)
+    assert not any(value.is_meta for value in (*loaded.buffers(), *loaded.parameters()))
+    assert torch.equal(loaded.part.table, model.part.table)
+    torch.testing.assert_close(loaded.part.weight, model.part.weight, atol=1e-3, rtol=1e-2)

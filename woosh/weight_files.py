@@ -230,6 +230,14 @@ def build(cls: Any, config: Mapping[str, Any], tensors: Mapping[str, Tensor], ti
     """
     model = _build_empty(cls, config, tensors, title)
     model.load_state_dict(tensors, assign=True)
+    computed = [name for name, value in model.named_buffers() if value.is_meta]
+    if (
+        computed
+    ):  # by the constructor, and in no file; the sizes are known to be those of the tensors by now
+        whole = cls.from_config(config)
+        for name in computed:
+            place, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(place), leaf, whole.get_buffer(name))
     return model.eval()
 
 
