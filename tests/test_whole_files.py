@@ -1,5 +1,6 @@
 """Files that users name: whole or not at all, through links, never over what is read-only or somebody else's."""
 
+import errno
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -103,3 +104,15 @@ def test_a_folder_is_kept_for_one_process_until_it_ends(tmp_path: Path) -> None:
         other.wait()
     with alone_in(tmp_path):
         pass
+
+
+def test_a_failure_within_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    """A sheet's sound was said not to be written under the name of a hidden file."""
+    path = tmp_path / "a.wav"
+    with (
+        pytest.raises(OSError, match=rf"^cannot write {path}: File too large$"),
+        replacing(path) as outer,
+        replacing(outer),
+    ):
+        raise OSError(errno.EFBIG, "File too large")
+    assert not list(tmp_path.iterdir())

@@ -36,9 +36,12 @@ def replacing(path: str | Path, suffix: str = ".part") -> Iterator[Path]:
             yield part
         part.replace(target)
     except OSError as error:
-        if error.strerror is None:
+        if error.strerror is not None:
+            raise OSError(f"cannot write {path}: {error.strerror}") from error
+        if str(part) not in str(error):
             raise
-        raise OSError(f"cannot write {path}: {error.strerror}") from error
+        # What writes the part may itself write beside it, and knows of no other name.
+        raise OSError(str(error).replace(str(part), str(path))) from error
     finally:
         part.unlink(missing_ok=True)
 

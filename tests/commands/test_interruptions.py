@@ -78,7 +78,7 @@ class Commands:
 
 @pytest.fixture(scope="module")
 def commands(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    first = [command(name, given) for name in ("generate", "dub", "index")]
+    first = [command(name, given) for name in ("generate", "dub", "index", "batch", "prepare")]
     first.insert(1, [*first[0], "--resume"])
     started = Commands(tmp_path_factory.mktemp("runs"), first)
     yield started
@@ -94,6 +94,9 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_clap(make_clap(), folder / "aligner")
     write_video(folder / "film.mp4", steady_times(Fraction(25), 0.6))
     write_sounds(folder / "library", range(SOUNDS))
+    (folder / "sheet.csv").write_text(
+        "name,prompt,seconds\na,rain,0.1\nb,wind,0.1\nc/d,a dog,0.1\n"
+    )
     return folder
 
 
@@ -106,8 +109,17 @@ def command(name: str, given: Path) -> list[str]:
         + ("--model", str(given / "seeing"), "-o", "out"),
         "index": ("index", str(given / "library"), "-o", "index")
         + ("--model", str(given / "aligner")),
+        "batch": (
+            "batch",
+            str(given / "sheet.csv"),
+            "-o",
+            "assets",
+            "--model",
+            str(given / "model"),
+        ),
+        "prepare": ("data", "prepare", str(given / "library"), "shards", "--files-per-shard", "2"),
     }
-    return [*words[name], "--device", "cpu"]
+    return [*words[name], *(() if name == "prepare" else ("--device", "cpu"))]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -121,7 +133,8 @@ def hidden(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob(".woosh-*") if path.name != ".woosh-lock"]
 
 
-@pytest.mark.parametrize("name", ["generate", "dub"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["generate", "dub", "batch", "prepare"])
 def test_a_kill_leaves_whole_files_alone(name: str, commands: Commands, given: Path) -> None:
     """Under a name that is being written may stand an empty file; never half a sound."""
     words = command(name, given)
@@ -136,10 +149,11 @@ def test_a_kill_leaves_whole_files_alone(name: str, commands: Commands, given: P
         ((code, _),), _ = commands.run(folder, words, ended=(signal.SIGKILL, moment))
         ends.add(code)
         found = files(folder)
+        found.pop("assets/manifest.jsonl", None)  # a journal, as long as a batch is not complete
         assert all(data in (b"", expected[path]) for path, data in found.items())
-        if name == "generate":
+        if name != "dub":  # what goes on where it was
             kept = {path: data for path, data in found.items() if data}
-            commands.done(folder, [*words, "--resume"])
+            commands.done(folder, [*words, "--resume"] if name == "generate" else words)
             made = {path: data for path, data in files(folder).items() if data}
             assert sorted(made.values()) == sorted(expected.values())
             assert kept.items() <= made.items()
@@ -147,6 +161,7 @@ def test_a_kill_leaves_whole_files_alone(name: str, commands: Commands, given: P
     assert files(given) == before
 
 
+@pytest.mark.slow
 def test_a_killed_index_is_brought_to_its_end(commands: Commands, given: Path) -> None:
     """What was heard before the kill is either known or heard again; nothing is in it twice."""
     words = command("index", given)
@@ -168,7 +183,7 @@ def test_a_killed_index_is_brought_to_its_end(commands: Commands, given: Path) -
 @pytest.mark.parametrize(
     ("name", "number"),
     [
-        *((name, signal.SIGTERM) for name in ("generate", "dub", "index")),
+        *((name, signal.SIGTERM) for name in ("generate", "dub", "index", "batch", "prepare")),
         ("generate", signal.SIGHUP),
         ("dub", signal.SIGINT),
     ],
@@ -192,6 +207,7 @@ def test_a_signal_leaves_nothing_half_written(
     [
         ("generate", 4000, "cannot write rain-1.wav: File too large"),
         ("dub", 4000, "cannot write out/film-dubbed-1.mp4: File too large"),
+        ("prepare", 4000, "cannot write shards/shard-000000.tar: File too large"),
         ("index", 1000, "index/sounds.sqlite cannot be used (disk I/O error)"),
         ("index", 10_000, "index/sounds.sqlite cannot be used (disk I/O error)"),
     ],
@@ -204,8 +220,19 @@ def test_a_full_disk_is_one_line_that_names_the_file(
     ((code, said),), _ = commands.run(folder, words, largest=largest)
     errors = [line for line in said.splitlines() if ": error: " in line]
     assert code == 2 and len(errors) == 1 and message in errors[0], said
-    assert not hidden(folder) and (name == "index" or not files(folder))
+    assert not hidden(folder)
+    assert name in ("index", "prepare") or not files(folder)  # these keep what they know
     commands.done(folder, words)
+
+
+def test_a_full_disk_in_the_middle_of_a_sheet(commands: Commands, given: Path) -> None:
+    """Each sound that could not be written is told by its name, and made by the next run."""
+    folder, words = commands.fresh(), command("batch", given)
+    ((code, said),), _ = commands.run(folder, words, largest=4000)
+    assert code == 1 and "assets/a.wav: cannot write assets/a.wav: File too large" in said
+    assert "3 of 3 sounds could not be made" in said and not hidden(folder)
+    commands.done(folder, words)
+    assert {"assets/a.wav", "assets/b.wav", "assets/c/d.wav"} <= files(folder).keys()
 
 
 @pytest.mark.parametrize("name", ["generate", "dub"])
