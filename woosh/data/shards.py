@@ -24,9 +24,7 @@ HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
 )
 MOST_HEADER_BYTES = 2**20
-MOST_SAMPLE_BYTES = (
-    200 * 2**20
-)  # of all files of a sample: 2^26 numbers of 24 bits, and what is said of them
+MOST_SAMPLE_BYTES = 200 * 2**20  # of all files of a sample: 2^26 numbers of 24 bits, and more
 
 
 @dataclass(frozen=True)
