@@ -189,7 +189,7 @@ def test_what_looks_at_single_frames_is_not_changed() -> None:
 
 
 def test_windows_too_short_to_align_are_refused() -> None:
-    with pytest.raises(ValueError, match="windows of 20 frames are too short"):
+    with pytest.raises(ValueError, match="makes 20 latent frames in one piece"):
         windows_of(100, 20)
 
 

@@ -58,7 +58,9 @@ def windows_of(frames: int, longest: int) -> list[Window]:
         return [Window(0, frames)]
     step = math.floor((1 - OVERLAP) * longest / ALIGNMENT) * ALIGNMENT
     if longest > 2 * step:
-        raise ValueError(f"windows of {longest} frames are too short to overlap")
+        raise ValueError(
+            f"this model makes {longest} latent frames in one piece, and windows of so few cannot overlap: ask for a shorter sound"
+        )
     starts = range(0, frames - longest + step, step)
     return [Window(start, min(start + longest, frames)) for start in starts]
 

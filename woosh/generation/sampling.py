@@ -381,7 +381,7 @@ class Sampler:
         audio = audio.float()
         if not bool(audio.isfinite().all()):
             raise ValueError(
-                f"the audio is not finite, computed in {self.transformer.dtype}: use float32 or "
+                f"the audio of this model is not finite, computed in {self.transformer.dtype}: use float32 or "
                 "bfloat16"
             )
         # The last factor keeps the rounding of the division from passing 1.
