@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.toys import (
 from training import train_flow
 from woosh.generation.flow import flow_loss
 from woosh.generation.transformer import WooshTransformer
+from woosh.training import run
 from woosh.training.config import replace_fields
 from woosh.training.flow.steps import FlowBatch, Prompts
 
@@ -95,6 +97,31 @@ def test_sigterm_ends_a_run_that_goes_on_as_if_nothing_had_been(
     rows = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == [2]
     train_flow.main(replace_fields(config, resume=True))
+    assert same(weights(flow_run / "transformer"), weights(tmp_path / "run" / "transformer"))
+
+
+def test_sigterm_at_the_end_lets_the_export_be_written(
+    flow_run: Path,
+    latents_run: Path,
+    text_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scheduler's warning must not cost what the training was for."""
+    write, asked = run.write_whole, []
+
+    def asked_while_writing(target: Path, make: Callable[[Path], Any]) -> Any:
+        def make_slowly(path: Path) -> Any:
+            asked.append(target.name)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return make(path)
+
+        return write(target, make_slowly)
+
+    monkeypatch.setattr(run, "write_whole", asked_while_writing)
+    config = flow_config(latents_run, text_run, tmp_path / "run")
+    train_flow.main(replace_fields(config, save_every=6))
+    assert asked == ["transformer"]
     assert same(weights(flow_run / "transformer"), weights(tmp_path / "run" / "transformer"))
 
 
