@@ -1,10 +1,13 @@
 """The measuring scripts run, at the size of the fixtures and of a toy model."""
 
+import io
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,17 @@ from woosh.taggers.ucs import read_mapping
 
 
 def run(script: str, *arguments: object) -> str:
+    """What a script prints. It runs in this process: a new one imports for longer than most scripts work."""
+    path = str(ROOT / "benchmarks" / f"{script}.py")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", [path, *map(str, arguments)])
+        runpy.run_path(path, run_name="__main__")
+    return printed.getvalue()
+
+
+def run_alone(script: str, *arguments: object) -> str:
+    """What a script prints in a process of its own, where it measures the process or starts others."""
     command = [sys.executable, f"benchmarks/{script}.py", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
@@ -42,7 +56,9 @@ def test_memory_of_conversions_and_time_of_a_generation(tmp_path: Path) -> None:
     manifests = ROOT / "tests" / "fixtures" / "official"
     # A part by itself and a whole model: what the script does with each kind.
     names = ("Woosh-AE", "Woosh-DFlow")
-    out = run("memory", "--manifests", manifests, "--work", tmp_path, "--seconds", 0.5, *names)
+    out = run_alone(
+        "memory", "--manifests", manifests, "--work", tmp_path, "--seconds", 0.5, *names
+    )
     for name in names:
         assert re.search(rf"converting {name}: \d+ MB above the imports", out), out
     assert re.search(r"loading Woosh-DFlow: \d+ MB", out)
@@ -62,7 +78,7 @@ def test_faults_of_finished_sounds(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_times_of_the_command_line(tmp_path: Path) -> None:
     model = save_pipeline(tmp_path / "toy")
-    out = run("cli_times", "--model", model, "--seconds", 0.1, "--runs", 1)
+    out = run_alone("cli_times", "--model", model, "--seconds", 0.1, "--runs", 1)
     assert re.search(r"woosh --help: first \d", out)
     assert re.search(r"woosh generate, 0.1 s: first \d", out)
 
@@ -241,7 +257,7 @@ def test_the_pictures_of_the_readme(tmp_path: Path) -> None:
     pytest.importorskip("gradio", reason="the demo extra is not installed")
     model, out = save_pipeline(tmp_path / "toy"), tmp_path / "pictures"
     wanted = ("--prompt", "a dog", "--seconds", 0.3)
-    run("readme_pictures", "--model", model, *wanted, "--out", out)
+    run_alone("readme_pictures", "--model", model, *wanted, "--out", out)
     with Image.open(out / "sound.png") as sound, Image.open(out / "page.png") as page:
         assert sound.size == (1200, 528)
         assert page.width == 1280 and page.height > 600
