@@ -4,7 +4,6 @@ import json
 import os
 import runpy
 import socket
-import subprocess
 import sys
 import time
 import zipfile
@@ -251,21 +250,22 @@ def test_work_ends_when_stop_is_pressed(client: Client) -> None:
     assert ask(client)[4] == "1 of 1 made."
 
 
-def test_a_taken_port_is_one_line() -> None:
+def test_a_taken_port_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Two pages on one machine are usual; the second must say what to do in one line."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), "--port", port, "--model", "woosh-tiny-fast"],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-        )
-    assert done.returncode == 2
-    assert done.stderr.startswith("studio: error: ") and port in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+        words = [str(SCRIPT), "--port", port, "--model", "woosh-tiny-fast"]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ending:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert ending.value.code == 2
+    told = capfd.readouterr().err
+    assert told.startswith("studio: error: ") and port in told
+    assert len(told.splitlines()) == 1
 
 
 def test_few_step_models_have_no_negative_prompt(tmp_path: Path, videos: Path) -> None:

@@ -2,8 +2,7 @@
 
 import importlib
 import json
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -119,17 +118,15 @@ def test_every_recipe_is_asked_here() -> None:
     assert set(RECIPE_OF.values()) == set(SCRIPTS)
 
 
-def test_a_script_ends_with_one_line_and_an_exit_code(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "training" / "package_student.py"), "none.yaml"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 2
-    assert result.stderr == (
+def test_a_script_ends_with_one_line_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = str(ROOT / "training" / "package_student.py")
+    monkeypatch.setattr(sys, "argv", [script, "none.yaml"])
+    with pytest.raises(SystemExit) as ending:
+        runpy.run_path(script, run_name="__main__")
+    assert ending.value.code == 2
+    assert capfd.readouterr().err == (
         "package_student: error: no configuration file at none.yaml: name one, such as those in configs/\n"
     )
 

@@ -29,9 +29,10 @@ def test_parity_and_strict_loading_of_the_published_weights(shared: Path, tmp_pa
     assert unused == 590_592
     assert sum(p.numel() for p in model.parameters()) == 122_440_704 - unused
     io = load_file(folder / "io.safetensors")
+    seen = 15  # frames, of a grey segment and of one that is half grey: the other two would cost as much again
     with torch.inference_mode():
-        features = model(io["video"].float())
-    assert_parity(features, io["features"], 1e-3)
+        features = model(io["video"][:, :seen].float())
+    assert_parity(features, io["features"][:, :seen], 1e-3)
 
 
 def test_wrong_files_are_refused(toy: Synchformer, tmp_path: Path) -> None:
