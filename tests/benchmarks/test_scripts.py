@@ -66,7 +66,6 @@ def test_memory_of_conversions_and_time_of_a_generation(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_faults_of_finished_sounds(tmp_path: Path) -> None:
     model = save_pipeline(tmp_path / "toy", max_frames=100)
     out = run("finishing", "--model", model, "--prompts", 3, "--seconds", 0.5)
@@ -93,7 +92,6 @@ def test_time_and_recall_of_searching() -> None:
     assert graph >= 0.95 and exact >= 0.97  # both compare in half precision
 
 
-@pytest.mark.slow
 def test_silent_sounds_of_a_toy_model(tmp_path: Path) -> None:
     """The toy makes noise, which is neither; and what is either is found."""
     from benchmarks.silent_sounds import measure
@@ -123,7 +121,6 @@ def test_steady_sounds_of_a_toy_model(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_toy_model_against_references(tmp_path: Path) -> None:
     model, aligner = save_pipeline(tmp_path / "toy"), tmp_path / "toy-clap"
     save_clap(make_clap(), aligner)
@@ -167,14 +164,12 @@ def test_categories_proposed_by_a_toy_tagger(tmp_path: Path) -> None:
     assert "right category: 3, 75.0%" in out
 
 
-@pytest.mark.slow
 def test_the_cost_of_full_size_training_is_that_of_the_released_networks() -> None:
     out = run("training_cost")
     found = dict(re.findall(r"\| (\w+) \| (\d+) M", out))
     assert found["flow"] == "337" and set(found) == {"autoencoder", "aligner", "flow"}
 
 
-@pytest.mark.slow
 def test_synchrony_of_a_toy_model(tmp_path: Path) -> None:
     model = save_seeing_pipeline(tmp_path / "toy")
     results = tmp_path / "results.json"
@@ -365,7 +360,6 @@ def test_teachers_are_compared_by_their_students(tmp_path: Path) -> None:
     assert again == out  # nothing is trained twice
 
 
-@pytest.mark.slow
 def test_recognition_of_every_stage(tmp_path: Path) -> None:
     """By a toy listener: what it hears means nothing, the table has every stage and counts every sound."""
     labels = sorted({label for prompt in PROMPTS for label in prompt.labels})
@@ -436,7 +430,6 @@ def test_a_picture_of_recordings_and_what_is_kept_of_them(tmp_path: Path) -> Non
         assert picture.width > picture.height > 100 and len(picture.convert("RGB").getcolors()) > 50
 
 
-@pytest.mark.slow
 def test_seams_of_loops_and_joins_of_extensions(tmp_path: Path) -> None:
     """A row for either of each prompt, and how many are within their limits."""
     model = save_pipeline(tmp_path / "toy")
