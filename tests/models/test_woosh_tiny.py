@@ -94,12 +94,7 @@ def assert_no_seam(audio: Tensor, windows: Sequence[Window]) -> tuple[list[float
 def test_long_sounds_have_no_seam() -> None:
     sampler = load_sampler(FAST)
     ratios: list[float] = []
-    for prompt in (
-        "rain falling",
-        "a strong wind howling",
-        "an engine running",
-        "a stream flowing",
-    ):
+    for prompt in ("rain falling", "a strong wind howling"):
         audio = sampler(Request(prompt, seconds=40.0, seed=1))[0, 0]
         steps, louder = assert_no_seam(audio, windows_of(4_001, sampler.window_frames))
         assert abs(louder) < 1
