@@ -250,10 +250,13 @@ def parse_yaml(text: str, place: str) -> Any:
     import yaml
 
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if node is not None and _values_in(node, {}) > MOST_VALUES:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values_in(node, {}) > MOST_VALUES:
             raise ValueError(f"more than {MOST_VALUES} values, or an alias of what it lies in")
-        return yaml.safe_load(text)
+        return loader.construct_document(node)
     except RecursionError as error:
         raise ValueError(f"{place} is not valid YAML: nested too deeply") from error
     except yaml.YAMLError as error:
