@@ -343,7 +343,7 @@ def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
 def test_a_toy_mixture_in_one_two_and_four_steps(objective: str) -> None:
     torch.manual_seed(0)
     student, generator = ToyStudent(), torch.Generator().manual_seed(0)
-    steps, count = 3000, 50_000
+    steps, count = 3000 if objective == "terminal" else 2000, 50_000  # it learns more slowly
     optimizer = torch.optim.AdamW(student.parameters(), lr=4e-3, weight_decay=0.0, fused=True)
     jumps = replace(JUMPS, first_share=0.3, last_share=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -358,7 +358,7 @@ def test_a_toy_mixture_in_one_two_and_four_steps(objective: str) -> None:
         times = draw_times(len(sample), jumps, generator)
         noise = torch.randn(sample.shape, generator=generator)
         noisy = sample + times.time[:, None] * (noise - sample)
-        goal = JumpObjective(objective, 0.1 if number < 500 else None, trajectory_steps=8)
+        goal = JumpObjective(objective, 0.1 if number < steps // 6 else None, trajectory_steps=8)
         value, miss = residual(student, mixture_velocity, noisy, times, goal)
         loss = residual_loss(value, miss, 20.0)
         optimizer.zero_grad()
