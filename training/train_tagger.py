@@ -25,7 +25,7 @@ from torch import Tensor
 
 from woosh.data.augmentation import load_responses
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet, kernel_temperature
-from woosh.taggers.mobilenet import MobileNet
+from woosh.taggers.networks import hear
 from woosh.taggers.tagger import AudioTagger, FrontEnd, save_tagger
 from woosh.training import Run, RunConfig, TrainingStep, WarmupAndDecay, adamw
 from woosh.training.command import run_recipe
@@ -50,6 +50,8 @@ from woosh.training.taggers.examples import (
     streamed_examples,
 )
 from woosh.training.taggers.networks import NetworkConfig, build_network, measure_statistics
+from woosh.training.taggers.parallel import ParallelConfig, versions_loss
+from woosh.training.taggers.pruning import PruningConfig, cut, prune
 from woosh.training.taggers.teaching import TaughtSound
 
 BETAS = (0.9, 0.999)
@@ -81,8 +83,12 @@ class Config:
     learning_rate: float
     weight_decay: float
     schedule: WarmupAndDecay
-    epoch_steps: int  # steps after which the kernels of a dynamic network cool down by 1
+    epoch_steps: (
+        int  # the kernels of a dynamic network cool down by 1; one more step of the ramp of pruning
+    )
     statistics_batches: int  # from which the average's batch normalisation is measured
+    pruning: PruningConfig
+    parallel: ParallelConfig
 
 
 @dataclass(frozen=True)
@@ -93,19 +99,28 @@ class TaggerBatch:
         log_mel: of sounds that are mixed already (B, 1, bands, T).
         targets: of each sound alone.
         mixture: of the sounds.
+        versions: log-mel of sounds as they are and through devices (2, V, 1, bands, T), or None.
     """
 
     log_mel: Tensor
     targets: Targets
     mixture: Mixture
+    versions: Tensor | None
 
 
 def training_step(
-    network: torch.nn.Module, batch: TaggerBatch, settings: DistillationSettings
+    network: torch.nn.Module,
+    batch: TaggerBatch,
+    settings: DistillationSettings,
+    parallel: ParallelConfig,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a batch, and its terms."""
-    logits = network(batch.log_mel).logits.float()  # (B, C)
-    terms = distillation_loss(logits, batch.targets, batch.mixture, settings)
+    logits = hear(network, batch.log_mel).logits
+    assert logits is not None  # a tagger has a head
+    terms = distillation_loss(logits.float(), batch.targets, batch.mixture, settings)
+    if batch.versions is not None:
+        terms["parallel"] = versions_loss(network, batch.versions, parallel)
+        terms["loss"] = terms["loss"] + parallel.parallel_weight * terms["parallel"]
     return terms["loss"], {name: value.detach() for name, value in terms.items()}
 
 
@@ -123,7 +138,11 @@ def tagger_batch(
     )
     targets = Targets(moved(batch.targets.labels), moved(batch.targets.teacher))
     mixture = Mixture(batch.mixture.share.to(device), batch.mixture.partner.to(device))
-    return TaggerBatch(batch.heard(mel), targets, mixture)
+    versions = None
+    if batch.versions is not None:
+        versions = tagger.log_mel(batch.versions.to(device).flatten(0, 1))[:, None]
+        versions = versions.unflatten(0, (2, -1))
+    return TaggerBatch(batch.heard(mel), targets, mixture, versions)
 
 
 @dataclass(frozen=True)
@@ -184,6 +203,7 @@ def batch_source(config: Config, sounds: Sounds, sample_rate: int, seed: int) ->
         config.variation,
         seed,
         load_responses(Path(config.responses), sample_rate) if config.responses else (),
+        config.parallel.parallel_sounds if config.parallel.parallel_weight else 0,
     )
     if config.streamed:
         return streamed_examples(config.data, config.split, settings)
@@ -208,7 +228,7 @@ def further_batches(config: Config, sounds: Sounds, sample_rate: int) -> Iterabl
 def main(config: Config) -> None:
     """Train, save and evaluate."""
     # 1. Run
-    run: Run[MobileNet | DynamicMobileNet] = Run(config.run, config)
+    run: Run[torch.nn.Module] = Run(config.run, config)
 
     # 2. Data
     rate = config.front_end.log_mel().sample_rate
@@ -218,19 +238,23 @@ def main(config: Config) -> None:
     # 3. Model
     known = (batch.targets for batch in further_batches(config, sounds, rate))
     head = constant_logits(known, config.loss)
-    network = build_network(config.architecture, sounds.labels, head)
+    front_end, prunes = config.front_end.log_mel(), config.pruning.pruned_share > 0
+    network = build_network(config.architecture, sounds.labels, head, front_end, prunes)
     tagger = AudioTagger(network, sounds.labels, config.front_end)
     run.follow(network)
 
     # 4. Optimiser and schedule
     optimizer = adamw(network.parameters(), config.learning_rate, config.weight_decay, BETAS)
     schedule = config.schedule.schedule(optimizer)
-    step = TrainingStep(network, partial(training_step, settings=config.loss))
+    step = TrainingStep(
+        network, partial(training_step, settings=config.loss, parallel=config.parallel)
+    )
     train_step, updates = run.updates(step, [optimizer], [schedule])
     run.start()
 
     def averaged_tagger() -> AudioTagger:
         average = run.averaged()
+        cut(average)
         batches = further_batches(config, sounds, rate)
         measure_statistics(average, (batch.audio for batch in batches), tagger.log_mel)
         return AudioTagger(average, sounds.labels, config.front_end)
@@ -240,6 +264,9 @@ def main(config: Config) -> None:
     for number, batch in run.batches(source, config.workers):
         if isinstance(network, DynamicMobileNet):
             network.set_temperature(kernel_temperature(run.step // config.epoch_steps))
+        if prunes and run.step % config.epoch_steps == 0:
+            share = config.pruning.share_at(run.step // config.epoch_steps)
+            prune(network, share, config.pruning.prune_scope)
         generator = batch_generator(config.run.seed, number, "spectrogram masks")
         with run.gathering(train_step), run.accelerator.autocast():
             loss, scalars = train_step(tagger_batch(batch, tagger, config, generator))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from tests.sounds import RATE, sound
 from training import teach, train_tagger
 from woosh.embeddings.clap import load_clap
 from woosh.taggers import load_tagger
+from woosh.taggers.fields import FieldConvolution
 from woosh.taggers.mobilenet import MobileNet
 from woosh.training.config import replace_fields
 from woosh.training.taggers.distillation import DistillationSettings, Mixture, Targets
+from woosh.training.taggers.parallel import ParallelConfig
 
 
 def rows_of(run: Path) -> list[dict]:
@@ -40,11 +43,27 @@ def test_recipe_writes_a_tagger_its_log_and_its_evaluation(tagger_run: Path) -> 
     assert result["sounds"] == 10 and 0 <= result["same_first"] <= 1
 
 
-@pytest.mark.parametrize("network", ["mobilenet", "dynamic-mobilenet"])
+RESTRICTED = {"width": 4.0, "removed_blocks": (2, 3, 4), "frequency_rho": 3, "time_rho": 1}
+TRANSFORMER = {"width": 8.0, "depth": 1, "heads": 2, "longest_frames": 60, "patch_stride": 16}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "mobilenet": {},
+    "dynamic-mobilenet": {},
+    "cp-resnet": RESTRICTED | {"shakes": True, "coordinates": True},
+    "cp-vgg": RESTRICTED | {"frequency_damping": 0.1},
+    "cp-densenet": RESTRICTED | {"groups": 2},
+    "cp-mobile": {"width": 8.0, "bands": 256, "n_fft": 4096, "window_length": 3072},
+    "passt": TRANSFORMER | {"patchout_frequency": 1},
+    "congater": TRANSFORMER | {"domains": ("device", "place"), "gate": "L"},
+}
+
+
+@pytest.mark.parametrize("network", list(NETWORKS))
 def test_a_resumed_run_equals_an_uninterrupted_one(
     network: str, taught_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace_fields(tagger_config(taught_run, tmp_path / "run"), network=network)
+    """Of every network."""
+    config = tagger_config(taught_run, tmp_path / "run")
+    config = replace_fields(config, network=network, **NETWORKS[network])
     train_tagger.main(replace_fields(config, output=str(tmp_path / "whole")))
     with monkeypatch.context() as patch:
         killed_after_saving(patch)
@@ -56,6 +75,67 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     whole = json.loads((tmp_path / "whole" / "evaluation.json").read_text())
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text()) == whole
     check_end(train_tagger.main, config, "tagger")
+
+
+@pytest.fixture
+def responses(tmp_path: Path) -> Path:
+    """A device whose low frequencies are lost."""
+    (tmp_path / "responses").mkdir()
+    soundfile.write(tmp_path / "responses" / "thin.wav", np.array([0.9, -0.7, 0.1]), RATE)
+    return tmp_path / "responses"
+
+
+def test_pruning_follows_its_ramp_and_leaves_no_cut_weight(
+    taught_run: Path, responses: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the weights after two epochs, in the saved tagger too, whether the run was interrupted or not."""
+    config = replace_fields(
+        tagger_config(taught_run, tmp_path / "run"),
+        network="cp-resnet",
+        **RESTRICTED,
+        **{"pruned_share": 0.5, "prune_epochs": 1, "prune_scope": "layer"},
+        **{"mixstyle_share": 0.5, "response_share": 0.5, "responses": str(responses)},
+        **{"parallel_weight": 0.1, "parallel_sounds": 2, "parallel_layer": "stage1.block1"},
+    )
+    train_tagger.main(replace_fields(config, output=str(tmp_path / "whole")))
+    with monkeypatch.context() as patch:
+        killed_after_saving(patch)
+        with pytest.raises(Killed):
+            train_tagger.main(config)
+    train_tagger.main(replace_fields(config, resume=True))
+    first, second = (weights(tmp_path / run / "tagger" / "network") for run in ("run", "whole"))
+    assert same(first, second)
+    assert all(np.isfinite(row["parallel"]) for row in rows_of(tmp_path / "run") if "loss" in row)
+    network = load_tagger(tmp_path / "run" / "tagger").network
+    for layer in network.modules():
+        if isinstance(layer, FieldConvolution):
+            zeros = float((layer.weight == 0).float().mean())
+            assert zeros == pytest.approx(0.5, abs=0.5 / layer.weight.numel() + 0.03)
+    with pytest.raises(ValueError, match="a cp-mobile cannot be pruned"):
+        train_tagger.main(
+            replace_fields(config, network="cp-mobile", output=str(tmp_path / "mobile"))
+        )
+
+
+def test_a_weight_of_0_leaves_everything_as_it_is_without_parallel_sounds(
+    taught_run: Path, responses: Path
+) -> None:
+    """The draws of the versions come last: the same sounds, mixtures and styles with and without them."""
+    config = replace_fields(
+        tagger_config(taught_run, Path("none")),
+        mixup=0.3,
+        mixstyle_share=0.5,
+        responses=str(responses),
+    )
+    batches = []
+    for weight in (0.0, 0.1):
+        with_weight = replace_fields(config, parallel_weight=weight)
+        sounds = train_tagger.read_sounds(with_weight, 32_000)
+        batches.append(train_tagger.batch_source(with_weight, sounds, 32_000, 0).batch(3))
+    without, beside = batches
+    assert torch.equal(without.audio, beside.audio)
+    assert torch.equal(without.mixture.share, beside.mixture.share)
+    assert without.versions is None and beside.versions.shape == (2, 3, without.audio.shape[1])
 
 
 def test_shards_are_streamed_where_all_sounds_are_equally_long(
@@ -78,12 +158,13 @@ def test_a_batch_is_learned_by_heart() -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     mel = torch.randn(3, 1, 128, 40)
     mixture = Mixture(torch.ones(3), torch.arange(3))
-    batch = train_tagger.TaggerBatch(mel, Targets(torch.eye(3), 8 * torch.eye(3) - 4), mixture)
+    batch = train_tagger.TaggerBatch(
+        mel, Targets(torch.eye(3), 8 * torch.eye(3) - 4), mixture, None
+    )
     losses = []
     for _ in range(60):
-        loss, _ = train_tagger.training_step(
-            network, batch, DistillationSettings("multi-label", 0.5, 1.0)
-        )
+        settings = DistillationSettings("multi-label", 0.5, 1.0)
+        loss, _ = train_tagger.training_step(network, batch, settings, ParallelConfig())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -111,3 +111,9 @@ def test_what_makes_no_network_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_channels_that_groups_cannot_share_are_refused() -> None:
+    """Found when the network is built and not when it first hears something."""
+    with pytest.raises(ValueError, match="5 and 8 channels cannot be shared by 2 groups"):
+        FieldConvolution(5, 8, form=ConvolutionForm(groups=2))

@@ -199,6 +199,10 @@ def export_tagger(
     if place.is_dir():
         tagger = load_tagger(place, labels)
         network, front_end, words = tagger.network, tagger.log_mel, tagger.labels
+        if not isinstance(network, MobileNet | DynamicMobileNet):
+            raise ValueError(
+                f"{place} is a {type(network).__name__}: ONNX files are made of MobileNets alone"
+            )
     else:
         network, front_end = load_published(place), LogMel()
         words = () if labels is None else read_labels(labels)

@@ -338,8 +338,11 @@ def tagger_weights_of(name: str) -> Path:
 
 def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
     from woosh.taggers import load_tagger
+    from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
     from woosh.taggers.log_mel import LogMel
     from woosh.taggers.mid_level import mid_level_features
+    from woosh.taggers.mobilenet import MobileNet
+    from woosh.taggers.networks import hear, settings_of
     from woosh.taggers.published import load_published
 
     path, middle = tagger_weights_of(name), name.startswith(MID_TAGGER)
@@ -348,6 +351,11 @@ def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
         model, front = tagger.network, tagger.log_mel
     else:
         model, front = load_published(path), LogMel()
+    classes = settings_of(model)["classes"]
+    if middle and not isinstance(model, MobileNet | DynamicMobileNet):
+        raise ValueError(
+            f"{name}: {path} is a {type(model).__name__}; only MobileNets have middle blocks: write tagger:{path}"
+        )
     model.to(device)  # type: ignore[arg-type]  # diffusers hides the signature
     longest, shortest = (
         TAGGER_SECONDS * front.sample_rate,
@@ -360,9 +368,9 @@ def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
         if middle:
             found = torch.cat([mid_level_features(model, log_mel) for log_mel in log_mels])  # type: ignore[arg-type]
             return Heard(found.mean(dim=0).float().cpu(), None)
-        outputs = [model(log_mel) for log_mel in log_mels]
+        outputs = [hear(model, log_mel) for log_mel in log_mels]
         features = torch.cat([output.features for output in outputs])  # (P, D)
-        logits = torch.cat([output.logits for output in outputs])  # (P, C)
+        logits = torch.cat([output.logits for output in outputs])  # type: ignore[misc]  # (P, C)
         return Heard(features.mean(dim=0).float().cpu(), logits.float().cpu())
 
     return Embedder(
@@ -372,7 +380,7 @@ def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
         weights=hash_files(_weight_files(path)),
         protocol=f"mean over pieces of {TAGGER_SECONDS} s, not padded; a rest of 0.15 s or less left out",
         listen=listen,
-        tags=0 if middle else model.config.classes,  # type: ignore[union-attr]
+        tags=0 if middle else classes,
     )
 
 

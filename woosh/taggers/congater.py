@@ -75,6 +75,8 @@ class ConGater(nn.Module):
                 f"{list(domains)}, at least one"
             )
         self.passt, self.domains = passt, tuple(domains)
+        sizes = {name: value for name, value in passt.config.items() if not name.startswith("_")}
+        self.config = {**sizes, "domains": self.domains, "gate": gate, "place": place}
         self.gated_blocks = place == "all"
         width = passt.norm.normalized_shape[0]
         count = len(passt.blocks) if self.gated_blocks else 1

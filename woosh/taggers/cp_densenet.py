@@ -73,6 +73,13 @@ class CpDenseNet(nn.Module):
         form: ConvolutionForm = WHOLE,
     ) -> None:
         super().__init__()
+        self.config = {
+            "growth": growth,
+            "channels": channels,
+            "classes": classes,
+            "fields": fields,
+            "form": form,
+        }
         before = 2 * growth
         layers: list[nn.Module] = [stem(channels, before, fields, form)]
         for stage in range(STAGES):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from woosh.taggers.mobilenet import Tags, fully_convolutional_head, rounded
+from woosh.weight_files import MOST_BLOCKS
 
 STEM_SHARE = 4  # the first of the two first convolutions has a quarter of the base's channels
 POOL = 3  # places along both axes that a strided shortcut averages
@@ -93,9 +95,13 @@ class CpMobile(nn.Module):
         multiplier: factor on the channels from stage to stage.
         expansion: factor on a block's channels between expansion and projection.
         blocks: of each stage.
-        strides: along frequency and time, of blocks counted from 1 through all stages; others have none.
+        strides: along frequency and time, of blocks counted from 1 through all stages; others have none. The numbers may
+            be texts, as saved files have them.
         channels: of the spectrogram.
         classes: of the head.
+
+    Raises:
+        ValueError: no block, or more than a thousand.
     """
 
     def __init__(  # noqa: PLR0913
@@ -104,11 +110,23 @@ class CpMobile(nn.Module):
         multiplier: float = 2.3,
         expansion: float = 3.0,
         blocks: Sequence[int] = (3, 2, 1),
-        strides: Mapping[int, Sequence[int]] = {2: (2, 2), 4: (2, 1)},  # noqa: B006 - never changed
+        strides: Mapping[Any, Sequence[int]] = {2: (2, 2), 4: (2, 1)},  # noqa: B006 - never changed
         channels: int = 1,
         classes: int = 10,
     ) -> None:
         super().__init__()
+        if not 0 < sum(blocks) <= MOST_BLOCKS:
+            raise ValueError(f"blocks are {list(blocks)}: from 1 to {MOST_BLOCKS} together")
+        self.config = {
+            "base": base,
+            "multiplier": multiplier,
+            "expansion": expansion,
+            "blocks": blocks,
+            "strides": strides,
+            "channels": channels,
+            "classes": classes,
+        }
+        strides = {int(block): stride for block, stride in strides.items()}
         before = rounded(base)
         first = max(1, before // STEM_SHARE)
         self.in_c = nn.Sequential(

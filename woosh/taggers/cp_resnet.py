@@ -132,6 +132,14 @@ class CpResNet(nn.Module):
         shakes: bool = False,
     ) -> None:
         super().__init__()
+        self.config = {
+            "width": width,
+            "channels": channels,
+            "classes": classes,
+            "fields": fields,
+            "form": form,
+            "shakes": shakes,
+        }
         self.in_c = stem(channels, width, fields, form)
         before = width
         for stage, multiple in enumerate(STAGES):

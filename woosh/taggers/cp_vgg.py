@@ -40,6 +40,13 @@ class CpVgg(nn.Module):
         form: ConvolutionForm = WHOLE,
     ) -> None:
         super().__init__()
+        self.config = {
+            "width": width,
+            "channels": channels,
+            "classes": classes,
+            "fields": fields,
+            "form": form,
+        }
         layers: list[nn.Module] = [stem(channels, width, fields, form)]
         before = width
         for stage, multiple in enumerate(STAGES):

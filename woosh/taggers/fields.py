@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.weight_files import MOST_BLOCKS
+
 STEM_KERNEL, STEM_STRIDE, STEM_PADDING = 5, 2, 1
 
 
@@ -83,7 +85,7 @@ class Fields:
         time: likewise along time.
 
     Raises:
-        ValueError: no three stages, or kernels of another number of convolutions.
+        ValueError: no three stages, more than a thousand blocks, or kernels of another number of convolutions.
     """
 
     blocks: Sequence[int] = (4, 4, 4)
@@ -91,6 +93,8 @@ class Fields:
     time: Axis = Axis()
 
     def __post_init__(self) -> None:
+        if sum(self.blocks) > MOST_BLOCKS:
+            raise ValueError(f"blocks are {list(self.blocks)}: at most {MOST_BLOCKS} together")
         convolutions = 2 * sum(self.blocks)
         counts = {len(self.frequency.kernels), len(self.time.kernels)}
         if len(self.blocks) != 3 or min(self.blocks) < 0 or counts != {convolutions}:
@@ -121,6 +125,12 @@ class Fields:
             2 if block in axis.halved_after else 1 for axis in (self.frequency, self.time)
         )
         return along_frequency, along_time
+
+    @property
+    def least_frames(self) -> int:
+        """Frames of which the stem and the pools along time leave one."""
+        pools = len([block for block in self.time.halved_after if block <= sum(self.blocks)])
+        return 2 ** (pools + 1) + STEM_KERNEL - 2 * STEM_PADDING - STEM_STRIDE
 
     def numbers(self, stage: int) -> range:
         """The blocks of a stage (counted from 0), counted from 1 through all stages."""
@@ -192,6 +202,9 @@ class FieldConvolution(nn.Module):
         form: coordinates, groups and masks; a decomposition is `DecomposedConvolution`'s.
         stride: along both axes.
         padding: along both axes; None keeps the size.
+
+    Raises:
+        ValueError: channels that the groups cannot share.
     """
 
     damping: Tensor | None
@@ -210,6 +223,10 @@ class FieldConvolution(nn.Module):
         self.reach, self.stride, self.form = reach, stride, form
         self.padding = reach.padding if padding is None else (padding, padding)
         given = before + 1 if form.coordinates else before
+        if given % form.groups or after % form.groups:
+            raise ValueError(
+                f"{given} and {after} channels cannot be shared by {form.groups} groups: choose another width or groups"
+            )
         weight = torch.empty(after, given // form.groups, *reach.kernel)
         nn.init.kaiming_normal_(weight, nonlinearity="relu")
         self.weight = nn.Parameter(weight)

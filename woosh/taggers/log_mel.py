@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
@@ -10,6 +12,7 @@ from woosh.audio.spectra import kaldi_mel_filters
 
 PRE_EMPHASIS = 0.97
 LOG_FLOOR = 1e-5
+SILENT = (math.log(LOG_FLOOR) + 4.5) / 5.0  # every value of a silent spectrogram
 LOW_JITTER = 10  # Hz: training moves the lower edge up by less than this
 HIGH_JITTER = 2000  # Hz: the range within which training moves the upper edge
 

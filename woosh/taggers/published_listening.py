@@ -36,6 +36,26 @@ def kept_kernels(rho: int, removed: Sequence[int]) -> tuple[int, ...]:
     return tuple(kept)
 
 
+def kept_blocks(removed: Sequence[int]) -> tuple[int, ...]:
+    """Blocks of the stages that are left.
+
+    Raises:
+        ValueError: more are removed than there are, or not of three stages.
+    """
+    if len(removed) != len(FULL) or not all(
+        0 <= gone <= count for gone, count in zip(removed, FULL, strict=True)
+    ):
+        raise ValueError(f"removed is {list(removed)}; it must be three numbers from 0 to 4")
+    return tuple(count - gone for count, gone in zip(FULL, removed, strict=True))
+
+
+def axis_of(
+    rho: int, removed: Sequence[int], halved_after: Sequence[int], damping: float = 1.0
+) -> Axis:
+    """What restricts the field along one axis, of a network that lacks the last blocks of its stages."""
+    return Axis(kept_kernels(rho, removed), 1, halved_after, damping)
+
+
 def cp_resnet_of(config: Mapping[str, Any]) -> CpResNet:
     """A CP-ResNet without weights; pools stand after blocks of the first stage.
 
@@ -44,12 +64,7 @@ def cp_resnet_of(config: Mapping[str, Any]) -> CpResNet:
     """
     form, damping = FORMS[config["variant"]]
     removed = config.get("removed") or (0, 0, 0)
-    if len(removed) != len(FULL) or not all(
-        0 <= gone <= count for gone, count in zip(removed, FULL, strict=True)
-    ):
-        raise ValueError(f"removed is {list(removed)}; it must be three numbers from 0 to 4")
-    blocks = tuple(count - gone for count, gone in zip(FULL, removed, strict=True))
-    kernels = kept_kernels(config["rho"], removed)
+    blocks, rho = kept_blocks(removed), config["rho"]
     pooled = [block for block in config["pools_after"] if block <= blocks[0]]
     sizes = config.get("pool", (2, 2))
     frequency, time = (pooled if size == 2 else () for size in sizes)
@@ -57,7 +72,7 @@ def cp_resnet_of(config: Mapping[str, Any]) -> CpResNet:
         config["width"],
         config["channels"],
         config["classes"],
-        Fields(blocks, Axis(kernels, 1, frequency, damping), Axis(kernels, 1, time)),
+        Fields(blocks, axis_of(rho, removed, frequency, damping), axis_of(rho, removed, time)),
         form,
     )
 

@@ -22,8 +22,9 @@ from woosh.embeddings.clap import (
 )
 from woosh.generation.text_encoder import tokenize
 from woosh.taggers.mobilenet import MobileNet
+from woosh.taggers.networks import with_classes
 from woosh.taggers.passt_weights import load_passt
-from woosh.taggers.tagger import FrontEnd, load_tagger, with_classes
+from woosh.taggers.tagger import FrontEnd, load_tagger
 from woosh.training.aligner.caption_pairs import PairBatch
 from woosh.training.aligner.contrastive import Embedded, Temperature, gather_rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -66,12 +67,14 @@ class ExampleBatch:
         targets: of each sound alone.
         mixture: which sounds are to be mixed.
         styles: whose statistics their spectrograms get afterwards; None leaves them their own.
+        versions: of some of the sounds (2, V, S), not mixed: as they are, and through a device each; None for no sound.
     """
 
     audio: Tensor
     targets: Targets
     mixture: Mixture
     styles: Styles | None
+    versions: Tensor | None
 
     def heard(self, log_mel: Tensor) -> Tensor:
         """Log-mel of each sound alone (B, bands, T) -> mixed, in the batch's styles (B, 1, bands, T)."""
@@ -92,6 +95,7 @@ class ExampleSettings:
         variation: of each.
         seed: of all draws.
         responses: impulse responses (R,) at the sample rate.
+        parallel_sounds: of a batch, that come in two versions beside.
 
     Raises:
         ValueError: sounds are to go through responses, and there are none.
@@ -105,10 +109,16 @@ class ExampleSettings:
     variation: ExampleVariation
     seed: int
     responses: Sequence[np.ndarray] = ()
+    parallel_sounds: int = 0
 
     def __post_init__(self) -> None:
-        if self.variation.response_share and not self.responses:
-            raise ValueError("response_share is above 0, but there are no impulse responses")
+        wanted = {
+            "response_share": self.variation.response_share > 0,
+            "parallel_weight": self.parallel_sounds > 0,
+        }
+        for name, needed in wanted.items():
+            if needed and not self.responses:
+                raise ValueError(f"{name} is above 0, but there are no impulse responses")
 
 
 def load_examples(source: str, split: str, sample_rate: int) -> list[TaughtSound]:
@@ -268,10 +278,11 @@ def batch_of(
             f"the sounds of a batch are {seconds} s long: set crop_seconds, or teach sounds of one length"
         )
     variation, rate = settings.variation, settings.sample_rate
-    sounds = []
+    sounds, cropped = [], []
     for example in examples:
         audio = example.audio.astype(np.float32) / 32_768
         audio = audio if settings.samples is None else crop(audio, settings.samples, generator)
+        cropped.append(audio)
         if happens(variation.response_share, generator):
             response = settings.responses[int(generator.integers(len(settings.responses)))]
             audio = through_response(audio, response)
@@ -281,12 +292,25 @@ def batch_of(
         sounds.append(audio * 10 ** (gain / 20))
     teacher = teacher_logits(examples, settings.labels)
     labels = label_matrix(examples, settings.labels) if settings.labelled else None
-    return ExampleBatch(
+    batch = ExampleBatch(
         torch.from_numpy(np.stack(sounds).astype(np.float32)),
         Targets(labels, teacher),
         draw_mixture(len(examples), variation.mixup, generator),
         draw_styles(len(examples), variation.mixstyle_share, variation.mixstyle_alpha, generator),
+        None,
     )
+    if not settings.parallel_sounds:
+        return batch
+    # Drawn last, so that a batch is otherwise the same with and without them.
+    own = cropped[: settings.parallel_sounds]
+    heard = [
+        through_response(
+            audio, settings.responses[int(generator.integers(len(settings.responses)))]
+        )
+        for audio in own
+    ]
+    versions = torch.from_numpy(np.stack([np.stack(own), np.stack(heard)]).astype(np.float32))
+    return dataclasses.replace(batch, versions=versions)
 
 
 def teacher_logits(examples: Sequence[TaughtSound], labels: Sequence[str]) -> Tensor | None:

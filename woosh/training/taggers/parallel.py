@@ -7,6 +7,7 @@ to a recipe's loss with a weight of about 0.1.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from woosh.metrics.distributions import squared_distances
+from woosh.taggers.networks import given
+from woosh.training.config import check_choice
 
 FLOOR = 1e-12  # of probabilities whose logarithm is taken
 LEAST_BANDWIDTH = 1e-6
@@ -22,13 +25,13 @@ LEAST_BANDWIDTH = 1e-6
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-def heard_at(network: nn.Module, layer: str, x: Tensor) -> Tensor:
+def heard_at(network: nn.Module, layer: str, *x: Tensor) -> Tensor:
     """What a layer of a network makes of an input, with its graph.
 
     Args:
-        network: to be run on x.
+        network: to be run.
         layer: name of the layer as `named_modules` has it, such as "stage2.block1"; its result must be one tensor.
-        x: the network's input.
+        x: what the network is called with.
 
     Raises:
         ValueError: no such layer, or it took no part.
@@ -43,7 +46,7 @@ def heard_at(network: nn.Module, layer: str, x: Tensor) -> Tensor:
 
     handle = layers[layer].register_forward_hook(keep)
     try:
-        network(x)
+        network(*x)
     finally:
         handle.remove()
     if not caught:
@@ -107,3 +110,50 @@ def mutual_information(first: Tensor, second: Tensor) -> Tensor:
     joint = joint / joint.sum()
     alone = joint.sum(dim=0)
     return (joint * (joint.log() - alone.log() - alone.log()[:, None])).sum()
+
+
+DISTANCES: dict[str, Distance] = {
+    "squared": functional.mse_loss,
+    "discrepancy": mean_discrepancy,
+}
+
+
+@dataclass(frozen=True)
+class ParallelConfig:
+    """The term of parallel recordings in a recipe's loss.
+
+    The versions of a sound are the sound itself and what one of the impulse responses makes of it, aligned in time.
+
+    Attributes:
+        parallel_weight: of the term; .1 is published, 0 leaves it out.
+        parallel_sounds: of each batch, heard in both versions; 4 of 32 are published.
+        parallel_layer: whose results are compared, as `named_modules` has it.
+        parallel_distance: one of `DISTANCES`.
+
+    Raises:
+        ValueError: an unknown distance, a weight below 0, or no sound.
+    """
+
+    parallel_weight: float = 0.0
+    parallel_sounds: int = 4
+    parallel_layer: str = "feed_forward"
+    parallel_distance: str = "squared"
+
+    def __post_init__(self) -> None:
+        check_choice("parallel_distance", self.parallel_distance, tuple(DISTANCES))
+        if self.parallel_weight < 0 or self.parallel_sounds < 1:
+            raise ValueError(
+                f"parallel_weight is {self.parallel_weight} and parallel_sounds {self.parallel_sounds}: at least 0 and 1"
+            )
+
+
+def versions_loss(network: nn.Module, versions: Tensor, config: ParallelConfig) -> Tensor:
+    """How differently a network's layer hears two versions of sounds, see `parallel_loss`.
+
+    Args:
+        network: one of `woosh.taggers.networks.NETWORKS`.
+        versions: log-mel of the sounds (2, B, 1, bands, frames).
+        config: layer and distance.
+    """
+    made = heard_at(network, config.parallel_layer, *given(network, versions.flatten(0, 1)))
+    return parallel_loss(made.chunk(2), DISTANCES[config.parallel_distance])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,36 @@ from woosh.training.config import check_choice
 SCOPES = ("network", "layer")
 RAMPS = ("linear", "exponential")
 STEEPNESS = 5.0  # of the exponential ramp: what is left to cut falls by e^-5 along it
+
+
+@dataclass(frozen=True)
+class PruningConfig:
+    """Which weights are cut while a network is trained, and when.
+
+    Attributes:
+        pruned_share: of the weights, in the end; 0 cuts none.
+        prune_scope: one of `SCOPES`.
+        prune_ramp: one of `RAMPS`.
+        prune_epochs: of the ramp, of `epoch_steps` each.
+
+    Raises:
+        ValueError: an unknown scope or ramp, a share outside 0 to below 1, or no epoch.
+    """
+
+    pruned_share: float = 0.0
+    prune_scope: str = "network"
+    prune_ramp: str = "linear"
+    prune_epochs: int = 50
+
+    def __post_init__(self) -> None:
+        check_choice("prune_scope", self.prune_scope, SCOPES)
+        if self.prune_epochs < 1:
+            raise ValueError(f"prune_epochs is {self.prune_epochs}; it must be 1 or more")
+        self.share_at(0)
+
+    def share_at(self, epoch: float) -> float:
+        """The share that is cut in an epoch, see `pruned_share`."""
+        return pruned_share(epoch, self.prune_epochs, self.pruned_share, self.prune_ramp)
 
 
 def pruned_share(epoch: float, epochs: int, share: float, ramp: str) -> float:
@@ -91,6 +122,14 @@ def prune(model: nn.Module, share: float, scope: str) -> None:
     masks = magnitude_masks({name: layer.weight for name, layer in layers.items()}, share, scope)
     for name, layer in layers.items():
         layer.prune_mask = masks[name]
+
+
+@torch.no_grad()
+def cut(model: nn.Module) -> None:
+    """Set the weights that a network's masks leave out to 0, for good."""
+    for layer in model.modules():
+        if isinstance(layer, FieldConvolution) and layer.prune_mask is not None:
+            layer.weight.mul_(layer.prune_mask)
 
 
 class StoredSizes(NamedTuple):
