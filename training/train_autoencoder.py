@@ -59,6 +59,7 @@ from woosh.training.autoencoder.steps import (
 )
 from woosh.training.command import run_recipe
 from woosh.training.cropping import CropSettings
+from woosh.training.styles import StyleConfig, restyled_audio, style_generator
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Config:
     crop_seconds: float
     batch_size: int  # crops per process
     augmentation: CropAugmentation
+    styles: StyleConfig
     responses: str | None  # folder of impulse responses
     learning_rate: float
     warmup_steps: int
@@ -153,6 +155,12 @@ def training_step(
         "complex": complex_loss(target[:whole], entire),
         "mel": multiscale_mel_loss(recorded, made, rate, config.mel_windows, config.mel_bands),
     }, waveform
+
+
+def in_styles(audio: Tensor, model: WooshAutoencoder, config: Config, number: int) -> Tensor:
+    """Crops (B, A, S) that may take on each other's statistics, which are then what is to be reconstructed."""
+    styles = config.styles.draw(len(audio), style_generator(config.run.seed, number))
+    return audio if styles is None else restyled_audio(audio, styles, model.stft, model.istft)
 
 
 def loss_weights(names: Iterable[str], config: Config) -> dict[str, float]:
@@ -245,7 +253,7 @@ def main(config: Config) -> None:
 
     # 5. Loop
     for number, crops in run.batches(source, config.workers):
-        audio = crops.to(run.device)
+        audio = in_styles(crops.to(run.device), model, config, number)
         share, kept = config.nested_share, config.nested_channels
         batch = draw_disturbance(model, audio, share, kept, config.run.seed, number)
         with run.gathering(*train_steps):

@@ -53,11 +53,13 @@ from woosh.training.aligner.steps import (
     build_audio_encoder,
     embedding_step,
     estimated_scores,
+    in_styles,
 )
 from woosh.training.command import run_recipe
 from woosh.training.conditioning import load_text_encoder
 from woosh.training.cropping import CropSettings
 from woosh.training.randomness import batch_generator
+from woosh.training.styles import StyleConfig, style_generator
 
 BETAS = (0.9, 0.98)
 
@@ -94,6 +96,7 @@ class Config:
     crop_seconds: float  # a multiple of the segment's 5 s
     masks: MaskSizes
     augmentation: PairAugmentation
+    styles: StyleConfig
     responses: str | None  # folder of impulse responses
     batch_size: int  # pairs per process, embedded at a time; all of a step meet, over processes
     learning_rate: float
@@ -227,6 +230,8 @@ def main(config: Config) -> None:
             aligner_batch(chunk, clap, config.masks, generator, run.device)
             for chunk in batch.chunks(config.run.accumulation)
         ]
+        mixing = style_generator(config.run.seed, number)
+        chunks = [in_styles(chunk, config.styles, mixing) for chunk in chunks]
         teacher = estimated_scores(teachers, batch, run.device) if teachers else None
         groups = batch.groups.to(run.device)
         loss_of = partial(training_loss, groups=groups, teacher_scores=teacher)

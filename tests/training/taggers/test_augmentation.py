@@ -6,12 +6,8 @@ import torch
 
 from tests.official import assert_parity
 from tests.taggers.fixtures import load_fixture
-from woosh.training.taggers.augmentation import (
-    convolved,
-    draw_styles,
-    freq_mixstyle,
-    through_devices,
-)
+from woosh.training.styles import draw_styles, freq_mixstyle
+from woosh.training.taggers.augmentation import convolved, through_devices
 
 
 def test_freq_mixstyle_and_its_gradient_are_the_reference_s() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sounds import RATE, sound
+from woosh.training.styles import StyleConfig
 from woosh.training.taggers.examples import (
     ExampleBatches,
     ExampleSettings,
@@ -25,7 +26,7 @@ from woosh.training.taggers.examples import (
 )
 from woosh.training.taggers.teaching import TaughtSound, whole_numbers
 
-PLAIN = ExampleVariation(0.0, 0.0, 0.0, 0.0, 0.0, 0.4)
+PLAIN = ExampleVariation(0.0, 0.0, 0.0, 0.0)
 LABELS = ("a", "b", "c")
 
 
@@ -92,14 +93,14 @@ def test_variations_change_what_they_say_and_nothing_else() -> None:
     generator = np.random.default_rng(0)
     rolled = batch_of(
         [ramp],
-        settings(variation=ExampleVariation(0.0, 0.3, 0.0, 0.0, 0.0, 0.4), labelled=True),
+        settings(variation=ExampleVariation(0.0, 0.3, 0.0, 0.0), labelled=True),
         generator,
     ).audio[0]
     assert sorted(rolled.tolist()) == sorted((ramp.audio / 32_768).astype(np.float32).tolist())
     assert not torch.equal(rolled, rolled.sort().values)
     louder = batch_of(
         [ramp],
-        settings(variation=ExampleVariation(0.0, 0.0, 6.0, 0.0, 0.0, 0.4), labelled=True),
+        settings(variation=ExampleVariation(0.0, 0.0, 6.0, 0.0), labelled=True),
         generator,
     ).audio[0]
     gain = louder / torch.from_numpy(ramp.audio / 32_768)
@@ -109,7 +110,7 @@ def test_variations_change_what_they_say_and_nothing_else() -> None:
     wet = batch_of(
         [ramp],
         settings(
-            variation=ExampleVariation(0.0, 0.0, 0.0, 1.0, 0.0, 0.4),
+            variation=ExampleVariation(0.0, 0.0, 0.0, 1.0),
             labelled=True,
             responses=(echo,),
         ),
@@ -135,7 +136,7 @@ def test_what_cannot_be_learned_from() -> None:
     with pytest.raises(ValueError, match="the teacher heard whole sounds"):
         batch_of([example(5, teacher=1.0)], settings(samples=3), generator)
     with pytest.raises(ValueError, match="no impulse responses"):
-        settings(variation=ExampleVariation(0.0, 0.0, 0.0, 0.5, 0.0, 0.4))
+        settings(variation=ExampleVariation(0.0, 0.0, 0.0, 0.5))
     with pytest.raises(ValueError, match="have no labels"):
         labels_of("nowhere", [example(5)])
 
@@ -146,7 +147,7 @@ def test_styles_change_the_spectrograms_and_nothing_else() -> None:
     plain, styled = (
         batch_of(
             sounds,
-            settings(variation=ExampleVariation(0.3, 0.1, 6.0, 0.0, share, 0.4)),
+            settings(variation=ExampleVariation(0.3, 0.1, 6.0, 0.0, StyleConfig(share))),
             np.random.default_rng(3),
         )
         for share in (0.0, 1.0)
@@ -159,7 +160,7 @@ def test_styles_change_the_spectrograms_and_nothing_else() -> None:
     assert not torch.allclose(styled.heard(log_mel), plain.heard(log_mel), atol=0.01)
     for share, alpha in ((1.5, 0.4), (0.5, 0.0)):
         with pytest.raises(ValueError, match="mixstyle_share is"):
-            ExampleVariation(0.0, 0.0, 0.0, 0.0, share, alpha)
+            StyleConfig(share, alpha)
 
 
 def test_a_folder_s_sub_folders_are_labels(tmp_path: Path) -> None:

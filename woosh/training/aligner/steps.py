@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,6 +28,7 @@ from woosh.taggers.passt_weights import load_passt
 from woosh.taggers.tagger import FrontEnd, load_tagger
 from woosh.training.aligner.caption_pairs import PairBatch
 from woosh.training.aligner.contrastive import Embedded, Temperature, gather_rows
+from woosh.training.styles import StyleConfig, freq_mixstyle
 
 
 class Towers(nn.Module):
@@ -113,6 +115,16 @@ def aligner_batch(
     captions = [normalise_text(caption) for caption in pairs.captions]
     ids, mask = tokenize(clap.tokenizer, captions, clap.text_encoder.config.max_tokens)
     return AlignerBatch(log_mel, counts, ids.to(device), mask.to(device))
+
+
+def in_styles(
+    batch: AlignerBatch, config: StyleConfig, generator: np.random.Generator
+) -> AlignerBatch:
+    """A batch whose segments may mix their statistics, see `freq_mixstyle`."""
+    styles = config.draw(len(batch.log_mel), generator)
+    if styles is None:
+        return batch
+    return replace(batch, log_mel=freq_mixstyle(batch.log_mel[:, None], *styles)[:, 0])
 
 
 def cut(batch: PairBatch, clap: WooshClap) -> tuple[Tensor, tuple[int, ...]]:

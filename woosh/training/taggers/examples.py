@@ -16,7 +16,7 @@ from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_folder_of_sounds, is_sharded, load_source
 from woosh.data.streaming import Item, ShardStream, StreamedBatches, split_of
 from woosh.training.cropping import happens
-from woosh.training.taggers.augmentation import Styles, draw_styles, freq_mixstyle
+from woosh.training.styles import StyleConfig, Styles, freq_mixstyle
 from woosh.training.taggers.distillation import Mixture, Targets, draw_mixture
 from woosh.training.taggers.teaching import (
     SUMMARY,
@@ -36,26 +36,14 @@ class ExampleVariation:
         roll_seconds: a sound begins up to so much later or earlier, its end goes to the front.
         gain_decibels: greatest gain, and greatest loss.
         response_share: of the sounds that go through an impulse response, as if another device had recorded them.
-        mixstyle_share: of the batches whose spectrograms mix their statistics, see `freq_mixstyle`.
-        mixstyle_alpha: of the mixtures' shares.
-
-    Raises:
-        ValueError: a mixstyle_share outside 0 to 1, or a mixstyle_alpha not above 0.
+        styles: of the batches whose spectrograms mix their statistics.
     """
 
     mixup: float
     roll_seconds: float
     gain_decibels: float
     response_share: float
-    mixstyle_share: float
-    mixstyle_alpha: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.mixstyle_share <= 1 or not self.mixstyle_alpha > 0:
-            raise ValueError(
-                f"mixstyle_share is {self.mixstyle_share} and mixstyle_alpha {self.mixstyle_alpha}: from 0 to 1, and "
-                "above 0"
-            )
+    styles: StyleConfig = StyleConfig()
 
 
 @dataclass(frozen=True)
@@ -296,7 +284,7 @@ def batch_of(
         torch.from_numpy(np.stack(sounds).astype(np.float32)),
         Targets(labels, teacher),
         draw_mixture(len(examples), variation.mixup, generator),
-        draw_styles(len(examples), variation.mixstyle_share, variation.mixstyle_alpha, generator),
+        variation.styles.draw(len(examples), generator),
         None,
     )
     if not settings.parallel_sounds:
