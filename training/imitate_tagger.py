@@ -156,7 +156,7 @@ def heard_sounds(config: Config, teacher: AudioTagger) -> list[TaughtSound]:
     return [
         replace(sound, audio=audio, labels=(), teacher=logits(audio))
         for sound in load_examples(config.validation_data, config.validation_split, rate)
-        for audio in [sound.audio[: LONGEST_SECONDS * rate]]
+        for audio in [sound.samples(rate)[: LONGEST_SECONDS * rate]]
     ]
 
 

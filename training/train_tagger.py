@@ -62,7 +62,7 @@ class Config:
     """Settings of one training; see `configs/tagger_tiny.yaml`."""
 
     run: RunConfig
-    data: str  # taught shards, a folder with a sub-folder for each label, a manifest, or hf:NAME
+    data: str  # taught shards, a folder with a sub-folder for each label, a manifest, hf:NAME, or a layout, such as openmic:FOLDER
     streamed: bool  # read shards as they are needed, every sound once in a pass, instead of all into memory
     workers: int  # processes that prepare batches
     split: str
@@ -136,7 +136,8 @@ def tagger_batch(
     mel = tagger.log_mel.augmented(
         batch.audio.to(device), generator, config.frequency_mask, config.time_mask
     )
-    targets = Targets(moved(batch.targets.labels), moved(batch.targets.teacher))
+    known = moved(batch.targets.known)
+    targets = Targets(moved(batch.targets.labels), moved(batch.targets.teacher), known)
     mixture = Mixture(batch.mixture.share.to(device), batch.mixture.partner.to(device))
     versions = None
     if batch.versions is not None:

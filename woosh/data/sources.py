@@ -12,6 +12,7 @@ import numpy as np
 from woosh.audio import decode_audio, read_audio
 from woosh.command_line import missing_extra
 from woosh.data.clips import SHORTEST, SILENCE, Clip, load_clips, with_channels
+from woosh.data.layouts import LabelledFile, is_layout, read_layout
 from woosh.data.manifests import split_of
 from woosh.data.recordings import list_recordings
 from woosh.data.shards import ENDING, read_shards, shard_urls
@@ -26,8 +27,8 @@ CAPTION_COLUMNS = ("captions", "caption", "text")
 
 def is_sharded(source: str) -> bool:
     """Whether a source is shards, rather than a manifest, a folder of sounds or a data set of the `datasets` library."""
-    other = source.endswith(".jsonl") or source.startswith(HUB) or is_folder_of_sounds(source)
-    return not other
+    named = source.endswith(".jsonl") or source.startswith(HUB) or is_layout(source)
+    return not named and not is_folder_of_sounds(source)
 
 
 def is_folder_of_sounds(source: str) -> bool:
@@ -44,7 +45,8 @@ def load_source(
     Args:
         source: a JSONL manifest beside its audio; a folder of sounds (see `list_recordings`), all of "train"; shards, by their folder, a pattern or an address (see
             `woosh.data.shards.shard_urls`); or `hf:NAME` or `hf:FOLDER` of a data set of the `datasets`
-            library with a column `audio` and one of `captions`, `caption` and `text`.
+            library with a column `audio` and one of `captions`, `caption` and `text`; or a data set in its published layout,
+            see `woosh.data.layouts`, whose labels are the captions.
         split: clips of another one are left out. Those of a shard belong to "train" unless they say.
         sample_rate: of the result, in Hz.
         channels: 1, or 2 for stereo.
@@ -54,6 +56,8 @@ def load_source(
         ValueError: it is faulty, or has no clip of this split.
         ImportError: `hf:` without the `datasets` library.
     """
+    if is_layout(source):
+        return [_clip_of(file, sample_rate, channels) for file in read_layout(source, split)]
     if source.endswith(".jsonl") or is_folder_of_sounds(source):
         folder, rows, _ = list_recordings(Path(source)).warned()
         chosen = [row for row in rows if row.split == split]
@@ -72,6 +76,14 @@ def load_source(
     if not clips:
         raise ValueError(_no_clip(source, split))
     return clips
+
+
+def _clip_of(file: LabelledFile, sample_rate: int, channels: int) -> Clip:
+    """A file of a layout, its labels in words as captions."""
+    audio = read_audio(file.path, sample_rate, mono=channels == 1)
+    captions = tuple(label.replace("_", " ") for label in file.labels)
+    label = file.labels[0] if len(file.labels) == 1 else ""
+    return Clip(with_channels(audio, channels), captions, str(file.path), label)
 
 
 def _no_clip(source: str, split: str, others: Collection[str] = ()) -> str:

@@ -49,18 +49,59 @@ def average_precision(scores: Tensor, positive: Tensor) -> float:
     return float((recall.diff() * precision).sum())
 
 
-def mean_average_precision(scores: Tensor, positive: Tensor) -> tuple[float, int]:
+def roc_area(scores: Tensor, positive: Tensor) -> float:
+    """Area under the curve of true over false positives: the chance that a positive scores above a negative.
+
+    Equal scores count half, as in scikit-learn's `roc_auc_score`.
+
+    Args:
+        scores: (N,).
+        positive: (N,), a true and a false value at least.
+
+    Raises:
+        ValueError: no positive, or no negative.
+    """
+    found, others = scores[positive], scores[~positive].sort().values
+    if not len(found) or not len(others):
+        raise ValueError("the area of a label that all or no sounds have is not defined")
+    below = torch.searchsorted(others, found, right=False)
+    up_to = torch.searchsorted(others, found, right=True)
+    return float((below + up_to).double().mean() / (2 * len(others)))
+
+
+def mean_average_precision(
+    scores: Tensor, positive: Tensor, known: Tensor | None = None
+) -> tuple[float, int]:
     """Mean of `average_precision` over the labels that a sound has, and how many these are; 0 and 0 of none.
 
     Args:
         scores: (N, C).
         positive: (N, C) bool.
+        known: (N, C) bool, which of these are known; each label counts over its own sounds. None where all are.
     """
-    present = positive.any(dim=0).nonzero().flatten().tolist()
-    if not present:
-        return 0.0, 0
-    values = [average_precision(scores[:, label], positive[:, label]) for label in present]
-    return sum(values) / len(values), len(values)
+    known = torch.ones_like(positive) if known is None else known
+    values = [
+        average_precision(scores[asked, label], positive[asked, label])
+        for label, asked in enumerate(known.T)
+        if positive[asked, label].any()
+    ]
+    return (sum(values) / len(values), len(values)) if values else (0.0, 0)
+
+
+def mean_roc_area(
+    scores: Tensor, positive: Tensor, known: Tensor | None = None
+) -> tuple[float, int]:
+    """Mean of `roc_area` over the labels that some sounds have and some have not, and how many these are.
+
+    Arguments as of `mean_average_precision`; 0.5 and 0 of no label.
+    """
+    known = torch.ones_like(positive) if known is None else known
+    values = [
+        roc_area(scores[asked, label], positive[asked, label])
+        for label, asked in enumerate(known.T)
+        if positive[asked, label].any() and not positive[asked, label].all()
+    ]
+    return (sum(values) / len(values), len(values)) if values else (0.5, 0)
 
 
 def agreement(own: Tensor, other: Tensor) -> Agreement:
@@ -77,7 +118,11 @@ def right_among(scores: Tensor, positive: Tensor, count: int) -> float:
 
 
 def report(
-    scores: Tensor, labels: Tensor | None, teacher: Tensor | None, names: Sequence[str]
+    scores: Tensor,
+    labels: Tensor | None,
+    teacher: Tensor | None,
+    names: Sequence[str],
+    known: Tensor | None = None,
 ) -> dict[str, float]:
     """What is known of a tagger's scores (N, C), as figures by name.
 
@@ -86,13 +131,16 @@ def report(
         labels: which are true (N, C), 0 or 1, or None.
         teacher: another tagger's probabilities (N, C), or None.
         names: of the labels (C).
+        known: which of the labels are known (N, C), 0 or 1; None where all are.
     """
     result: dict[str, float] = {"sounds": float(len(scores))}
     if labels is not None:
         right = labels > 0.5
-        mean, present = mean_average_precision(scores, right)
+        asked = None if known is None else known > 0.5
+        mean, present = mean_average_precision(scores, right, asked)
         result |= {
             "mean_average_precision": mean,
+            "mean_roc_area": mean_roc_area(scores, right, asked)[0],
             "labels": float(present),
             "right_first": right_among(scores, right, 1),
         }

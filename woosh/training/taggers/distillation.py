@@ -26,10 +26,12 @@ class Targets:
     Attributes:
         labels: probabilities (B, C), 0 or 1 where a sound is not mixed.
         teacher: logits (B, C).
+        known: which of the labels are known (B, C), 0 or 1; None where all are.
     """
 
     labels: Tensor | None
     teacher: Tensor | None
+    known: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def distillation_loss(
     """
     terms: dict[str, Tensor] = {}
     if targets.labels is not None and (settings.label_share > 0 or targets.teacher is None):
-        terms["label"] = label_loss(logits, mixture.of(targets.labels.float()), settings.task)
+        labels = mixture.of(targets.labels.float())
+        terms["label"] = label_loss(logits, labels, settings.task, known_of(targets, mixture))
     if targets.teacher is not None and (settings.label_share < 1 or targets.labels is None):
         terms["teacher"] = teacher_loss(logits, targets.teacher.float(), mixture, settings)
     if not terms:
@@ -122,11 +125,31 @@ def distillation_loss(
     return {"loss": share * terms["label"] + (1 - share) * terms["teacher"], **terms}
 
 
-def label_loss(logits: Tensor, labels: Tensor, task: str) -> Tensor:
-    """Cross-entropy with labels (B, C): of each label by itself, or of the distribution over all."""
-    if task == "multi-label":
+def known_of(targets: Targets, mixture: Mixture) -> Tensor | None:
+    """Which labels of mixed sounds are known (B, C): those that are of both, where there are two; None where all are."""
+    if targets.known is None:
+        return None
+    alone = (mixture.share == 1)[:, None].to(targets.known.device)
+    both = targets.known * targets.known[mixture.partner]
+    return torch.where(alone, targets.known, both)
+
+
+def label_loss(logits: Tensor, labels: Tensor, task: str, known: Tensor | None = None) -> Tensor:
+    """Cross-entropy with labels (B, C): of each label by itself, or of the distribution over all.
+
+    Of partial labels, the mean over those that are `known` (B, C); of none it is 0.
+
+    Raises:
+        ValueError: partial labels for "multi-class", whose one label is known or not.
+    """
+    if task == "multi-class":
+        if known is not None:
+            raise ValueError("labels are known in part only: set task to multi-label")
+        return functional.cross_entropy(logits, labels)
+    if known is None:
         return functional.binary_cross_entropy_with_logits(logits, labels)
-    return functional.cross_entropy(logits, labels)
+    weighed = functional.binary_cross_entropy_with_logits(logits, labels, known, reduction="sum")
+    return weighed / known.sum().clamp_min(1.0)
 
 
 def teacher_loss(
@@ -155,7 +178,12 @@ def constant_logits(targets: Iterable[Targets], settings: DistillationSettings) 
     shares = []
     for target in targets:
         if target.labels is not None:
-            shares.append(target.labels.float().mean(dim=0))
+            known = torch.ones_like(target.labels) if target.known is None else target.known
+            present = (known * target.labels).float().sum(dim=0)
+            # A label that nobody was asked for says nothing: half of the sounds may have it.
+            shares.append(
+                torch.where(known.any(dim=0), present / known.sum(dim=0).clamp_min(1), 0.5)
+            )
         elif target.teacher is not None:
             logits = target.teacher.float() / settings.temperature
             wanted = logits.sigmoid() if several else logits.softmax(dim=1)

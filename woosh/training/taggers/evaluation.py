@@ -10,7 +10,7 @@ import torch
 from woosh.metrics.precision import report
 from woosh.taggers.tagger import AudioTagger
 from woosh.training.taggers.distillation import DistillationSettings
-from woosh.training.taggers.examples import label_matrix, teacher_logits
+from woosh.training.taggers.examples import known_labels, label_matrix, teacher_logits
 from woosh.training.taggers.teaching import TaughtSound
 
 LONGEST_SECONDS = 10  # of a sound that is heard
@@ -28,15 +28,20 @@ def evaluate_tagger(
     longest = LONGEST_SECONDS * tagger.sample_rate
     rows = []
     for sound in sounds:
-        audio = torch.from_numpy(sound.audio[:longest].astype(np.float32) / 32_768)
+        heard = sound.samples(tagger.sample_rate)[:longest]
+        audio = torch.from_numpy(heard.astype(np.float32) / 32_768)
         rows.append(tagger(audio[None].to(device)).logits[0].float().cpu())
     logits = torch.stack(rows)  # (N, C)
     several = settings.task == "multi-label"
     scores = logits.sigmoid() if several else logits.softmax(dim=1)
     known = set(tagger.labels)
-    named = all(sound.labels and known.issuperset(sound.labels) for sound in sounds)
+    named = all(
+        (sound.labels or sound.absent is not None) and known.issuperset(sound.labels)
+        for sound in sounds
+    )
     labels = label_matrix(sounds, tagger.labels) if named else None
     teacher = teacher_logits(sounds, tagger.labels)
     if teacher is not None:
         teacher = teacher.float().sigmoid() if several else teacher.float().softmax(dim=1)
-    return report(scores, labels, teacher, tagger.labels)
+    asked = known_labels(sounds, tagger.labels) if named else None
+    return report(scores, labels, teacher, tagger.labels, asked)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from woosh.data.augmentation import crop, through_response
+from woosh.data.layouts import is_layout, read_layout
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_folder_of_sounds, is_sharded, load_source
 from woosh.data.streaming import Item, ShardStream, StreamedBatches, split_of
@@ -37,6 +38,7 @@ class ExampleVariation:
         gain_decibels: greatest gain, and greatest loss.
         response_share: of the sounds that go through an impulse response, as if another device had recorded them.
         styles: of the batches whose spectrograms mix their statistics.
+        main_device: whose sounds alone go through responses; None lets all.
     """
 
     mixup: float
@@ -44,6 +46,7 @@ class ExampleVariation:
     gain_decibels: float
     response_share: float
     styles: StyleConfig = StyleConfig()
+    main_device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,8 @@ def load_examples(source: str, split: str, sample_rate: int) -> list[TaughtSound
     """All sounds of one split of a source, with labels and a teacher's logits where it has them.
 
     Args:
-        source: see `woosh.data.sources.load_source`. The sounds of a folder have the sub-folder that they are in as
-            their label.
+        source: see `woosh.data.sources.load_source`, or a data set in its layout (`woosh.data.layouts`), whose files are
+            read when they are heard. The sounds of a folder have the sub-folder that they are in as their label.
         split: others are left out.
         sample_rate: of the result, in Hz.
 
@@ -132,6 +135,11 @@ def load_examples(source: str, split: str, sample_rate: int) -> list[TaughtSound
         if not found:
             raise ValueError(f"{source} has no sound of the split {split!r}")
         return found
+    if is_layout(source):
+        return [
+            TaughtSound(file.path, file.labels, None, file.absent, file.device)
+            for file in read_layout(source, split)
+        ]
     by_folder = is_folder_of_sounds(source)
     examples = []
     for clip in load_source(source, split, sample_rate):
@@ -149,7 +157,7 @@ def labels_of(source: str, examples: Sequence[TaughtSound]) -> tuple[str, ...]:
     """
     if (Path(source) / SUMMARY).is_file():
         return read_summary(Path(source)).labels
-    names = sorted({label for example in examples for label in example.labels})
+    names = sorted({label for e in examples for label in (*e.labels, *(e.absent or ()))})
     if not names:
         raise ValueError(
             f"the sounds of {source} have no labels: sort them into a sub-folder for each label, or give the rows of "
@@ -201,7 +209,7 @@ def label_matrix(examples: Sequence[TaughtSound], labels: Sequence[str]) -> Tens
     index = {label: place for place, label in enumerate(labels)}
     matrix = torch.zeros(len(examples), len(labels))
     for row, example in enumerate(examples):
-        if not example.labels:
+        if not example.labels and example.absent is None:
             raise ValueError(
                 "a sound has no label: give it one, or set label_share to 0 where a teacher heard it"
             )
@@ -213,6 +221,17 @@ def label_matrix(examples: Sequence[TaughtSound], labels: Sequence[str]) -> Tens
                 )
             matrix[row, index[label]] = 1
     return matrix
+
+
+def known_labels(examples: Sequence[TaughtSound], labels: Sequence[str]) -> Tensor | None:
+    """Of which labels it is known whether each sound has them (N, C), 0 or 1; None where it is of all."""
+    if all(example.absent is None for example in examples):
+        return None
+    rows = []
+    for example in examples:
+        asked = set(labels if example.absent is None else (*example.labels, *example.absent))
+        rows.append([float(label in asked) for label in labels])
+    return torch.tensor(rows)
 
 
 class ExampleBatches:
@@ -231,7 +250,13 @@ class ExampleBatches:
         self, examples: Sequence[TaughtSound], chances: np.ndarray, settings: ExampleSettings
     ) -> None:
         self.examples, self.settings = examples, settings
-        lengths = [0 if settings.samples else len(example.audio) for example in examples]
+        if settings.samples is None and any(isinstance(e.audio, Path) for e in examples):
+            raise ValueError(
+                "files that are read when they are heard have many lengths: set crop_seconds"
+            )
+        lengths = [
+            0 if settings.samples else len(e.samples(settings.sample_rate)) for e in examples
+        ]
         by_length = {n: np.flatnonzero(np.equal(lengths, n)) for n in sorted(set(lengths))}
         self.groups = list(by_length.values())
         self.shares = np.array([len(group) for group in self.groups]) / len(examples)
@@ -259,7 +284,8 @@ def batch_of(
         raise ValueError(
             "the teacher heard whole sounds, and its logits are not those of a stretch: set crop_seconds to null"
         )
-    lengths = {len(example.audio) for example in examples}
+    heard = [example.samples(settings.sample_rate) for example in examples]
+    lengths = {len(audio) for audio in heard}
     if settings.samples is None and len(lengths) > 1:
         seconds = sorted(length / settings.sample_rate for length in lengths)
         raise ValueError(
@@ -267,11 +293,12 @@ def batch_of(
         )
     variation, rate = settings.variation, settings.sample_rate
     sounds, cropped = [], []
-    for example in examples:
-        audio = example.audio.astype(np.float32) / 32_768
+    for example, whole in zip(examples, heard, strict=True):
+        audio = whole.astype(np.float32) / 32_768
         audio = audio if settings.samples is None else crop(audio, settings.samples, generator)
         cropped.append(audio)
-        if happens(variation.response_share, generator):
+        own = variation.main_device in (None, example.device)
+        if own and happens(variation.response_share, generator):
             response = settings.responses[int(generator.integers(len(settings.responses)))]
             audio = through_response(audio, response)
         limit = round(variation.roll_seconds * rate)
@@ -282,7 +309,7 @@ def batch_of(
     labels = label_matrix(examples, settings.labels) if settings.labelled else None
     batch = ExampleBatch(
         torch.from_numpy(np.stack(sounds).astype(np.float32)),
-        Targets(labels, teacher),
+        Targets(labels, teacher, known_labels(examples, settings.labels)),
         draw_mixture(len(examples), variation.mixup, generator),
         variation.styles.draw(len(examples), generator),
         None,

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 import torch
 
-from woosh.audio import resample
+from woosh.audio import read_audio, resample
 from woosh.data.augmentation import (
     at_speed,
     coloured,
@@ -143,17 +143,31 @@ class SoundDrawer:
 
 @dataclass(frozen=True)
 class TaughtSound:
-    """A sound of a shard, and what is known of it.
+    """A sound, and what is known of it.
 
     Attributes:
-        audio: (S,) int16, full scale at 32,768.
+        audio: (S,) int16, full scale at 32,768; or a file that is read whenever it is heard.
         labels: by name.
         teacher: logits (C,) float16; None if no teacher heard it.
+        absent: labels that it is known not to have; None where all that are not named are absent.
+        device: that recorded it; "" where nobody says.
     """
 
-    audio: np.ndarray
+    audio: np.ndarray | Path
     labels: tuple[str, ...]
     teacher: np.ndarray | None
+    absent: tuple[str, ...] | None = None
+    device: str = ""
+
+    def samples(self, sample_rate: int) -> np.ndarray:
+        """The audio (S,) int16, of a file at this rate.
+
+        Raises:
+            ValueError: a file that cannot be read.
+        """
+        if isinstance(self.audio, Path):
+            return whole_numbers(read_audio(self.audio, sample_rate)[0])
+        return self.audio
 
 
 class Teachers:
