@@ -155,3 +155,18 @@ def test_what_is_no_tagger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("a\n")
     with pytest.raises(ValueError, match="holds no MobileNet"):
         load_tagger(tmp_path / "other.safetensors")
+
+
+def test_a_control_is_one_that_the_tagger_has(tmp_path: Path) -> None:
+    """From 0 to 1, by the domain's name."""
+    save_tagger(AudioTagger(ConGater(small_passt(), ("device",), "T", "last"), LABELS), tmp_path)
+    assert load_tagger(tmp_path, control={"device": 0.7}).controls.tolist() == [
+        [pytest.approx(0.7)]
+    ]  # type: ignore[union-attr]
+    for control, message in (
+        ({"room": 0.5}, "no control 'room': it has device"),
+        ({"device": 1.5}, "control device is 1.5; it must be from 0 to 1"),
+        ({"device": float("nan")}, "control device is nan"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_tagger(tmp_path, control=control)

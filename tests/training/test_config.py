@@ -24,6 +24,7 @@ RECIPES = {
     "objective": "train_flow",
     "lora": "finetune_lora",
     "clap": "train_clap",
+    "control": "train_control",
     "text_encoder": "train_text_encoder",
     "distill": "distill_flow",
     "tune": "tune_flow",

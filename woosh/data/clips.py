@@ -31,6 +31,7 @@ class Clip:
     label: str = ""
     group: str = ""
     category: str = ""
+    device: str = ""
 
 
 def load_clips(
@@ -66,7 +67,7 @@ def load_clips(
             return f"{row.file} (only {audio.shape[-1] / sample_rate:.3f} s)"
         if np.abs(audio).max() < SILENCE:
             return f"{row.file} (silent)"
-        return Clip(audio, row.captions, row.file, row.label, row.group, row.catid)
+        return Clip(audio, row.captions, row.file, row.label, row.group, row.catid, row.device)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         loaded = list(pool.map(load, rows))

@@ -11,7 +11,7 @@ from woosh.outside_files import MOST_MANIFEST_BYTES, lines_of, parse_json, read_
 
 LONGEST_SECONDS = 1e9  # that a row may state; three decades
 FIRST_SPLIT = "train"  # what belongs to no split by name belongs to it
-TEXTS = ("split", "group", "label", "catid", "licence", "author", "url", "source")
+TEXTS = ("split", "group", "label", "device", "catid", "licence", "author", "url", "source")
 EXAMPLE = '{"file": "dog.wav", "captions": ["a dog barking"], "seconds": 2.5}'
 
 
@@ -37,6 +37,7 @@ class Row:
     split: str = FIRST_SPLIT
     group: str = ""  # takes of one recording share it
     label: str = ""
+    device: str = ""  # that recorded it
     catid: str = ""  # of the Universal Category System
     licence: str = ""
     author: str = ""

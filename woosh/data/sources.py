@@ -83,7 +83,7 @@ def _clip_of(file: LabelledFile, sample_rate: int, channels: int) -> Clip:
     audio = read_audio(file.path, sample_rate, mono=channels == 1)
     captions = tuple(label.replace("_", " ") for label in file.labels)
     label = file.labels[0] if len(file.labels) == 1 else ""
-    return Clip(with_channels(audio, channels), captions, str(file.path), label)
+    return Clip(with_channels(audio, channels), captions, str(file.path), label, device=file.device)
 
 
 def _no_clip(source: str, split: str, others: Collection[str] = ()) -> str:

@@ -59,6 +59,7 @@ class ExampleBatch:
         mixture: which sounds are to be mixed.
         styles: whose statistics their spectrograms get afterwards; None leaves them their own.
         versions: of some of the sounds (2, V, S), not mixed: as they are, and through a device each; None for no sound.
+        devices: that recorded the sounds.
     """
 
     audio: Tensor
@@ -66,6 +67,7 @@ class ExampleBatch:
     mixture: Mixture
     styles: Styles | None
     versions: Tensor | None
+    devices: tuple[str, ...]
 
     def heard(self, log_mel: Tensor) -> Tensor:
         """Log-mel of each sound alone (B, bands, T) -> mixed, in the batch's styles (B, 1, bands, T)."""
@@ -145,7 +147,8 @@ def load_examples(source: str, split: str, sample_rate: int) -> list[TaughtSound
     for clip in load_source(source, split, sample_rate):
         parents = PurePosixPath(clip.name).parts[:-1]
         label = parents[0] if by_folder and parents else clip.label
-        examples.append(TaughtSound(whole_numbers(clip.audio), (label,) if label else (), None))
+        labels = (label,) if label else ()
+        examples.append(TaughtSound(whole_numbers(clip.audio), labels, None, device=clip.device))
     return examples
 
 
@@ -313,6 +316,7 @@ def batch_of(
         draw_mixture(len(examples), variation.mixup, generator),
         variation.styles.draw(len(examples), generator),
         None,
+        tuple(example.device for example in examples),
     )
     if not settings.parallel_sounds:
         return batch
