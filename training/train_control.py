@@ -11,6 +11,7 @@ checkpoints/.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ from woosh.training.taggers.examples import (
 from woosh.training.taggers.teaching import TaughtSound
 
 DOMAIN = "device"
+HEARD_AT_ONCE = 64  # sounds
 CONTROLS = (0.0, 0.25, 0.5, 0.75, 1.0)  # at which the result is evaluated
 
 
@@ -96,15 +98,25 @@ def control_batch(
 
 
 @torch.no_grad()
-def hear_all(
+def spectrograms(
     tagger: AudioTagger, sounds: Sequence[TaughtSound], seconds: float
-) -> tuple[Tensor, Tensor]:
-    """Logits (N, C) and features (N, W) of the first seconds of sounds."""
-    rows = []
-    for sound in sounds:
-        audio = sound.samples(tagger.sample_rate)[: round(seconds * tagger.sample_rate)]
-        rows.append(tagger(torch.from_numpy(audio.astype(np.float32) / 32_768)[None]))
-    return torch.cat([row.logits for row in rows]), torch.cat([row.features for row in rows])
+) -> list[Tensor]:
+    """Log-mel of the first seconds of sounds (B, 1, bands, frames), neighbours of one length together."""
+    most = round(seconds * tagger.sample_rate)
+    heard = [sound.samples(tagger.sample_rate)[:most] for sound in sounds]
+    batches = []
+    for _, alike in itertools.groupby(heard, len):
+        stacked = torch.from_numpy(np.stack(list(alike)).astype(np.float32) / 32_768)
+        batches += [tagger.log_mel(audio)[:, None] for audio in stacked.split(HEARD_AT_ONCE)]
+    return batches
+
+
+@torch.no_grad()
+def hear_all(tagger: AudioTagger, log_mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Logits (N, C) and features (N, W) of spectrograms."""
+    outputs = [tagger.hear(log_mel) for log_mel in log_mels]
+    logits = torch.cat([cast(Tensor, output.logits) for output in outputs])
+    return logits, torch.cat([output.features for output in outputs])
 
 
 def evaluate_control(
@@ -115,19 +127,20 @@ def evaluate_control(
 ) -> dict[str, dict[str, float]]:
     """Accuracy of the labels and of fresh probes for the device on sounds that were not learned from, by control."""
     devices = sorted({sound.device for sound in learned})
-    domains = [domain_numbers([s.device for s in part], devices) for part in (learned, held_out)]
+    parts = (learned, held_out)
+    domains = [domain_numbers([sound.device for sound in part], devices) for part in parts]
+    heard = [spectrograms(tagger, part, config.crop_seconds) for part in parts]
     right = label_matrix(held_out, tagger.labels).argmax(dim=1)
     result = {}
     for control in CONTROLS:
-        at_control = AudioTagger(
+        controlled = AudioTagger(
             tagger.network, tagger.labels, tagger.front_end, {DOMAIN: control}
         ).eval()
-        _, features = hear_all(at_control, learned, config.crop_seconds)
-        logits, heard = hear_all(at_control, held_out, config.crop_seconds)
+        (_, features), (logits, others) = (hear_all(controlled, part) for part in heard)
         result[f"{control:g}"] = {
             "task": float((logits.argmax(dim=1) == right).float().mean()),
             "probe": probe_accuracy(
-                (features, domains[0]), (heard, domains[1]), len(devices), config.run.seed
+                (features, domains[0]), (others, domains[1]), len(devices), config.run.seed
             ),
         }
     return result

@@ -125,3 +125,34 @@ def test_a_fresh_head_starts_from_how_common_labels_are(task: str) -> None:
     torch.testing.assert_close(shares, expected, atol=1e-5, rtol=0)
     with pytest.raises(ValueError, match="teach nothing"):
         constant_logits([Targets(None, None)], settings)
+
+
+def test_the_temperature_leaves_the_gradient_of_small_logits() -> None:
+    """T^2 makes up for the softer targets: within a tenth between 2 and 8 (arXiv 1503.02531)."""
+    torch.manual_seed(0)
+    student, teacher = 0.1 * torch.randn(2, 8, 10)
+    mixture, norms = draw_mixture(8, 0.0, np.random.default_rng(0)), []
+    for temperature in (2.0, 8.0):
+        logits = student.clone().requires_grad_(True)
+        settings = DistillationSettings("multi-class", 0.0, temperature)
+        distillation_loss(logits, Targets(None, teacher), mixture, settings)["loss"].backward()
+        assert logits.grad is not None
+        norms.append(float(logits.grad.norm()))
+    assert norms[0] == pytest.approx(norms[1], rel=0.1)
+
+
+def test_labels_that_are_not_known_teach_nothing() -> None:
+    """Neither by what they say nor in a mixture with a sound that does not know them."""
+    logits = torch.randn(2, 3, requires_grad=True)
+    labels = torch.tensor([[1.0, 0, 0], [0, 1, 1]])
+    known = torch.tensor([[1.0, 1, 0], [1, 0, 1]])
+    settings = DistillationSettings("multi-label", 1.0, 1.0)
+    alone = draw_mixture(2, 0.0, np.random.default_rng(0))
+    loss = distillation_loss(logits, Targets(labels, None, known), alone, settings)["loss"]
+    chosen = known.bool()
+    expected = functional.binary_cross_entropy_with_logits(logits[chosen], labels[chosen])
+    torch.testing.assert_close(loss, expected)
+    mixed = Mixture(torch.tensor([0.7, 0.7]), torch.tensor([1, 0]))
+    loss = distillation_loss(logits, Targets(labels, None, known), mixed, settings)["loss"]
+    loss.backward()
+    assert logits.grad is not None and logits.grad[:, 1:].count_nonzero() == 0
