@@ -32,6 +32,10 @@ from woosh.embeddings.clap import load_clap, save_clap
 from woosh.generation.loading import load_sampler
 from woosh.generation.lora import LoraFacts, add_lora, merge_lora, save_lora
 from woosh.taggers import load_tagger
+from woosh.taggers.congater import ConGater
+from woosh.taggers.cp_mobile import CpMobile
+from woosh.taggers.cp_resnet import CpResNet
+from woosh.taggers.fields import Axis, Fields
 from woosh.taggers.labels import read_labels
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt import Passt
@@ -76,6 +80,9 @@ READERS = {
     "audio encoder": Reader("clap/audio_encoder/config.json", lambda p: load_clap(p / "clap")),
     "tagger": Reader("ear/model_index.json", lambda p: load_tagger(p / "ear")),
     "tagger's network": Reader("ear/network/config.json", lambda p: load_tagger(p / "ear")),
+    "restricted network": Reader("narrow/network/config.json", lambda p: load_tagger(p / "narrow")),
+    "mobile network": Reader("mobile/network/config.json", lambda p: load_tagger(p / "mobile")),
+    "gated network": Reader("gated/network/config.json", lambda p: load_tagger(p / "gated")),
     "passt": Reader("passt/config.json", lambda p: load_passt(p / "passt")),
     "watcher": Reader("seeing/visual/config.json", lambda p: load_watcher(p / "seeing" / "visual")),
     "labels": Reader("labels/labels.json", lambda p: read_labels(p / "labels" / "labels.json")),
@@ -107,6 +114,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_mel_autoencoder().save_pretrained(place / "mel")
     save_clap(make_clap(), place / "clap")
     save_tagger(AudioTagger(MobileNet(0.1, classes=3), ("a", "b", "c")), place / "ear")
+    narrow = Fields((1, 0, 0), Axis((3, 1)), Axis((3, 1)))
+    networks = {
+        "narrow": CpResNet(4, 1, 3, narrow),
+        "mobile": CpMobile(8, blocks=(1,), classes=3),
+        "gated": ConGater(Passt(8, 1, 2, 16, 20, classes=3), ("device",), "T", "last"),
+    }
+    for name, network in networks.items():
+        save_tagger(AudioTagger(network, ("a", "b", "c")), place / name)
     Passt(width=16, depth=1, heads=2, frames=40, classes=3).save_pretrained(place / "passt")
     (place / "labels").mkdir()
     (place / "labels" / "labels.json").write_text('{"bell": 0, "door": 1}')
