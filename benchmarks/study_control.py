@@ -40,12 +40,13 @@ class Row:
     gate: str
     place: str
     rate: float
+    weight: float  # of the reversed gradient
 
 
 ROWS = (
-    Row("T, all, published rate 1e-4", "T", "all", 1e-4),
-    Row("T, all, rate 1e-2", "T", "all", 1e-2),
-    Row("T, last, rate 1e-2", "T", "last", 1e-2),
+    Row("published: rate 1e-4, weight 1", "T", "all", 1e-4, 1.0),
+    Row("rate 1e-2, weight 1", "T", "all", 1e-2, 1.0),
+    Row("rate 1e-2, weight 10", "T", "all", 1e-2, 10.0),
 )
 
 
@@ -100,13 +101,24 @@ def results_of(work: Path, trial: int, steps: int) -> dict[str, dict[str, dict[s
     plain = {"output": str(folder / "plain"), "network": "passt", "initial": None, "width": WIDTH}
     sizes = {"depth": 2, "heads": 4, "patch_stride": 16, "longest_frames": 52}
     held = {"validation_data": str(manifest), "held_out_share": 0.0, "mixup": 0.0}
-    rates = {"learning_rate": 2e-3, "frequency_mask": 0, "time_mask": 0, "gain_decibels": 6.0}
+    rates = {
+        "steps": 300,
+        "learning_rate": 2e-3,
+        "frequency_mask": 0,
+        "time_mask": 0,
+        "gain_decibels": 6.0,
+    }
     train("train_tagger.py", "tagger_own.yaml", {**common, **plain, **sizes, **held, **rates})
     found = {}
     for number, row in enumerate(ROWS):
         output = folder / f"gates-{number}"
         gates = {"output": str(output), "tagger": str(folder / "plain" / "tagger"), "steps": steps}
-        form = {"gate": row.gate, "gate_place": row.place, "gate_learning_rate": row.rate}
+        form: dict[str, object] = {
+            "gate": row.gate,
+            "gate_place": row.place,
+            "gate_learning_rate": row.rate,
+        }
+        form["adversarial_weight"] = row.weight
         train("train_control.py", "control_tiny.yaml", {**common, **gates, **form})
         found[row.name] = json.loads((output / "evaluation.json").read_text())
     return found
@@ -149,7 +161,7 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, default=Path("runs/study_control"))
     parser.add_argument("--trials", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=500, help="of the gates")
+    parser.add_argument("--steps", type=int, default=400, help="of the gates")
     parser.add_argument("--picture", type=Path, default=Path("docs/studies/control.png"))
     options = parser.parse_args()
     work = options.work.resolve()

@@ -86,6 +86,7 @@ def test_a_network_of_56_logits_learns_32_clips_by_heart() -> None:
     network = CpResNet(16, 1, 56, config.restricted.fields(), config.restricted.form(False))
     x, labels = torch.randn(32, 1, 32, 24), (torch.rand(32, 56) < 0.1).float()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    loss = torch.tensor(torch.inf)
     for _ in range(250):
         optimizer.zero_grad()
         loss = torch.nn.functional.binary_cross_entropy_with_logits(network(x).logits, labels)
