@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 from woosh.taggers.congater import ConGater
 from woosh.taggers.mobilenet import Tags
@@ -151,20 +152,26 @@ def probe_accuracy(
     """
     mean, deviation = learned[0].mean(dim=0), learned[0].std(dim=0) + 1e-6
     (given, wanted), (heard, true) = (((x - mean) / deviation, y) for x, y in (learned, held_out))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        probe = nn.Sequential(
-            nn.Linear(given.shape[1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, classes)
-        )
-        optimizer = torch.optim.AdamW(probe.parameters(), PROBE_RATE, weight_decay=PROBE_DECAY)
-        for _ in range(PROBE_STEPS):
-            rows = torch.randint(len(given), (PROBE_BATCH,))
-            loss = functional.cross_entropy(probe(given[rows]), wanted[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        with torch.no_grad():
-            return float((probe(heard).argmax(dim=1) == true).float().mean())
+    generator = torch.Generator().manual_seed(seed)
+    layers = [
+        skip_init(nn.Linear, given.shape[1], HIDDEN),
+        skip_init(nn.Linear, HIDDEN, classes),
+    ]
+    with torch.no_grad():
+        for layer in layers:
+            bound = layer.in_features**-0.5
+            for value in layer.parameters():
+                value.uniform_(-bound, bound, generator=generator)
+    probe = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+    optimizer = torch.optim.AdamW(probe.parameters(), PROBE_RATE, weight_decay=PROBE_DECAY)
+    for _ in range(PROBE_STEPS):
+        rows = torch.randint(len(given), (PROBE_BATCH,), generator=generator)
+        loss = functional.cross_entropy(probe(given[rows]), wanted[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        return float((probe(heard).argmax(dim=1) == true).float().mean())
 
 
 def domain_numbers(devices: Sequence[str], known: Sequence[str]) -> Tensor:
