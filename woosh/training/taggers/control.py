@@ -153,16 +153,14 @@ def probe_accuracy(
     mean, deviation = learned[0].mean(dim=0), learned[0].std(dim=0) + 1e-6
     (given, wanted), (heard, true) = (((x - mean) / deviation, y) for x, y in (learned, held_out))
     generator = torch.Generator().manual_seed(seed)
-    layers = [
-        skip_init(nn.Linear, given.shape[1], HIDDEN),
-        skip_init(nn.Linear, HIDDEN, classes),
-    ]
+    first = cast(nn.Linear, skip_init(nn.Linear, given.shape[1], HIDDEN))
+    last = cast(nn.Linear, skip_init(nn.Linear, HIDDEN, classes))
     with torch.no_grad():
-        for layer in layers:
+        for layer in (first, last):
             bound = layer.in_features**-0.5
             for value in layer.parameters():
                 value.uniform_(-bound, bound, generator=generator)
-    probe = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+    probe = nn.Sequential(first, nn.ReLU(), last)
     optimizer = torch.optim.AdamW(probe.parameters(), PROBE_RATE, weight_decay=PROBE_DECAY)
     for _ in range(PROBE_STEPS):
         rows = torch.randint(len(given), (PROBE_BATCH,), generator=generator)
