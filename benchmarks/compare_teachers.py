@@ -28,10 +28,10 @@ from woosh.data.augmentation import load_responses, through_response
 from woosh.data.clips import Clip, load_clips
 from woosh.data.manifests import Row, read_objects
 from woosh.taggers import AudioTagger, load_tagger
+from woosh.training.taggers.studies import ESC10, FOLDS, fold_of
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 32_000
-FOLDS = 5
 SECONDS = 2.5  # of a training crop
 
 
@@ -66,22 +66,16 @@ STUDENTS: dict[str, tuple[Teacher, ...]] = {
 }
 
 
-def fold_of(row: Row) -> int:
-    """ESC-10's own fold, 1 to 5, with which the names of its files begin."""
-    return int(Path(row.file).stem.split("__")[-1].split("-")[0])
-
-
 def write_folds(manifest: Path, folder: Path) -> dict[int, Path]:
     """A manifest for every fold that is left out: the others train, with paths from the root of the file system."""
-    values = [row for _, row in read_objects(manifest) if row.get("source") == "karoldvl/ESC-10"]
+    values = [row for _, row in read_objects(manifest) if row.get("source") == ESC10]
     if not values:
         raise ValueError(f"{manifest} has no rows of ESC-10")
     paths = {}
     for left_out in range(1, FOLDS + 1):
         lines = []
         for row in values:
-            known = Row(row["file"], tuple(row["captions"]), row["seconds"])
-            split = "validation" if fold_of(known) == left_out else "train"
+            split = "validation" if fold_of(row["file"]) == left_out else "train"
             file = str((manifest.parent / row["file"]).resolve())
             lines.append(json.dumps(row | {"file": file, "split": split}))
         paths[left_out] = folder / f"fold-{left_out}.jsonl"

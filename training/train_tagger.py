@@ -21,21 +21,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from woosh.data.augmentation import load_responses
 from woosh.taggers.dynamic_mobilenet import DynamicMobileNet, kernel_temperature
-from woosh.taggers.networks import hear
 from woosh.taggers.tagger import AudioTagger, FrontEnd, save_tagger
 from woosh.training import Run, RunConfig, TrainingStep, WarmupAndDecay, adamw
 from woosh.training.command import run_recipe
 from woosh.training.randomness import batch_generator
 from woosh.training.taggers.distillation import (
     DistillationSettings,
-    Mixture,
-    Targets,
     constant_logits,
-    distillation_loss,
 )
 from woosh.training.taggers.evaluation import evaluate_tagger
 from woosh.training.taggers.examples import (
@@ -50,11 +45,10 @@ from woosh.training.taggers.examples import (
     streamed_examples,
 )
 from woosh.training.taggers.networks import NetworkConfig, build_network, measure_statistics
-from woosh.training.taggers.parallel import ParallelConfig, versions_loss
+from woosh.training.taggers.parallel import ParallelConfig
 from woosh.training.taggers.pruning import PruningConfig, cut, prune
+from woosh.training.taggers.steps import BETAS, tagger_batch, training_step
 from woosh.training.taggers.teaching import TaughtSound
-
-BETAS = (0.9, 0.999)
 
 
 @dataclass(frozen=True)
@@ -89,61 +83,6 @@ class Config:
     statistics_batches: int  # from which the average's batch normalisation is measured
     pruning: PruningConfig
     parallel: ParallelConfig
-
-
-@dataclass(frozen=True)
-class TaggerBatch:
-    """What a training step sees.
-
-    Attributes:
-        log_mel: of sounds that are mixed already (B, 1, bands, T).
-        targets: of each sound alone.
-        mixture: of the sounds.
-        versions: log-mel of sounds as they are and through devices (2, V, 1, bands, T), or None.
-    """
-
-    log_mel: Tensor
-    targets: Targets
-    mixture: Mixture
-    versions: Tensor | None
-
-
-def training_step(
-    network: torch.nn.Module,
-    batch: TaggerBatch,
-    settings: DistillationSettings,
-    parallel: ParallelConfig,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch, and its terms."""
-    logits = hear(network, batch.log_mel).logits
-    assert logits is not None  # a tagger has a head
-    terms = distillation_loss(logits.float(), batch.targets, batch.mixture, settings)
-    if batch.versions is not None:
-        terms["parallel"] = versions_loss(network, batch.versions, parallel)
-        terms["loss"] = terms["loss"] + parallel.parallel_weight * terms["parallel"]
-    return terms["loss"], {name: value.detach() for name, value in terms.items()}
-
-
-def tagger_batch(
-    batch: ExampleBatch, tagger: AudioTagger, config: Config, generator: torch.Generator
-) -> TaggerBatch:
-    """What the training step sees of sounds, on the tagger's device."""
-    device = next(tagger.network.parameters()).device
-
-    def moved(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values.to(device)
-
-    mel = tagger.log_mel.augmented(
-        batch.audio.to(device), generator, config.frequency_mask, config.time_mask
-    )
-    known = moved(batch.targets.known)
-    targets = Targets(moved(batch.targets.labels), moved(batch.targets.teacher), known)
-    mixture = Mixture(batch.mixture.share.to(device), batch.mixture.partner.to(device))
-    versions = None
-    if batch.versions is not None:
-        versions = tagger.log_mel(batch.versions.to(device).flatten(0, 1))[:, None]
-        versions = versions.unflatten(0, (2, -1))
-    return TaggerBatch(batch.heard(mel), targets, mixture, versions)
 
 
 @dataclass(frozen=True)
@@ -270,7 +209,8 @@ def main(config: Config) -> None:
             prune(network, share, config.pruning.prune_scope)
         generator = batch_generator(config.run.seed, number, "spectrogram masks")
         with run.gathering(train_step), run.accelerator.autocast():
-            loss, scalars = train_step(tagger_batch(batch, tagger, config, generator))
+            masks = (config.frequency_mask, config.time_mask)
+            loss, scalars = train_step(tagger_batch(batch, tagger, masks, generator))
             updates.apply(loss, number)
             run.advance(scalars, config.batch_size, "sounds")
         if run.must_save:

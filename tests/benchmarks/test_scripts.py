@@ -1,5 +1,6 @@
 """The measuring scripts run, at the size of the fixtures and of a toy model."""
 
+import importlib
 import io
 import json
 import re
@@ -338,8 +339,9 @@ def test_a_tagger_is_compared_with_its_teacher(labelled: Path, tmp_path: Path) -
     assert len(re.findall(r"ESC-10 by the (?:model|teacher): (\d) of 8 right", out)) == 2
 
 
-@pytest.mark.slow
-def test_teachers_are_compared_by_their_students(tmp_path: Path) -> None:
+@pytest.fixture
+def ten_classes(tmp_path: Path) -> Path:
+    """A folder with a manifest of five folds of two classes, as ESC-10 names them, and six devices."""
     rows = []
     for fold in range(1, 6):
         for number, label in enumerate(("dog bark", "rain")):
@@ -349,15 +351,49 @@ def test_teachers_are_compared_by_their_students(tmp_path: Path) -> None:
             rows.append(known | {"source": "karoldvl/ESC-10"})
     (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "devices").mkdir()
-    for number in range(2):
+    for number in range(6):
         write_audio(tmp_path / "devices" / f"{number}.wav", sound(number, 0.05), 48_000)
-    data = ("--manifest", tmp_path / "manifest.jsonl", "--responses", tmp_path / "devices")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_teachers_are_compared_by_their_students(ten_classes: Path, tmp_path: Path) -> None:
+    data = ("--manifest", ten_classes / "manifest.jsonl", "--responses", ten_classes / "devices")
     small = ("--trials", 1, "--steps", 2, "--sounds", 20, "--devices", 1, "--rows", 6)
     out = run("compare_teachers", *data, *small, "--work", tmp_path / "work")
     cell = r"\d+\.\d \+- 0\.0"
     assert re.search(rf"\| one of width 0.2 that hears devices \| {cell} \| {cell} \|\n", out)
     again = run("compare_teachers", *data, *small, "--work", tmp_path / "work")
     assert again == out  # nothing is trained twice
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "row"),
+    [
+        ("receptive_field", ("rho 0", "rho 7"), r"\| rho 7 \| 135 x 135 \| 16,\d+ \| S \|"),
+        ("low_complexity", ("decomposed, 48",), r"\| 17,\d+ \| 34,\d+ \| 19,\d+ \| .*\| S \| S \|"),
+        ("width", ("4",), r"\| 4 \| 4,\d+ \| S \| S \| S \|"),
+        ("devices", ("both",), r"\| both \| S \| S \| S \|"),
+        ("parallel", ("squared, hidden, 1",), r"\| squared, hidden, 1 \| S \| S \| S \|"),
+    ],
+)
+def test_studies_run(
+    name: str, kinds: tuple[str, ...], row: str, ten_classes: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Every study trains, measures, prints a row for each kind and draws; a second call trains nothing."""
+    main = importlib.import_module(f"benchmarks.study_{name}").main
+    data = ("--manifest", ten_classes / "manifest.jsonl", "--responses", ten_classes / "devices")
+    results, plot = ten_classes / "rows.jsonl", ten_classes / "plot.png"
+    command = (*data, "--results", results, "--plot", plot, "--trials", 1, "--steps", 1)
+    arguments = [*map(str, command), "--kinds", *kinds]
+    main(arguments)
+    said = capsys.readouterr().out
+    assert re.search(row.replace("S", r"\d+\.\d \+- 0\.0"), said), said
+    before = results.read_text()
+    main(arguments)
+    assert capsys.readouterr().out == said and results.read_text() == before
+    with Image.open(plot) as picture:
+        assert picture.width > 500 and len(picture.convert("RGB").getcolors(10**6)) > 20
 
 
 def test_recognition_of_every_stage(tmp_path: Path) -> None:

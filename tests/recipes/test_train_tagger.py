@@ -27,6 +27,7 @@ from woosh.taggers.mobilenet import MobileNet
 from woosh.training.config import replace_fields
 from woosh.training.taggers.distillation import DistillationSettings, Mixture, Targets
 from woosh.training.taggers.parallel import ParallelConfig
+from woosh.training.taggers.steps import TaggerBatch, training_step
 
 
 def rows_of(run: Path) -> list[dict]:
@@ -158,13 +159,11 @@ def test_a_batch_is_learned_by_heart() -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     mel = torch.randn(3, 1, 128, 40)
     mixture = Mixture(torch.ones(3), torch.arange(3))
-    batch = train_tagger.TaggerBatch(
-        mel, Targets(torch.eye(3), 8 * torch.eye(3) - 4), mixture, None
-    )
+    batch = TaggerBatch(mel, Targets(torch.eye(3), 8 * torch.eye(3) - 4), mixture, None)
     losses = []
     for _ in range(60):
         settings = DistillationSettings("multi-label", 0.5, 1.0)
-        loss, _ = train_tagger.training_step(network, batch, settings, ParallelConfig())
+        loss, _ = training_step(network, batch, settings, ParallelConfig())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,43 @@ def plot_objectives(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set(xlabel="steps", ylabel=name.replace("_", " "), ylim=(0, None))
         axis.legend()
     figure.savefig(path, dpi=120)
+
+
+def plot_trials(
+    rows: Sequence[Mapping[str, Any]], figures: Sequence[str], path: Path, ordered: bool
+) -> None:
+    """Draw the rows of a study: a point for every trial, and mean and standard deviation of each kind.
+
+    Args:
+        rows: each with "kind" and the figures, which are shares from 0 to 1.
+        figures: a colour each.
+        path: of the picture.
+        ordered: whether kinds stand in a natural order, so that a line joins their means.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    figure, axes = _panels(1, 1)
+    figure.set_size_inches(8, 4.2)
+    axis = axes[0][0]
+    for number, name in enumerate(figures):
+        shift = 0.16 * (number - (len(figures) - 1) / 2)
+        places = [place + shift for place in range(len(kinds))]
+        values = [[100 * row[name] for row in rows if row["kind"] == kind] for kind in kinds]
+        means = [statistics.fmean(own) for own in values]
+        spread = [statistics.stdev(own) if len(own) > 1 else 0.0 for own in values]
+        style = "o-" if ordered else "o"
+        axis.errorbar(places, means, spread, fmt=style, color=f"C{number}", capsize=3, label=name)
+        for place, own in zip(places, values, strict=True):
+            axis.plot([place] * len(own), own, "_", color=f"C{number}", alpha=0.6)
+    wrapped = [textwrap.fill(kind, 15) for kind in kinds]
+    axis.set_xticks(range(len(kinds)), wrapped, fontsize=8)
+    axis.set_ylabel("sounds (%)")
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
 
 
 def _panels(rows: int, columns: int) -> tuple[Any, Any]:

@@ -1,7 +1,8 @@
-"""Networks with fewer weights: which are cut and when (arXiv 2011.02955), and how many bytes are left."""
+"""Networks of few bytes: which weights are cut and when (arXiv 2011.02955), what is left, and weights of eight bits."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -153,3 +154,18 @@ def stored_sizes(model: nn.Module) -> StoredSizes:
     return StoredSizes(
         2 * places, places - single + 2 * rows + 2 * single, 2 * left + -(-places // 8)
     )
+
+
+@torch.no_grad()
+def with_int8_weights(model: nn.Module) -> nn.Module:
+    """A copy whose matrices have the values that whole numbers from -127 to 127 with a scale for each row stand for.
+
+    w' = s round(w / s),   s = largest magnitude of the row / 127
+    """
+    rounded = copy.deepcopy(model)
+    for weight in rounded.parameters():
+        if weight.ndim > 1:
+            largest = weight.flatten(1).abs().amax(dim=1).reshape(-1, *[1] * (weight.ndim - 1))
+            scale = (largest / 127).clamp_min(torch.finfo(weight.dtype).tiny)
+            weight.copy_((weight / scale).round() * scale)
+    return rounded
