@@ -329,12 +329,31 @@ def test_the_check_for_unsafe_calls_sees_them(line: str) -> None:
     assert unsafe(statement.value)
 
 
+def restored_calls(tree: ast.AST) -> set[ast.Call]:
+    """Calls inside `with torch.random.fork_rng()`, after which the state is the former one."""
+    blocks = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        and ast.unparse(node.items[0].context_expr) == "torch.random.fork_rng()"
+    ]
+    return {n for block in blocks for n in ast.walk(block) if isinstance(n, ast.Call)}
+
+
 def test_the_library_leaves_global_random_state_alone() -> None:
     seeding = {"torch.manual_seed", "torch.cuda.manual_seed_all", "np.random.seed", "random.seed"}
     for path in python_files("woosh"):
-        calls = [node for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
-        found = seeding & {ast.unparse(call.func) for call in calls}
+        tree = parse(path)
+        calls = {node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        found = seeding & {ast.unparse(call.func) for call in calls - restored_calls(tree)}
         assert not found, f"{name_of(path)} calls {found}"
+
+
+def test_seeding_counts_as_undone_in_a_fork_alone() -> None:
+    """What stands beside the block, or in one that restores nothing, is still found."""
+    text = "with torch.random.fork_rng():\n    torch.manual_seed(1)\nwith open('a'):\n    torch.manual_seed(2)\n"
+    restored = {ast.unparse(call) for call in restored_calls(ast.parse(text))}
+    assert restored == {"torch.random.fork_rng()", "torch.manual_seed(1)"}
 
 
 @pytest.mark.parametrize(

@@ -254,10 +254,13 @@ def study_options(description: str | None, arguments: Sequence[str] | None) -> S
     add("--results", type=Path, required=True, help="file of lines that a later call goes on with")
     add("--plot", type=Path, help="write a picture here")
     add("--trials", type=int, default=3)
-    add("--steps", type=int, default=120, help="of each training")
+    add("--steps", type=int, default=300, help="of each training")
     add("--kinds", nargs="+", default=[], metavar="NAME", help="train these alone")
-    options = vars(parser.parse_args(arguments))
-    return Study(**options | {"kinds": tuple(options["kinds"])})
+    found = parser.parse_args(arguments)
+    return Study(
+        *(found.manifest, found.responses, found.results, found.plot, found.trials, found.steps),
+        kinds=tuple(found.kinds),
+    )
 
 
 Measure = Callable[[AudioTagger, Material, int], Mapping[str, Any]]
@@ -311,7 +314,7 @@ def table(rows: Sequence[Mapping[str, Any]], shares: Sequence[str], facts: Seque
     """
     lines = [
         f"| kind | {' | '.join((*facts, *shares))} |",
-        "|---" * (1 + len(facts + shares)) + "|",
+        "|---" * (1 + len(facts) + len(shares)) + "|",
     ]
     for kind in dict.fromkeys(row["kind"] for row in rows):
         own = [row for row in rows if row["kind"] == kind]
