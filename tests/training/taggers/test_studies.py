@@ -58,10 +58,13 @@ def test_folds_are_those_of_the_names(tmp_path: Path) -> None:
     known = [row | {"source": "karoldvl/ESC-10"} for row in rows[:2]]
     (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, [*known, rows[2]])))
     found = read_material(tmp_path / "manifest.jsonl")
-    assert [len(fold) for fold in found.folds] == [1, 1, 0, 0, 0]
+    assert [len(fold) for fold in found.folds] == [1, 1]
     assert [fold_of(row["file"]) for row in rows] == [1, 2, 5]
-    training, left_out = found.split(7)  # the second fold again
+    training, left_out = found.split(4)  # the second fold again
     assert left_out == found.folds[1] and training == found.folds[0]
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(known[0]))
+    with pytest.raises(ValueError, match="one fold"):
+        read_material(tmp_path / "manifest.jsonl")
 
 
 def test_devices_record_a_share_each(material: Material) -> None:

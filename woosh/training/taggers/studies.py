@@ -1,6 +1,6 @@
 """What small studies of taggers share: ten everyday classes in folds, devices, a training in memory, results that stay.
 
-A study trains several kinds of networks, each in several trials. Trial n leaves out ESC-10's fold n and draws from seed n,
+A study trains several kinds of networks, each in several trials. Trial n leaves out the n-th of ESC-10's folds and draws from seed n,
 so that kinds are compared on the same sounds. Results are lines of JSON: a study that was ended goes on where it was.
 """
 
@@ -82,7 +82,7 @@ class Material:
     """What studies are made from.
 
     Attributes:
-        folds: sounds of ten classes, by fold; takes of one recording lie in one fold.
+        folds: sounds of ten classes, by fold, two or more; takes of one recording lie in one fold.
         labels: of all sounds.
         seen: responses (R,) of devices that training may hear; none where a study is of sounds as recorded.
         unseen: of devices that it does not.
@@ -95,7 +95,7 @@ class Material:
 
     def split(self, trial: int) -> tuple[list[TaughtSound], list[TaughtSound]]:
         """Sounds for the training of a trial counted from 1, and those that are left out."""
-        left_out = (trial - 1) % FOLDS
+        left_out = (trial - 1) % len(self.folds)
         rest = [sound for n, fold in enumerate(self.folds) if n != left_out for sound in fold]
         return rest, list(self.folds[left_out])
 
@@ -118,16 +118,27 @@ def read_material(manifest: Path, responses: Path | None = None) -> Material:
 
     Raises:
         FileNotFoundError: no such manifest or folder.
-        ValueError: a manifest without rows of ESC-10, or fewer than two responses for every seen device that records.
+        ValueError: a manifest without rows of two folds of ESC-10, or fewer than two responses for every seen device that records.
     """
     rows = [row for row in read_manifest(manifest) if row.source == ESC10]
     if not rows:
         raise ValueError(f"{manifest} has no rows of {ESC10}: name the manifest of its recordings")
-    folds: list[list[TaughtSound]] = [[] for _ in range(FOLDS)]
-    for number, fold in enumerate(folds, start=1):
-        own = [row for row in rows if fold_of(row.file) == number]
-        for clip in load_clips(own, manifest.parent, RATE, strict=True) if own else ():
-            fold.append(TaughtSound(whole_numbers(clip.audio), (clip.label,), None))
+    by_fold = {
+        number: [row for row in rows if fold_of(row.file) == number]
+        for number in range(1, FOLDS + 1)
+    }
+    folds = [
+        [
+            TaughtSound(whole_numbers(clip.audio), (clip.label,), None)
+            for clip in load_clips(own, manifest.parent, RATE, strict=True)
+        ]
+        for own in by_fold.values()
+        if own
+    ]
+    if len(folds) < 2:
+        raise ValueError(
+            f"{manifest} has one fold of {ESC10}: studies leave one out and need two or more"
+        )
     labels = tuple(sorted({row.label for row in rows}))
     if responses is None:
         return Material(folds, labels)
