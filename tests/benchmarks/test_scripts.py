@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from benchmarks.study_low_complexity import PLANS
 from tests.paths import ROOT
 from tests.sounds import first_part, sound
 from tests.toys import (
@@ -31,9 +32,13 @@ from woosh.audio import write_audio
 from woosh.embeddings.clap import save_clap
 from woosh.embeddings.tagging import load_tagger
 from woosh.evaluation.recognition_prompts import PROMPTS
+from woosh.evaluation.ten_classes import LABELS
 from woosh.taggers import AudioTagger, save_tagger
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.ucs import read_mapping
+from woosh.training.taggers.networks import build_network
+from woosh.training.taggers.pruning import prune, stored_sizes
+from woosh.training.taggers.studies import FRONT_END
 
 
 def run(script: str, *arguments: object) -> str:
@@ -394,6 +399,21 @@ def test_studies_run(
     assert capsys.readouterr().out == said and results.read_text() == before
     with Image.open(plot) as picture:
         assert picture.width > 500 and len(picture.convert("RGB").getcolors(10**6)) > 20
+
+
+def test_networks_of_few_bytes_keep_their_bounds() -> None:
+    """One is under 128,000 bytes in int8, one under 500,000 in float16 before and 250,000 after pruning."""
+    sizes = {}
+    for kind, plan in PLANS.items():
+        prunes = plan.pruning.pruned_share > 0
+        log_mel = FRONT_END.log_mel()
+        network = build_network(plan.architecture, LABELS, torch.zeros(10), log_mel, prunes)
+        if prunes:
+            prune(network, plan.pruning.pruned_share, plan.pruning.prune_scope)
+        sizes[kind] = stored_sizes(network)
+    assert sizes["decomposed, 48"].float16 < sizes["CP-Mobile, 28"].int8 < 128_000
+    assert sizes["damped"] == sizes["CP-ResNet, 48"] and sizes["damped"].float16 < 500_000
+    assert sizes["damped, pruned"].sparse_float16 < 250_000
 
 
 def test_recognition_of_every_stage(tmp_path: Path) -> None:
