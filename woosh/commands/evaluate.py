@@ -14,12 +14,13 @@ from woosh.commands.options import (
     Commands,
     add_command,
     add_device_option,
+    count_up_to,
     number,
     seed_number,
     whole_number,
 )
 from woosh.commands.outputs import check_file
-from woosh.outside_files import expanded
+from woosh.outside_files import expanded, printable
 from woosh.progress import progress_on_terminals
 from woosh.whole_files import replacing, write_text
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from woosh.evaluation.clip_sets import Reading
 
 MAX_WORKERS = 256
+MAX_CLIPS = 10_000
 EXAMPLES = """\
 examples:
   woosh evaluate generation --generated takes/ --reference recordings/
@@ -36,6 +38,7 @@ examples:
       --captions captions.jsonl --embedding woosh-tiny-clap --embedding passt:s10:passt.pt \\
       --json result.json --plot result.png
   woosh evaluate autoencoder --model woosh-tiny --audio recordings/ --crop 10
+  woosh evaluate robustness --audio recordings/ --ear woosh-tiny-tagger --ear woosh-tiny-clap
   woosh evaluate synchrony --generated dubbed/ --reference videos/ --synchformer synchformer_state_dict.pth
 
 embeddings (several may be given):
@@ -135,6 +138,39 @@ def add_to(commands: Commands) -> None:
         add(f"--{what}-embeddings", type=Path, metavar="FILE.npz", help=f"of the {what}s, by name")
     _add_json(synchrony)
     add_device_option(synchrony)
+    _add_robustness(kinds)
+
+
+def _add_robustness(kinds: Commands) -> None:
+    parser = add_command(
+        kinds,
+        "robustness",
+        run_robustness,
+        brief="how far ears can be trusted",
+        description="How many clips an ear takes for another one after changes 30 to 60 dB below the sound: random ones, "
+        "one step along the gradient (FGSM) and ten (PGD). Also how its predictions bend (stress), and, where clips lie "
+        "in a sub-folder for each class, which clips help or hurt a linear probe most.",
+    )
+    add = parser.add_argument
+    add("--audio", type=Path, required=True, metavar="DIR", help="folder of clips")
+    add(
+        "--ear",
+        action="append",
+        metavar="NAME|DIR",
+        help=f"an aligner or a tagger, as --embedding takes it (default {catalogue.DEFAULT_TAGGER} and "
+        f"{catalogue.DEFAULT_ALIGNER})",
+    )
+    add(
+        "--clips",
+        type=count_up_to(MAX_CLIPS),
+        default=40,
+        metavar="N",
+        help="that are drawn (default 40)",
+    )
+    add("--seed", type=seed_number, default=0, help="of what is drawn (default 0)")
+    _add_json(parser)
+    add("--plot", type=Path, metavar="FILE.png", help="draw it (needs matplotlib)")
+    add_device_option(parser)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -250,6 +286,28 @@ def run_synchrony(arguments: argparse.Namespace) -> None:
     _write_json(arguments.json, result)
 
 
+def run_robustness(arguments: argparse.Namespace) -> None:
+    """`woosh evaluate robustness`: check, load, attack, print."""
+    _check_folder(arguments.audio)
+    _check_outputs(arguments)
+
+    from woosh.generation.loading import choose_device, quiet_libraries
+
+    device = choose_device(arguments.device)
+    quiet_libraries()
+    import torch
+
+    from woosh.embeddings.embedders import load_embedder
+    from woosh.evaluation.robustness import evaluate_robustness
+
+    usual = [catalogue.DEFAULT_TAGGER, catalogue.DEFAULT_ALIGNER]
+    ears = [load_embedder(name, device) for name in dict.fromkeys(arguments.ear or usual)]
+    generator = torch.Generator().manual_seed(arguments.seed)
+    result = evaluate_robustness(arguments.audio, ears, arguments.clips, generator)
+    print(robustness_table(result))
+    _write(arguments, result)
+
+
 def _load(name: str, device: str) -> Embedder | ExternalEmbeddings:
     from woosh.embeddings.embedders import load_embedder, load_external
 
@@ -296,9 +354,13 @@ def _write_json(path: Path | None, result: dict[str, Any]) -> None:
 def _write(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
     _write_json(arguments.json, result)
     if arguments.plot is not None:
-        from woosh.evaluation.plots import plot_autoencoder, plot_generation
+        from woosh.evaluation import plots
 
-        draw = plot_generation if result["kind"] == "generation" else plot_autoencoder
+        draw = {
+            "generation": plots.plot_generation,
+            "autoencoder": plots.plot_autoencoder,
+            "robustness": plots.plot_robustness,
+        }[result["kind"]]
         with replacing(arguments.plot, ".png") as part:
             draw(result, part)
 
@@ -331,6 +393,25 @@ def autoencoder_table(result: dict[str, Any]) -> str:
         for name, summary in result["metrics"].items()
     }
     return _table(["", "mean", "median", "clips"], rows)
+
+
+def robustness_table(result: dict[str, Any]) -> str:
+    """The share of clips that are mistaken as text, a column for each ear, and what helps or hurts."""
+    ears = result["ears"]
+    rows: dict[str, list[str]] = {}
+    for ear in ears:
+        for level in ear["levels"]:
+            for name, share in level["mistaken"].items():
+                title = f"{name}, {level['decibels_below']:g} dB below"
+                rows.setdefault(title, []).append(_number(share))
+        rows.setdefault("stress", []).append(_number(ear["stress"]))
+    lines = [_table(["clips taken for another", *(ear["name"] for ear in ears)], rows)]
+    for ear in ears:
+        lines += [
+            f"{ear['name']}: influence {_number(one['influence'])}  {printable(one['file'])}"
+            for one in ear["influence"]
+        ]
+    return "\n".join(lines)
 
 
 def synchrony_table(result: dict[str, Any]) -> str:

@@ -35,6 +35,7 @@ DEFAULT_LAION_CLAP = "laion/clap-htsat-unfused"
 LAION_SECONDS = 10
 SHORTEST_SECONDS = 0.15  # a piece of this length or less is left out, as in AudioCraft
 HEARD_SECONDS = 60.0  # of a file, from its beginning, when it is searched for or tagged
+DIFFERENTIABLE_SECONDS = 5.0  # which every network hears in one piece
 TAGGER_SECONDS = 10  # of a piece for a MobileNet, whose training clips were as long
 PASST = "passt:"
 TAGGER = "tagger:"
@@ -80,6 +81,8 @@ class Embedder:
         listen: mono audio (S,) -> `Heard`.
         text: texts -> (N, D) float32 on the CPU, in the same space; None if it knows no text.
         tags: labels that it knows, C; 0 if it is no tagger.
+        differentiable: mono audio (B, S) of at most `DIFFERENTIABLE_SECONDS` -> (B, D), with gradients, as `embed` gives
+            it; None if it has none.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Embedder:
     listen: Callable[[Tensor], Heard]
     text: Callable[[Sequence[str]], Tensor] | None = None
     tags: int = 0
+    differentiable: Callable[[Tensor], Tensor] | None = None
 
     def embed(self, audio: Tensor) -> Tensor:
         """Mono audio (S,) -> (D,) float32 on the CPU."""
@@ -381,6 +385,9 @@ def _tagger_embedder(name: str, device: torch.device | str) -> Embedder:
         protocol=f"mean over pieces of {TAGGER_SECONDS} s, not padded; a rest of 0.15 s or less left out",
         listen=listen,
         tags=0 if middle else classes,
+        differentiable=None
+        if middle
+        else lambda audio: hear(model, front(audio.to(device))[:, None]).features.cpu(),
     )
 
 
@@ -462,4 +469,5 @@ def _aligner_embedder(name: str, device: torch.device | str) -> Embedder:
         f"{clap.head.config.padding}, up to 60 s",
         listen=listen,
         text=text,
+        differentiable=lambda audio: clap.embed_audio(audio.to(device)).cpu(),
     )

@@ -21,6 +21,7 @@ from woosh import __version__
 from woosh.embeddings.embedders import Embedder, ExternalEmbeddings
 from woosh.evaluation.clip_sets import ClipSet, Reading, list_clips, read_captions
 from woosh.evaluation.embedded_sets import EmbeddedSet, embed_set
+from woosh.evaluation.robustness import FOOLED_LEVEL, FOOLED_SHARE, fooled_share, loud_sounds
 from woosh.metrics.distributions import (
     Extrapolation,
     frechet_distance_infinity,
@@ -42,6 +43,7 @@ CLIPS_PER_SPLIT = 10  # with fewer than this in each there is one split
 FIRM_CLIPS_PER_DIMENSION = 10  # with fewer the Frechet distance is mostly bias
 DRAWN_CLIPS = 300  # of each set, in the two-dimensional picture
 NAMED_FILES = 10  # in a warning
+ATTACKED_CLIPS = 8  # with which it is tried whether an ear is easily fooled
 PACKAGES = ("torch", "numpy", "scipy", "soundfile", "soxr", "transformers")
 
 
@@ -84,6 +86,8 @@ def evaluate_generation(
         embedded = {name: embed_set(clips, embedder, reading) for name, clips in sets.items()}
         generator.set_state(start)
         results.append(_measure(embedder, embedded, texts, generator))
+        if isinstance(embedder, Embedder) and embedder.differentiable is not None:
+            results[-1]["warnings"] += _doubts(embedder, embedded["generated"])
         described = {
             name: _describe(sets[name], part, reading.crop) for name, part in embedded.items()
         }
@@ -95,6 +99,21 @@ def evaluate_generation(
         "sets": described,
         "embeddings": results,
     }
+
+
+def _doubts(ear: Embedder, generated: EmbeddedSet) -> list[dict[str, Any]]:
+    """A warning if changes that nobody hears make the ear take the first clips for each other."""
+    sounds = loud_sounds(ear, [file.path for file in generated.files[:ATTACKED_CLIPS]])
+    if len(sounds) < 2:
+        return []
+    share = fooled_share(ear, list(sounds.values()))
+    if share <= FOOLED_SHARE:
+        return []
+    message = (
+        f"changes {FOOLED_LEVEL:g} dB below the sound make it take {share:.0%} of {len(sounds)} clips for another one: "
+        "do not choose sounds by its numbers alone; `woosh evaluate robustness` tells more"
+    )
+    return [{"name": "easily_fooled", "message": message}]
 
 
 def software() -> dict[str, str]:

@@ -71,6 +71,29 @@ def plot_autoencoder(result: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def plot_robustness(result: dict[str, Any], path: Path) -> None:
+    """Draw the result of `robustness.evaluate_robustness`: clips that are mistaken over the level, a panel for each ear.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    figure, axes = _panels(1, len(result["ears"]))
+    for axis, ear in zip(axes[0], result["ears"], strict=True):
+        levels = [row["decibels_below"] for row in ear["levels"]]
+        for name in ear["levels"][0]["mistaken"]:
+            shares = [row["mistaken"][name] for row in ear["levels"]]
+            axis.plot(levels, shares, "o-", label=name)
+        axis.set(
+            title=f"{ear['name']}, {ear['clips']} clips",
+            xlabel="change in dB below the sound",
+            ylabel="clips taken for another",
+            ylim=(-0.02, 1.02),
+        )
+        axis.legend()
+    figure.savefig(path, dpi=120)
+
+
 def plot_objectives(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the results of `benchmarks/compare_objectives.py`: distances over steps, a line for each run.
 

@@ -154,3 +154,21 @@ def report(
             "same_first": found.same_first,
         }
     return result
+
+
+def area_below_roc(scores: Tensor, positive: Tensor) -> float:
+    """The chance that a positive ranks above a negative one, equal scores counting half (Hanley and McNeil 1982).
+
+    Args:
+        scores: (N,).
+        positive: (N,) bool, of both kinds.
+
+    Raises:
+        ValueError: all are of one kind.
+    """
+    above, below = scores[positive].double(), scores[~positive].double()
+    if not len(above) or not len(below):
+        raise ValueError("an area below the ROC curve needs positive and negative items")
+    lower = torch.searchsorted(below.sort().values, above)
+    upper = torch.searchsorted(below.sort().values, above, right=True)
+    return float((lower + upper).double().mean() / (2 * len(below)))
