@@ -46,7 +46,11 @@ def mean_of(found: list[dict[str, Any]]) -> dict[str, Any]:
         kinds = rows[0]["mistaken"]
         means = {kind: fmean(row["mistaken"][kind] for row in rows) for kind in kinds}
         levels.append({"decibels_below": rows[0]["decibels_below"], "mistaken": means})
-    return {"name": found[0]["name"], "clips": f"{len(found)} x {found[0]['clips']}", "levels": levels}
+    return {
+        "name": found[0]["name"],
+        "clips": f"{len(found)} x {found[0]['clips']}",
+        "levels": levels,
+    }
 
 
 def spread(values: list[float]) -> str:

@@ -15,7 +15,9 @@ from tests.paths import ROOT
 from woosh.cli import build_parser
 from woosh.training.config import load_config
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "studies").glob("*.md")]
+)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

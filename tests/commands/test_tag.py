@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -111,3 +112,23 @@ def test_what_cannot_be_heard_is_told_at_the_end(
     out, err = capsys.readouterr()
     assert [json.loads(line)["file"] for line in out.splitlines()] == [files[0], files[2]]
     assert "cannot read" in err and files[1] in err
+
+
+def test_breaks_of_a_joined_recording_are_told_in_both_forms(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A low hum that becomes a hiss breaks there by the built-in network; a steady hiss does not."""
+    generator = np.random.default_rng(0)
+    hiss = 0.1 * generator.standard_normal(6 * RATE)
+    hum = 0.2 * np.sin(2 * np.pi * 150 * np.arange(round(2.6 * RATE)) / RATE)
+    joined = np.concatenate([hum, hiss[: 3 * RATE]])
+    for name, sound_ in (("joined.wav", joined), ("steady.wav", hiss)):
+        write_audio(tmp_path / name, sound_[None].astype(np.float32), RATE)
+    files = [tmp_path / "joined.wav", tmp_path / "steady.wav"]
+    out = tag(capsys, *files, "--breaks", "--json", "--model", model)
+    first, second = (json.loads(line)["breaks"] for line in out.splitlines())
+    assert [row["second"] for row in first] == pytest.approx([2.6], abs=0.1)
+    assert 0.5 <= first[0]["probability"] <= 1 and second == []
+    text = tag(capsys, *files, "--breaks", "-k", "1", "--model", model)
+    assert f"  0:{first[0]['second']:05.2f}  {first[0]['probability']:.3f} break\n" in text
+    assert text.endswith("  no break\n")

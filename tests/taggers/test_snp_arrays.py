@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from woosh.taggers.snp_arrays import (
     COMPRESSION,
     SnpTable,
     cut_windows,
     measured,
+    normalised,
     read_snp_table,
     simulated_windows,
 )
@@ -89,3 +92,49 @@ def test_windows_of_a_chromosome_overlap_by_half() -> None:
     assert windows[:, 0, 0].tolist() == [0, 2, 4, 6] and windows.shape == (4, 2, 4)
     with pytest.raises(ValueError, match="10 positions are fewer than a window of 12"):
         cut_windows(table, margin=3)
+
+
+NUMBERS = st.floats(-5, 5).map(lambda value: round(value, 4))
+ROWS = st.lists(
+    st.tuples(st.sampled_from(["1", "2", "X"]), st.integers(0, 10**9), NUMBERS, NUMBERS),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(ROWS, st.sampled_from("\t,;"), st.permutations(["Chr", "Position", "BAF", "LRR"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_whatever_is_written_comes_back_in_order(
+    tmp_path: Path, rows: list[tuple[str, int, float, float]], mark: str, order: list[str]
+) -> None:
+    lines = [mark.join(order)]
+    for row in rows:
+        cells = dict(zip(("Chr", "Position", "BAF", "LRR"), map(str, row), strict=True))
+        lines.append(mark.join(cells[name] for name in order))
+    path = tmp_path / "array.txt"
+    path.write_text("\n".join(lines))
+    tables = read_snp_table(path)
+    for name, table in tables.items():
+        own = sorted(row[1:] for row in rows if row[0] == name)
+        assert table.positions.tolist() == [row[0] for row in own]
+        np.testing.assert_allclose(table.tracks.T, [row[1:] for row in own], rtol=1e-6)
+    assert sum(len(table.positions) for table in tables.values()) == len(rows)
+
+
+@given(st.text(max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_any_text_is_a_table_or_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "array.txt"
+    path.write_text("Chr,Position,BAF,LRR\n" + text, encoding="utf-8", errors="ignore")
+    try:
+        read_snp_table(path)
+    except ValueError as error:
+        assert str(path) in str(error) and len(str(error).splitlines()) == 1
+
+
+def test_normalised_tracks_are_about_as_wide_as_one() -> None:
+    windows = simulated_windows(20, 100, 0.1, np.random.default_rng(0))
+    found = normalised(windows.tracks)
+    assert found.dtype == np.float32 and found.shape == windows.tracks.shape
+    assert np.abs(found.mean(axis=(0, 2))).max() < 0.5
+    assert np.abs(found.std(axis=(0, 2)) - 1).max() < 0.5

@@ -14,6 +14,7 @@ from woosh.outside_files import printable
 
 if TYPE_CHECKING:
     from woosh.embeddings.tagging import Tag, Tagger
+    from woosh.taggers.splices import BreakFinder
 
 MAX_LABELS = 10_000
 EXAMPLES = """\
@@ -21,6 +22,7 @@ examples:
   woosh tag dog.wav rain.flac
   woosh tag takes/*.wav -k 1 --labels my-labels.txt
   woosh tag atmosphere.wav --timeline -k 2
+  woosh tag interview.wav --breaks
   woosh tag sounds/*.wav --json > tags.jsonl
   woosh tag dog.wav --model passt:s10:passt.pt --labels class_labels_indices.csv
 
@@ -33,9 +35,13 @@ one of its kind that reaches 0.1 too.
 
 --timeline hears the whole file. Each row is one second, heard with the second before and the one after it.
 
+--breaks also hears the whole file, and tells where another recording seems to begin or to set in, at most once
+in a second, with a probability.
+
 --json writes one line for each file: {"file": ..., "seconds": its length, "labels": [{"label": ...,
 "score": ...}], "ucs": null or {"catid": ..., "category": ..., "subcategory": ..., "label": ..., "score":
-...}}, with --timeline also "timeline": [{"second": 0, "labels": ...}]. All other characters than those of
+...}}, with --timeline also "timeline": [{"second": 0, "labels": ...}], with
+--breaks also "breaks": [{"second": 3.62, "probability": ...}]. All other characters than those of
 ASCII are escaped.
 """
 
@@ -61,6 +67,7 @@ def add_to(commands: Commands) -> None:
         help="labels for each file, and for each second (default 5)",
     )
     add("--timeline", action="store_true", help="also list the labels of every second")
+    add("--breaks", action="store_true", help="also list where the recording breaks")
     add("--json", action="store_true", help="write a JSON object for each file, one line each")
     add(
         "--model",
@@ -86,10 +93,17 @@ def run(arguments: argparse.Namespace) -> None:
     # Only an aligner knows any label.
     usual = catalogue.DEFAULT_ALIGNER if arguments.labels else catalogue.DEFAULT_TAGGER
     tagger = load_tagger(arguments.model or usual, arguments.labels, device)
+    finder = None
+    if arguments.breaks:
+        from woosh.taggers.splices import load_break_finder
+
+        finder = load_break_finder().to(device)
     problems = []
     for path in arguments.files:
         try:
             found = describe(tagger, path, arguments.k, arguments.timeline)
+            if finder is not None:
+                found["breaks"] = breaks_of(finder, path)
         except (ValueError, OSError) as error:
             problems.append(str(error))
             continue
@@ -126,6 +140,17 @@ def describe(tagger: Tagger, path: Path, count: int, timeline: bool) -> dict[str
     return found
 
 
+def breaks_of(finder: BreakFinder, path: Path) -> list[dict[str, Any]]:
+    """Where a file breaks, as --json writes it.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    from woosh.taggers.splices import find_breaks
+
+    return [one._asdict() for one in find_breaks(finder, path)]
+
+
 def _plain(tags: list[Tag]) -> list[dict[str, Any]]:
     return [tag._asdict() for tag in tags]
 
@@ -140,4 +165,9 @@ def as_text(found: dict[str, Any]) -> str:
         minutes, seconds = divmod(row["second"], 60)
         tags = " | ".join(f"{tag['score']:.3f} {tag['label']}" for tag in row["labels"])
         lines.append(f"  {minutes}:{seconds:02d}  {tags}")
+    for row in found.get("breaks", ()):
+        minutes, seconds = divmod(row["second"], 60)
+        lines.append(f"  {minutes:.0f}:{seconds:05.2f}  {row['probability']:.3f} break")
+    if found.get("breaks") == []:
+        lines.append("  no break")
     return "\n".join(map(printable, lines))

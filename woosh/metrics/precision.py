@@ -52,7 +52,7 @@ def average_precision(scores: Tensor, positive: Tensor) -> float:
 def roc_area(scores: Tensor, positive: Tensor) -> float:
     """Area under the curve of true over false positives: the chance that a positive scores above a negative.
 
-    Equal scores count half, as in scikit-learn's `roc_auc_score`.
+    Equal scores count half (Hanley and McNeil 1982), as in scikit-learn's `roc_auc_score`.
 
     Args:
         scores: (N,).
@@ -154,21 +154,3 @@ def report(
             "same_first": found.same_first,
         }
     return result
-
-
-def area_below_roc(scores: Tensor, positive: Tensor) -> float:
-    """The chance that a positive ranks above a negative one, equal scores counting half (Hanley and McNeil 1982).
-
-    Args:
-        scores: (N,).
-        positive: (N,) bool, of both kinds.
-
-    Raises:
-        ValueError: all are of one kind.
-    """
-    above, below = scores[positive].double(), scores[~positive].double()
-    if not len(above) or not len(below):
-        raise ValueError("an area below the ROC curve needs positive and negative items")
-    lower = torch.searchsorted(below.sort().values, above)
-    upper = torch.searchsorted(below.sort().values, above, right=True)
-    return float((lower + upper).double().mean() / (2 * len(below)))

@@ -21,6 +21,7 @@ COPY_NUMBERS = (1, 2, 3, 4)
 COMPRESSION = 0.55  # log-R ratios of real arrays change by about half of what copies would give
 FREQUENCIES = (0.1, 0.9)  # of allele B among people, uniform
 MARGINS = 4  # in a window
+CENTRES, SPREADS = (0.5, 0.0), (0.35, 0.3)  # of both tracks, by which they are normalised
 MOST_BYTES = 256 * 2**20
 # How a table's columns are called, without case, spaces, dots and the like; a sample's name may stand before.
 COLUMNS = {
@@ -77,6 +78,14 @@ def measured(copies: np.ndarray, noise: float, generator: np.random.Generator) -
     share = alleles / copies + noise / 5 * generator.standard_normal(len(copies))
     ratio = COMPRESSION * np.log2(copies / 2) + noise * generator.standard_normal(len(copies))
     return np.stack([share.clip(0, 1), ratio]).astype(np.float32)
+
+
+def normalised(tracks: np.ndarray) -> np.ndarray:
+    """Both tracks (..., 2, P) about 0 and about as wide as 1, as `DeepSnp` learns them, float32."""
+    centres, spreads = (
+        np.array(values, dtype=np.float32)[:, None] for values in (CENTRES, SPREADS)
+    )
+    return ((tracks - centres) / spreads).astype(np.float32)
 
 
 class SnpTable(NamedTuple):

@@ -1,0 +1,151 @@
+"""Deep SNP on simulated arrays: whether windows with a break are told from others, and where its head says the break is.
+
+    python benchmarks/evaluate_snp.py --margin 1250 [--margin 2500 ...] --trials 3 --plot docs/studies/snp.png
+
+The network learns from labels of windows alone. Then it hears two further sets of windows: each way of reading the place is
+measured on both, so that one can be chosen on the first and told of the second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from woosh.command_line import run_to_exit_code
+from woosh.metrics.precision import roc_area
+from woosh.taggers.breakpoints import Breaks, DeepSnp, break_places
+from woosh.taggers.snp_arrays import MARGINS, normalised, simulated_windows
+from woosh.training.taggers.breaks import learn_breaks
+
+NEAR = 0.02  # of the window: a place within it is right
+SETS = ("first set", "second set")
+BROKEN = 1
+
+
+def peak(strength: Tensor) -> Tensor:
+    """The middle of the strongest step of (B, T), as a share of the window (B,)."""
+    return (strength.argmax(dim=1) + 0.5) / strength.shape[1]
+
+
+def steepest(strength: Tensor) -> Tensor:
+    """Between the two steps of (B, T) that differ most, as a share of the window (B,)."""
+    return (strength.diff(dim=1).abs().argmax(dim=1) + 1) / strength.shape[1]
+
+
+READINGS: dict[str, Callable[[Breaks], Tensor]] = {
+    "peak of attention": lambda heard: peak(heard.attention[:, :, BROKEN]),
+    "peak of attention x localisation": lambda heard: peak(
+        (heard.attention * heard.localisation)[:, :, BROKEN]
+    ),
+    "largest change of attention": lambda heard: steepest(heard.attention[:, :, BROKEN].logit()),
+    "largest change of localisation": lambda heard: break_places(heard.localisation),
+    "largest difference between sides": lambda heard: sides(heard.localisation[:, :, BROKEN]),
+}
+
+
+def sides(probability: Tensor) -> Tensor:
+    """Where (B, T) splits into two parts whose means of log-odds explain most of it, as a share of the window (B,).
+
+    The sum of squares between both parts is n_1 n_2 / n (m_1 - m_2)^2, largest at the change of a step function.
+    """
+    odds = probability.clamp(1e-4, 1 - 1e-4).logit()
+    count = odds.shape[1]
+    first = torch.arange(1, count)
+    total = odds.cumsum(dim=1)
+    means = total[:, :-1] / first, (total[:, -1:] - total[:, :-1]) / (count - first)
+    between = first * (count - first) / count * (means[0] - means[1]) ** 2
+    return (between.argmax(dim=1) + 1) / count
+
+
+def measured_trial(arguments: argparse.Namespace, margin: int, seed: int) -> dict[str, list[float]]:
+    """Train once; area below the ROC curve and share of places that are right, for both sets."""
+    torch.manual_seed(seed)
+    generator = np.random.default_rng(seed)
+    model = DeepSnp(margin)
+
+    def draw() -> tuple[Tensor, Tensor]:
+        windows = simulated_windows(arguments.batch, margin, arguments.noise, generator)
+        return torch.from_numpy(normalised(windows.tracks)), torch.from_numpy(windows.broken)
+
+    for step, loss in learn_breaks(model, draw, arguments.steps, 1e-3):
+        print(f"step {step}  loss {loss:.3f}", file=sys.stderr)
+    found: dict[str, list[float]] = {}
+    for number in range(len(SETS)):
+        fresh = np.random.default_rng([seed, number + 1])
+        windows = simulated_windows(arguments.windows, margin, arguments.noise, fresh)
+        with torch.no_grad():
+            parts = [
+                model(torch.from_numpy(part))
+                for part in np.array_split(
+                    normalised(windows.tracks), max(1, arguments.windows // 8)
+                )
+            ]
+        heard = Breaks(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+        broken = torch.from_numpy(windows.broken)
+        area = roc_area(heard.probabilities[:, BROKEN], broken)
+        found.setdefault("area below the ROC curve", []).append(area)
+        truth = torch.from_numpy(windows.points)[broken] / (MARGINS * margin)
+        positives = Breaks(*(tensor[broken] for tensor in heard))
+        for name, read in READINGS.items():
+            near = (read(positives) - truth).abs() <= NEAR
+            found.setdefault(name, []).append(float(near.float().mean()))
+    return found
+
+
+def plot(found: dict[int, list[dict[str, list[float]]]], path: Path) -> None:
+    """Shares of the second set over the margin, a line for each reading."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    for name in next(iter(found.values()))[0]:
+        means = [fmean(trial[name][-1] for trial in trials) for trials in found.values()]
+        axis.plot(list(found), means, "o-", label=name)
+    axis.set_xscale("log")
+    axis.set_xticks(list(found), [str(margin) for margin in found])
+    axis.set(title="Second set", xlabel="margin", ylabel="share", ylim=(0, 1.02))
+    axis.legend(fontsize=7)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Train, print, draw."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--margin", type=int, action="append", help="positions; default 1250")
+    add("--noise", type=float, default=0.1, help="of the log-R ratio")
+    add("--steps", type=int, default=42)
+    add("--batch", type=int, default=10)
+    add("--windows", type=int, default=80, help="of each set that is measured")
+    add("--trials", type=int, default=1)
+    add("--plot", type=Path, metavar="FILE.png")
+    arguments = parser.parse_args()
+    found = {}
+    for margin in arguments.margin or [1250]:
+        found[margin] = [
+            measured_trial(arguments, margin, seed) for seed in range(arguments.trials)
+        ]
+        for name in found[margin][0]:
+            rows = [trial[name] for trial in found[margin]]
+            cells = [
+                f"{title} {' '.join(f'{row[number]:.3f}' for row in rows)}"
+                for number, title in enumerate(SETS)
+            ]
+            print(f"margin {margin}  {name}: {'  '.join(cells)}", flush=True)
+    if arguments.plot is not None:
+        plot(found, arguments.plot)
+
+
+if __name__ == "__main__":
+    sys.exit(run_to_exit_code("evaluate_snp", main))
