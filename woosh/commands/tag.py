@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.breaks:
         from woosh.taggers.splices import load_break_finder
 
-        finder = load_break_finder().to(device)
+        finder = load_break_finder().to(device)  # type: ignore[arg-type]  # diffusers hides the signature
     problems = []
     for path in arguments.files:
         try:

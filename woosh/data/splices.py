@@ -92,7 +92,7 @@ def broken_windows(
     points = np.full(count, -1)
     for row in range(count):
         if row % 2:
-            audio[row] = piece(clips[generator.integers(len(clips))], samples, generator)
+            audio[row] = piece(clips[int(generator.integers(len(clips)))], samples, generator)
         else:
             kind = KINDS[row // 2 % len(KINDS)]
             audio[row], points[row] = break_window(clips, kind, samples, rate, generator)
