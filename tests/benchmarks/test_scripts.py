@@ -300,6 +300,29 @@ def test_embeddings_are_judged_by_what_they_tell_of_kinds(tmp_path: Path) -> Non
     assert "| tagger-mid-ear | 184 | 100.0% | 100.0% |" in out
 
 
+def test_representations_are_probed_in_folds_of_sources(tmp_path: Path) -> None:
+    """Two kinds that differ plainly are told in every fold, of ESC-10 and of categories; a rare one is left out."""
+    rows = []
+    for number in range(21):
+        kind = number % 2
+        seconds = torch.arange(6_400) / 32_000
+        tone = 0.3 * torch.sin(2 * torch.pi * (4000 if kind else 200 + number) * seconds)
+        name = f"{number // 2 % 5 + 1}-{number}-A-0.wav"
+        write_audio(tmp_path / name, tone[None].numpy(), 32_000)
+        row = {"file": name, "split": "validation", "source": "karoldvl/ESC-10"}
+        row |= {"label": ("rain", "rooster")[kind], "group": f"{number // 2}"}
+        rows.append(row | {"catid": "RARE" if number == 20 else ("RAIN", "BIRDFowl")[kind]})
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    save_file(MobileNet(0.1, classes=3).state_dict(), tmp_path / "ear.safetensors")
+    ear = f"tagger-mid:{tmp_path / 'ear.safetensors'}"
+    manifest = ("--manifest", tmp_path / "manifest.jsonl")
+    out = run("evaluate_representations", *manifest, "--ear", "log-mel", "--ear", ear)
+    assert "ESC-10: 21 clips, 2 kinds, chance 52.4%" in out
+    assert "validation categories: 20 clips, 2 kinds, chance 50.0%" in out
+    assert "| log-mel | 192 | 100.0 +- 0.0 | 100.0 +- 0.0 |" in out
+    assert "| tagger-mid:ear.safetensors | 184 | 100.0 +- 0.0 | 100.0 +- 0.0 |" in out
+
+
 def test_families_are_heard_by_a_listener(tmp_path: Path) -> None:
     """As they are, and through the autoencoder of a model, which may lose them."""
     ear = save_ear(tmp_path / "ear")

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from woosh.embeddings import hear
+from woosh.embeddings.ears import passt_ear
 from woosh.embeddings.hear import (
     RECIPES,
     HearModel,
@@ -46,7 +47,7 @@ def make_model(recipe: str = "base", timestamp_hop: float = 50.0) -> HearModel:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn(parameter.shape)
-    return HearModel(network.eval(), recipe, timestamp_hop)
+    return HearModel(passt_ear(network.eval()), recipe, timestamp_hop)
 
 
 def noise(clips: int, seconds: float) -> Tensor:
@@ -69,7 +70,7 @@ def padded_windows(audio: Tensor, window: int, hop: int) -> Tensor:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_sizes_are_the_published_ones(recipe: str) -> None:
     network = Passt(**VARIANTS[RECIPES[recipe].variant].sizes | {"depth": 0}).eval()
-    model = HearModel(network, recipe)
+    model = HearModel(passt_ear(network), recipe)
     assert model.sample_rate == 32_000
     assert model.scene_embedding_size == PUBLISHED_SIZES[recipe]
     assert model.timestamp_embedding_size == PUBLISHED_SIZES[recipe]
@@ -181,7 +182,7 @@ def test_further_parts_of_a_scene_are_means_over_its_time_stamps(recipe: str) ->
     model, audio = make_model(recipe), noise(2, 1.5)
     scene = get_scene_embeddings(audio, model)
     embeddings, _ = get_timestamp_embeddings(audio, model)
-    base = HearModel(model.network, "base")
+    base = HearModel(model.ear, "base")
     torch.testing.assert_close(scene[:, :SIZE], get_scene_embeddings(audio, base))
     mean = embeddings.mean(dim=1)[:, SIZE:]
     torch.testing.assert_close(scene[:, SIZE:], mean, rtol=1e-4, atol=1e-5)
@@ -343,7 +344,7 @@ def test_a_hop_that_is_no_time_is_refused(hop: float) -> None:
     [
         ({"hop_length": 160, "frames": 2000}, "base", "frames of 320 samples"),
         ({}, "hop160", "frames of 160 samples"),
-        ({}, "30sec", "windows of 3000 frames, the network has positions for 998"),
+        ({}, "30sec", "windows of 3000 frames, the network has positions for 1005"),
         ({"frames": 500}, "base", "windows of 1000 frames"),
     ],
 )
@@ -351,11 +352,11 @@ def test_a_network_that_does_not_fit_the_recipe_is_refused(
     sizes: dict[str, Any], recipe: str, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        HearModel(Passt(**TOY | sizes), recipe)
+        HearModel(passt_ear(Passt(**TOY | sizes)), recipe)
 
 
 def test_every_network_of_ten_seconds_fits_the_base_recipe() -> None:
     for name in ("s10", "s12", "s14", "s16", "l"):
-        model = HearModel(Passt(**VARIANTS[name].sizes | TOY), "base")
+        model = HearModel(passt_ear(Passt(**VARIANTS[name].sizes | TOY)), "base")
         audio = torch.zeros(1, model.sample_rate)
         assert get_scene_embeddings(audio, model).shape == (1, model.scene_embedding_size)

@@ -1,10 +1,10 @@
-"""Embeddings through the HEAR 2021 interface (hearbenchmark.com), made by PaSST (arXiv 2211.13956).
+"""Embeddings through the HEAR 2021 interface (hearbenchmark.com), as PaSST makes them (arXiv 2211.13956), by any ear here.
 
     model = load_model("passt-s-f128-p16-s10-ap.476-swa.pt")
     embeddings, timestamps = get_timestamp_embeddings(audio, model)
 
-A recipe names what an embedding is put together from. Its first part is a network's logits and
-features, of a window of 160 ms around a time stamp, or of the whole clip for a scene. Further parts
+A recipe names what an embedding is put together from. Its first part is what an ear makes (of most networks logits and
+features) of a window of 160 ms around a time stamp, or of the whole clip for a scene. Further parts
 are those of a longer window, and the bare log-mel of a very short one; a scene takes their means
 over its time stamps. Scene and time-stamp embeddings of one recipe therefore have the same size.
 """
@@ -19,10 +19,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from woosh.taggers.passt import PATCH_SIZE, Passt
+from woosh.catalogue import is_aligner, is_tagger
+from woosh.embeddings.clap import load_clap
+from woosh.embeddings.ears import Ear, aligner_ear, mid_level_ear, passt_ear, tagger_ear
+from woosh.embeddings.embedders import MID_TAGGER, TAGGER, tagger_weights_of
+from woosh.taggers.log_mel import LogMel
 from woosh.taggers.passt_weights import VARIANTS, load_passt
+from woosh.taggers.published import load_published
+from woosh.taggers.tagger import load_tagger
 
-WINDOW = 160  # ms around a time stamp: 16 frames of 10 ms, the least that a patch takes
+WINDOW = 160  # ms around a time stamp: 16 frames of 10 ms, the least that a patch takes; more where an ear needs it
 MEL_FRAMES = 6  # of the bare log-mel
 TIMESTAMP_HOP = 50.0  # ms
 BATCH_SECONDS = 40  # of audio that go through the network at once
@@ -31,7 +37,7 @@ BATCH_SECONDS = 40  # of audio that go through the network at once
 class Recipe(NamedTuple):
     """What an embedding is put together from, and by which network."""
 
-    variant: str  # key of `woosh.taggers.passt_weights.VARIANTS`
+    variant: str  # key of `woosh.taggers.passt_weights.VARIANTS`; other networks' front ends need its hop
     second_window: int | None = None  # ms
     mel: bool = False  # whether the bare log-mel comes last
     scene_window: int = 10_000  # ms of a scene that go through the network in one pass
@@ -62,57 +68,53 @@ class Part(NamedTuple):
 
 
 class HearModel(nn.Module):
-    """A network with its recipe, as `load_model` returns it.
+    """An ear with its recipe, as `load_model` returns it.
 
     Attributes `sample_rate` (Hz), `scene_embedding_size` and `timestamp_embedding_size` are those
     that the interface asks for.
 
     Args:
-        network: PaSST of the recipe's variant.
+        ear: of the recipe's hop; a PaSST of its variant.
         recipe: key of `RECIPES`.
         timestamp_hop: ms from one time stamp to the next.
 
     Raises:
-        ValueError: an unknown recipe, a network that does not fit it, or a hop that is not positive.
+        ValueError: an unknown recipe, an ear that does not fit it, or a hop that is not positive.
     """
 
     def __init__(
-        self, network: Passt, recipe: str = "base", timestamp_hop: float = TIMESTAMP_HOP
+        self, ear: Ear, recipe: str = "base", timestamp_hop: float = TIMESTAMP_HOP
     ) -> None:
         super().__init__()
         self.recipe = find_recipe(recipe)
-        check_network(network, recipe, self.recipe)
+        check_ear(ear, recipe, self.recipe)
         if not (math.isfinite(timestamp_hop) and timestamp_hop > 0):
             raise ValueError(f"timestamp_hop is {timestamp_hop} ms; it must be above 0")
-        self.network, self.timestamp_hop = network, timestamp_hop
-        self.sample_rate = network.log_mel.sample_rate
+        self.ear, self.network, self.timestamp_hop = ear, ear.network, timestamp_hop
+        self.sample_rate = ear.log_mel.sample_rate
         self.parts = self.make_parts()
         size = sum(part.size for part in self.parts)
         self.scene_embedding_size = self.timestamp_embedding_size = size
 
     def make_parts(self) -> tuple[Part, ...]:
         """The parts of a time stamp's embedding in their order."""
-        bands, size = self.network.log_mel.bands, self.network.config.classes
-        size += self.network.config.width
-        parts = [Part(self.embed, self.samples(WINDOW), size)]
+        ear, log_mel = self.ear, self.ear.log_mel
+        shortest = max(self.samples(WINDOW), ear.least_frames * log_mel.hop_length)
+        parts = [Part(ear.embed, shortest, ear.size)]
         if self.recipe.second_window is not None:
-            parts.append(Part(self.embed, self.samples(self.recipe.second_window), size))
+            parts.append(Part(ear.embed, self.samples(self.recipe.second_window), ear.size))
         if self.recipe.mel:
-            window = MEL_FRAMES * self.network.log_mel.hop_length
-            parts.append(Part(self.embed_mel, window, bands * MEL_FRAMES))
+            window = MEL_FRAMES * log_mel.hop_length
+            parts.append(Part(self.embed_mel, window, log_mel.bands * MEL_FRAMES))
         return tuple(parts)
 
     def samples(self, milliseconds: float) -> int:
         """A duration in samples."""
         return round(milliseconds * self.sample_rate / 1000)
 
-    def embed(self, audio: Tensor) -> Tensor:
-        """Audio (N, S) -> logits and features (N, classes + W), float32."""
-        return torch.cat(self.network(self.network.log_mel(audio)), dim=1).float()
-
     def embed_mel(self, audio: Tensor) -> Tensor:
         """Audio (N, S) -> its log-mel, band after band (N, bands T)."""
-        return self.network.log_mel(audio).flatten(1)
+        return self.ear.log_mel(audio).flatten(1)
 
     @torch.no_grad()
     def scene_embeddings(self, audio: Tensor) -> Tensor:
@@ -168,30 +170,31 @@ class HearModel(nn.Module):
         Yields:
             For some of the n w windows the clip of each (m,) and the result (m, size).
         """
-        count = max(1, BATCH_SECONDS * self.sample_rate // part.window)
+        heard = max(part.window, self.samples(1000 * self.ear.heard_seconds))
+        count = max(1, BATCH_SECONDS * self.sample_rate // heard)
+        device = next(self.network.parameters()).device
         offsets = torch.arange(part.window) - part.window // 2
         for windows in torch.arange(len(audio) * len(centres)).split(count):
             clips = windows // len(centres)
             places = centres[windows % len(centres)][:, None] + offsets  # (m, window)
             cut = audio[clips[:, None], reflect(places, audio.shape[1])]
-            rows = part.embed(cut.to(self.network.device))
+            rows = part.embed(cut.to(device))
             yield clips.to(audio.device), rows.to(audio.device)
 
 
-def check_network(network: Passt, name: str, recipe: Recipe) -> None:
-    """Refuse a network of another spectrogram, or one that would cut a recipe's windows short."""
+def check_ear(ear: Ear, name: str, recipe: Recipe) -> None:
+    """Refuse an ear of another spectrogram, or one that would cut a recipe's windows short."""
     hop = VARIANTS[recipe.variant].sizes.get("hop_length", 320)
-    if network.log_mel.hop_length != hop:
+    if ear.log_mel.hop_length != hop:
         raise ValueError(
             f"recipe {name} takes frames of {hop} samples, the network was trained with "
-            f"{network.log_mel.hop_length}: load variant {recipe.variant}"
+            f"{ear.log_mel.hop_length}: load variant {recipe.variant}"
         )
-    frames = network.log_mel.frames(recipe.scene_window * network.log_mel.sample_rate // 1000)
-    columns = 1 + (frames - PATCH_SIZE) // network.config.stride
-    if columns > network.time_new_pos_embed.shape[3]:
+    frames = ear.log_mel.frames(recipe.scene_window * ear.log_mel.sample_rate // 1000)
+    if ear.most_frames is not None and frames > ear.most_frames:
         raise ValueError(
             f"recipe {name} takes windows of {frames} frames, the network has positions for "
-            f"{network.config.frames}: load variant {recipe.variant}"
+            f"{ear.most_frames}: load variant {recipe.variant}"
         )
 
 
@@ -227,7 +230,9 @@ def load_model(
     """Load weights for a recipe.
 
     Args:
-        model_file_path: weights of the recipe's variant: whatever `woosh.taggers.passt_weights.load_passt` takes.
+        model_file_path: the name of a built-in tagger or aligner, a folder of one, `tagger:FILE` of published weights,
+            `tagger-mid:NAME|FOLDER|FILE` for the features of a MobileNet's middle; or weights of the recipe's variant of
+            PaSST, whatever `woosh.taggers.passt_weights.load_passt` takes.
         recipe: key of `RECIPES`.
         timestamp_hop: ms from one time stamp to the next.
 
@@ -238,10 +243,23 @@ def load_model(
         FileNotFoundError: no such file; the message tells where there are published weights.
         ValueError: an unknown recipe, or weights that do not fit it.
     """
-    variant = find_recipe(recipe).variant
-    folder = str(model_file_path) and Path(model_file_path).is_dir()
-    network = load_passt(model_file_path, None if folder else variant)
-    return HearModel(network, recipe, timestamp_hop).eval()
+    ear = load_ear(str(model_file_path), find_recipe(recipe).variant)
+    return HearModel(ear, recipe, timestamp_hop).eval()
+
+
+def load_ear(name: str, variant: str) -> Ear:
+    """An ear by its name, see `load_model`; a file without a prefix holds that variant of PaSST."""
+    if name and is_aligner(name):
+        return aligner_ear(load_clap(name))
+    if name and (name.startswith((TAGGER, MID_TAGGER)) or is_tagger(name)):
+        make = mid_level_ear if name.startswith(MID_TAGGER) else tagger_ear
+        path = tagger_weights_of(name)
+        if path.is_file():  # whose labels do not matter
+            return make(load_published(path).eval(), LogMel())
+        tagger = load_tagger(path)
+        return make(tagger.network, tagger.log_mel)
+    folder = bool(name) and Path(name).is_dir()
+    return passt_ear(load_passt(name, None if folder else variant))
 
 
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
