@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from woosh.audio import SUFFIXES, file_stem, find_files
+from woosh.data.clotho import caption_tables, read_table
 from woosh.data.manifests import Row, read_manifest
 from woosh.outside_files import lines_of, read_text
 
@@ -38,10 +39,11 @@ class Recordings(NamedTuple):
 def list_recordings(source: Path, suffixes: Collection[str] = SUFFIXES) -> Recordings:
     """The rows of a manifest, or the audio files below a folder with captions that lie beside them.
 
-    The captions of `dog.wav` are the lines of `dog.txt`, or the words of its name if there is no such file.
+    The captions of `dog.wav` are the lines of `dog.txt`, or the words of its name if there is no such file. A folder with
+    Clotho's tables, or one of these, is read by them.
 
     Args:
-        source: manifest (JSONL beside its files) or folder.
+        source: manifest (JSONL beside its files), folder, or Clotho's table of captions.
         suffixes: of the files that count in a folder, in lower case.
 
     Raises:
@@ -49,6 +51,9 @@ def list_recordings(source: Path, suffixes: Collection[str] = SUFFIXES) -> Recor
         ValueError: a faulty manifest, or no audio file in the folder that can be read.
         OSError: the folder cannot be listed.
     """
+    if tables := caption_tables(source):
+        rows = [row for table in tables for row in read_table(table)]
+        return Recordings(tables[0].parent, rows, {})
     if source.is_file():
         rows = read_manifest(source)
         if not rows:

@@ -27,7 +27,7 @@ CAPTION_COLUMNS = ("captions", "caption", "text")
 
 def is_sharded(source: str) -> bool:
     """Whether a source is shards, rather than a manifest, a folder of sounds or a data set of the `datasets` library."""
-    named = source.endswith(".jsonl") or source.startswith(HUB) or is_layout(source)
+    named = source.endswith((".jsonl", ".csv")) or source.startswith(HUB) or is_layout(source)
     return not named and not is_folder_of_sounds(source)
 
 
@@ -43,7 +43,8 @@ def load_source(
     """Read all clips of one split of a source into memory.
 
     Args:
-        source: a JSONL manifest beside its audio; a folder of sounds (see `list_recordings`), all of "train"; shards, by their folder, a pattern or an address (see
+        source: a JSONL manifest beside its audio; a folder of sounds (see `list_recordings`), all of "train" unless
+            Clotho's tables in it say otherwise, or such a table; shards, by their folder, a pattern or an address (see
             `woosh.data.shards.shard_urls`); or `hf:NAME` or `hf:FOLDER` of a data set of the `datasets`
             library with a column `audio` and one of `captions`, `caption` and `text`; or a data set in its published layout,
             see `woosh.data.layouts`, whose labels are the captions.
@@ -58,7 +59,7 @@ def load_source(
     """
     if is_layout(source):
         return [_clip_of(file, sample_rate, channels) for file in read_layout(source, split)]
-    if source.endswith(".jsonl") or is_folder_of_sounds(source):
+    if source.endswith((".jsonl", ".csv")) or is_folder_of_sounds(source):
         folder, rows, _ = list_recordings(Path(source)).warned()
         chosen = [row for row in rows if row.split == split]
         if not chosen:
