@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.clotho import write_clotho
 from tests.recipes.toy_recipes import (
     Killed,
     check_end,
@@ -60,6 +61,16 @@ def test_teachers_take_the_place_of_pairs(
     train_clap.main(replace_fields(config, teachers=(str(clap_run / "clap"),)))
     first, second = (weights(run / "clap" / "head") for run in (clap_run, tmp_path / "run"))
     assert not same(first, second)
+
+
+def test_clotho_is_learned_from_as_it_is_published(text_run: Path, tmp_path: Path) -> None:
+    """The recipe trains on development and judges retrieval on evaluation, from the tables alone."""
+    write_clotho(tmp_path / "clotho")
+    config = clap_config(tmp_path / "clotho", text_run, tmp_path / "run")
+    train_clap.main(replace_fields(config, validation_split="evaluation"))
+    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert (result["clips"], result["labelled"]) == (1, 0)
+    assert result["text_to_audio"]["map_at_10"] == 1.0  # five captions of the only sound
 
 
 def test_passt_needs_published_weights(manifest: Path, text_run: Path, tmp_path: Path) -> None:

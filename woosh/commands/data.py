@@ -58,7 +58,12 @@ def add_to(commands: Commands) -> None:
         examples=EXAMPLES,
     )
     add = prepare.add_argument
-    add("source", type=Path, metavar="SRC", help="folder of recordings, or a JSONL manifest")
+    add(
+        "source",
+        type=Path,
+        metavar="SRC",
+        help="folder of recordings, JSONL manifest, or Clotho's table",
+    )
     add("output", type=Path, metavar="OUT", help="folder of the shards")
     add(
         "--rate",
