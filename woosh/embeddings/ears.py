@@ -53,9 +53,13 @@ def passt_ear(network: Passt) -> Ear:
         return torch.cat(network(network.log_mel(audio)), dim=1).float()
 
     size = network.config.classes + network.config.width
+    return Ear(network, network.log_mel, embed, size, most_frames=most_frames(network))
+
+
+def most_frames(network: Passt) -> int:
+    """Frames that a PaSST has positions for; further ones would be cut off."""
     columns = network.time_new_pos_embed.shape[3]
-    most = PATCH_SIZE + columns * network.config.stride - 1
-    return Ear(network, network.log_mel, embed, size, most_frames=most)
+    return PATCH_SIZE + columns * network.config.stride - 1
 
 
 def congater_ear(network: ConGater, log_mel: LogMel, controls: Sequence[float]) -> Ear:
@@ -71,7 +75,7 @@ def congater_ear(network: ConGater, log_mel: LogMel, controls: Sequence[float]) 
         chosen = torch.tensor([list(controls)], device=audio.device)
         return torch.cat(network(log_mel(audio)[:, None], chosen), dim=1).float()
 
-    return measured(Ear(network, log_mel, embed, 0))
+    return measured(Ear(network, log_mel, embed, 0, most_frames=most_frames(network.passt)))
 
 
 def tagger_ear(

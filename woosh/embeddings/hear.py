@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -252,7 +252,7 @@ def load_ear(name: str, variant: str) -> Ear:
     if name and is_aligner(name):
         return aligner_ear(load_clap(name))
     if name and (name.startswith((TAGGER, MID_TAGGER)) or is_tagger(name)):
-        make = mid_level_ear if name.startswith(MID_TAGGER) else tagger_ear
+        make: Any = mid_level_ear if name.startswith(MID_TAGGER) else tagger_ear
         path = tagger_weights_of(name)
         if path.is_file():  # whose labels do not matter
             return make(load_published(path).eval(), LogMel())
