@@ -61,3 +61,12 @@ def test_the_filter_keeps_every_frequency_and_follows_its_equation() -> None:
         if n >= 7:
             expected[n] += signal[n - 7] + 0.5 * expected[n - 7]
     assert all_pass(signal, 7, 0.5) == pytest.approx(expected)
+
+
+def test_a_loop_goes_around_in_both_channels() -> None:
+    """The side of a loop goes on at its beginning as well: turned around, the sound is widened to the same, turned."""
+    loop = 0.1 * np.random.default_rng(1).standard_normal((1, 48_000)).astype(np.float32)
+    wide = audio.widen(loop, circular=True)
+    np.testing.assert_allclose(wide.mean(axis=0, keepdims=True), loop, atol=1e-6)
+    turned = audio.widen(np.roll(loop, 20_000, axis=1), circular=True)
+    np.testing.assert_allclose(turned, np.roll(wide, 20_000, axis=1), atol=2e-3)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.toys import (
     make_pipeline,
@@ -183,6 +184,13 @@ def test_the_sound_is_finished_on_the_films_time_axis(model: Path, videos: Path)
     assert np.corrcoef(left + right, made[0])[0, 1] > 0.999
 
 
+def test_the_sound_alone_is_stored_as_asked(model: Path, videos: Path) -> None:
+    options = ("--depth", 16, "--rate", 44_100, "--seed", 3, "-o", "a.wav")
+    assert dub(model, videos / "silent.mp4", *options) == 0
+    info = soundfile.info("a.wav")
+    assert (info.subtype, info.samplerate, info.frames) == ("PCM_16", 44_100, 88_200)
+
+
 def test_a_silent_soundtrack_is_an_error(
     videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,6 +234,10 @@ REFUSALS = {
     "empty": (("empty.mp4",), "no video that can be read"),
     "extension": (("silent.mp4", "-o", "out.txt"), "its extension must be one of .mp4"),
     "picture codec": (("web.webm", "-o", "out.mov"), "cannot hold the picture's vp8"),
+    "depth of a film": (("silent.mp4", "--depth", 16), "--depth is of sound files, and .mp4"),
+    "rate of a film": (("silent.mp4", "--rate", 44100), "--rate is of sound files, and .mp4"),
+    "signed film": (("silent.mp4", "--sign"), "--sign is of sound files, and .mp4 is a video"),
+    "depth of ogg": (("silent.mp4", "-o", "a.ogg", "--depth", 16), "depth"),
     "sound codec": (("silent.mp4", "--codec", "opus"), ".mp4 holds aac or flac, not opus"),
     "nothing to mix": (("silent.mp4", "--mix", "0"), "no sound to mix with"),
     "mix in a sound": (("silent.mp4", "-o", "a.wav", "--mix", "0"), "leave out --mix"),

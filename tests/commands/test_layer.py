@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.sounds import sound
-from tests.toys import save_pipeline
+from tests.toys import save_pipeline, with_threshold_between
 from woosh import __version__, audio, cli
 
 
@@ -174,3 +174,16 @@ def test_no_mix_is_written_over_what_is_not_its_own(
         assert refuse("0 s rain", "-o", output) == 2
         assert message in capsys.readouterr().err
     assert contents(tmp_path) == before
+
+
+def test_a_silent_layer_is_drawn_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """With the next of its seeds, which the note, the stem and the list name, beside what the model chose."""
+    with_threshold_between([1], [2, 10_001]).save_pretrained(tmp_path / "faint")
+    words = "0 s rain; 0.2 s rain"
+    assert layer(words, "--seconds", 0.5, "--seed", 1, model=tmp_path / "faint") == 0
+    note = "note: layer 'rain': silence from seed 1, drawn again with seed 10001"
+    assert note in capsys.readouterr().err
+    layers = json.loads(Path("scene.json").read_text())["layers"]
+    assert [one["seed"] for one in layers] == [10_001, 2]
+    record = audio.read_metadata(layers[0]["stem"])
+    assert (record["seed"], record["steps"], record["seconds"]) == (10_001, 3, 0.5)

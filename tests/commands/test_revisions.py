@@ -29,7 +29,9 @@ def test_a_part_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     """The rest keeps its bits, and the record what was done."""
     parts = ("--from", 0.5, "--to", 0.8, "--from", 1.2, "--to", 1.5)
     assert woosh("edit", "rain.wav", "thunder", *parts, *FAST) == 0
-    assert re.match(r"rain-edited\.wav  3\.00 s  -\d+\.\d LUFS  seed 5\n", capsys.readouterr().out)
+    told = capsys.readouterr()
+    assert re.match(r"rain-edited\.wav  3\.00 s  -\d+\.\d LUFS  seed 5\n", told.out)
+    assert "note: woosh-tiny-fast makes a part in a few steps and hardly follows" in told.err
     old, new = (audio.read_audio(name) for name in ("rain.wav", "rain-edited.wav"))
     rest = slice(round(0.9 * RATE), round(1.1 * RATE))
     assert np.array_equal(new[:, rest], old[:, rest]) and not np.array_equal(new, old)
@@ -65,6 +67,46 @@ def test_loops_from_words_and_of_a_sound(capsys: pytest.CaptureFixture[str]) -> 
         start, end = np.frombuffer(wave[place + 44 : place + 52], "<u4")
         assert (start, end) == (0, samples - 1)
         assert str(audio.read_metadata(name)["operations"]).endswith("loop")
+
+
+def test_every_result_says_how_it_was_made() -> None:
+    """What was not asked for, too: steps, guidance, length and licence are the model's own."""
+    asked = {
+        "edited.wav": ("edit", "rain.wav", "thunder", "--from", 1, "--to", 1.3),
+        "longer.wav": ("extend", "rain.wav", "--seconds", 3.2),
+        "wind.wav": ("loop", "wind", "--seconds", 0.6),
+        "cousin.wav": ("vary", "rain.wav"),
+    }
+    for name, words in asked.items():
+        assert woosh(*words, "-o", name, *FAST) == 0
+        record = audio.read_metadata(name)
+        assert (record["model"], record["seed"]) == ("woosh-tiny-fast", 5)
+        assert (record["steps"], record["guidance"]) == (4, 6.0)
+        assert record["weights_licence"] == "cc-by-4.0" and record["version"]
+    lengths = {name: audio.read_metadata(name)["seconds"] for name in asked}
+    assert lengths == {"edited.wav": 3, "longer.wav": 3.2, "wind.wav": 0.6, "cousin.wav": 3}
+
+
+def test_a_loop_that_no_model_touched_is_not_called_generated() -> None:
+    """The ends of a recording faded into each other are still that recording."""
+    audio.write_audio("own.wav", audio.read_audio("rain.wav"), RATE)
+    assert woosh("loop", "own.wav", "--seconds", 1.5, "-o", "out.wav", *FAST) == 0
+    record = audio.read_metadata("out.wav")
+    assert record == {"looped": "own.wav", "loop": "crossfade", "operations": "loop"}
+
+
+def test_loops_and_variations_have_width_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two channels whose mean is the mono sound; two channels that are there already are not widened."""
+    for words in (("loop", "wind", "--seconds", 0.6), ("vary", "rain.wav")):
+        assert woosh(*words, "--loudness", -30, "-o", "mono.wav", *FAST) == 0
+        assert woosh(*words, "--loudness", -30, "--stereo", "-o", "wide.wav", *FAST) == 0
+        (mono,), wide = (audio.read_audio(f"{name}.wav", mono=False) for name in ("mono", "wide"))
+        assert wide.shape == (2, len(mono))
+        assert np.corrcoef(mono, wide.mean(axis=0))[0, 1] > 0.9999
+        assert np.corrcoef(*wide)[0, 1] == pytest.approx(0.5, abs=0.1)
+    capsys.readouterr()
+    assert woosh("loop", "wide.wav", "--stereo", *FAST) == 2
+    assert "wide.wav has 2 channels already" in capsys.readouterr().err
 
 
 REFUSALS = {

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woosh.studio.joins import crossfade, fades, join_error, limited, matched, seam_error
+from woosh.studio.joins import crossfade, fades, held, join_error, limited, matched, seam_error
 
 RATE = 48_000
 
@@ -46,6 +46,15 @@ def test_levels_are_matched_on_either_side() -> None:
     alone = matched(new, old, slice(0, RATE // 2), slice(new.shape[1], new.shape[1]))
     np.testing.assert_allclose(alone, new / 0.4, rtol=1e-3)
     np.testing.assert_array_equal(matched(new, 0 * old, slice(0, 99), slice(999, 1999)), new)
+
+
+def test_what_goes_on_is_brought_to_the_level_of_what_stood_there() -> None:
+    """Step by step, so that there is none at the join; silence is not raised, and no gain is beyond 12 dB."""
+    found = held(0.5 * noise(), noise(seed=1), RATE // 2)
+    assert found[0, 0] == 0.5 * noise()[0, 0]
+    assert found[:, RATE // 2 :].std() == pytest.approx(0.1, rel=0.05)
+    np.testing.assert_array_equal(held(0 * noise(), noise(), 100), 0 * noise())
+    assert held(1e-3 * noise(), noise(), 1)[:, 1:].std() == pytest.approx(4e-4, rel=0.05)
 
 
 def test_a_limited_peak_leaves_the_rest_as_it_is() -> None:

@@ -14,7 +14,7 @@ SIDE = math.sqrt(1 / 3)  # of the middle's level: channels with a correlation of
 MOST_GAIN = 4.0  # by which what is left of the side is raised: of a sound that the filters hardly change, little is
 
 
-def widen(audio: np.ndarray, sample_rate: int = 48_000) -> np.ndarray:
+def widen(audio: np.ndarray, sample_rate: int = 48_000, circular: bool = False) -> np.ndarray:
     """Make (1, S) audio stereo (2, S), so that the mean of both channels is the audio again.
 
     With the middle M = x and a side S that has nothing in common with it,
@@ -29,11 +29,20 @@ def widen(audio: np.ndarray, sample_rate: int = 48_000) -> np.ndarray:
     As <S, x> = 0, both channels are equally loud, and their correlation is (1 - g^2) / (1 + g^2) = 1/2, whatever the sound.
     Only of a sound that the filters give back as it was, such as some pure tones, the side stays smaller.
 
+    Args:
+        audio: (1, S) float32.
+        sample_rate: in Hz.
+        circular: the sound's end goes on at its beginning, as a loop's: so does that of the side, too.
+
     Raises:
         ValueError: audio with more than one channel.
     """
     if audio.ndim != 2 or len(audio) != 1:
         raise ValueError(f"audio must have one channel, (1, S), got {audio.shape}")
+    if (
+        circular
+    ):  # what the filters still hold of the sound's end is there from the second time around
+        return widen(np.tile(audio, 2), sample_rate)[:, audio.shape[1] :]
     middle = audio[0].astype(np.float64)
     spread = middle
     for seconds in DELAYS:

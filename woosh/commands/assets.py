@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
@@ -33,20 +33,8 @@ CREDENTIALS = "credentials"  # folder beside the settings, of what is self-made
 
 def add_asset_options(parser: argparse.ArgumentParser) -> None:
     """Add how files are stored, named and signed."""
-    stored = parser.add_argument_group("how files are stored").add_argument
+    stored = add_storing_options(parser)
     stored("--format", choices=audio.FORMATS, help="file format (default wav)")
-    stored(
-        "--depth",
-        type=int,
-        choices=audio.DEPTHS,
-        help="bits of a sample: wav takes 16, 24 and 32 (floating point), flac 16 and 24 (default 24)",
-    )
-    stored(
-        "--rate",
-        type=int,
-        choices=audio.RATES,
-        help="sample rate in Hz (default: the model's, or 48000 where the format cannot hold that)",
-    )
     named = parser.add_argument_group("what files say of themselves").add_argument
     named(
         "--ucs",
@@ -67,12 +55,30 @@ def add_asset_options(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="library or project, with --ucs (default: likewise, or NONE)",
     )
-    named(
+
+
+def add_storing_options(parser: argparse.ArgumentParser) -> Callable[..., argparse.Action]:
+    """Add --depth, --rate and --sign, of sound files; returns what adds to their group."""
+    stored = parser.add_argument_group("how sound files are stored").add_argument
+    stored(
+        "--depth",
+        type=int,
+        choices=audio.DEPTHS,
+        help="bits of a sample: wav takes 16, 24 and 32 (floating point), flac 16 and 24 (default 24)",
+    )
+    stored(
+        "--rate",
+        type=int,
+        choices=audio.RATES,
+        help="sample rate in Hz (default: the model's, or 48000 where the format cannot hold that)",
+    )
+    stored(
         "--sign",
         action="store_true",
         help="add Content Credentials, with your certificate or a self-made one (wav, flac, mp3; needs the extra "
         "provenance)",
     )
+    return stored
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class Assets:
         """A record with what UCS names its sound (C, S), if files are named so."""
         if self.naming is None:
             return record
-        prompt = str(record["prompt"])
+        prompt = str(record.get("prompt", ""))
         category = self.naming.category
         if category is None:
             category = propose(prompt, self._heard(sound, sample_rate))
@@ -130,7 +136,7 @@ class Assets:
             names: Iterator[Path] = iter([target.file])
         else:
             if self.naming is not None and self.naming.category is not None:
-                facts = self.naming.facts(str(record["prompt"]), self.naming.category)
+                facts = self.naming.facts(str(record.get("prompt", "")), self.naming.category)
                 record = {**record, **facts}
             names = self._names(target, record, *place)
         for path in takewhile(Path.exists, names):
@@ -145,7 +151,7 @@ class Assets:
 
     def _names(self, target: Target, record: Record, index: int, clips: int) -> Iterator[Path]:
         """Names for a clip in the folder, the best first, without end."""
-        prompt = str(record["prompt"])
+        prompt = str(record.get("prompt", ""))
         if self.naming is None:
             return target.names(prompt, index, clips)
         take = index + 1 if clips > 1 else None
@@ -178,11 +184,19 @@ def plan_assets(arguments: argparse.Namespace, target: Target) -> Assets:
         ImportError: files are to be signed, and the extra is not installed.
         OSError: the settings or a certificate cannot be read.
     """
+    settings = read_settings() if arguments.ucs else StudioSettings()
+    return replace(plan_storing(arguments, target), naming=_naming(arguments, settings, target))
+
+
+def plan_storing(arguments: argparse.Namespace, target: Target) -> Assets:
+    """Check the options of `add_storing_options` before the work; names are as the target says.
+
+    Raises:
+        ValueError, ImportError, OSError: as `plan_assets`.
+    """
     encoding = audio.Encoding(target.file_format, arguments.depth, arguments.rate)
-    settings = read_settings() if arguments.ucs or arguments.sign else StudioSettings()
-    naming = _naming(arguments, settings, target)
-    credentials = _credentials(settings, target) if arguments.sign else None
-    return Assets(encoding, naming, credentials)
+    credentials = _credentials(read_settings(), target) if arguments.sign else None
+    return Assets(encoding, None, credentials)
 
 
 def _naming(

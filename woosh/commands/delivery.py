@@ -36,17 +36,18 @@ class Delivery:
             OSError: the file cannot be written.
         """
         ready = make_ready(take, self.finishing, sample_rate, self._name(record))
-        found = {**record, "seed": take.seed, **ready.record}
+        seed = take.seed if "model" in record else None  # a sound that nothing drew has none
+        found = {**record, **({} if seed is None else {"seed": seed}), **ready.record}
         named = self.assets.named(found, ready.audio, sample_rate)
         self.target.folder.mkdir(exist_ok=True)
         with self.assets.claim(self.target, named, index, self.clips) as path:
             self.assets.write(path, ready.audio, sample_rate, named, ready.marks)
-        print(described(path, ready, sample_rate, take.seed), flush=True)
+        print(described(path, ready, sample_rate, seed), flush=True)
         return path
 
     def _name(self, record: Record) -> str:
         """What a note calls a sound."""
-        return repr(record["prompt"]) if record["prompt"] else str(self.target.stem)
+        return repr(record["prompt"]) if record.get("prompt") else str(self.target.stem)
 
     def made(self, record: Record, index: int, best_of: int) -> Path | None:
         """The file of take `index` that is there already, with whichever of its seeds it was made."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from woosh import audio, catalogue
+from woosh.commands.assets import add_storing_options, plan_storing
 from woosh.commands.finishing import (
     Ready,
     add_finishing_options,
@@ -124,6 +125,7 @@ def add_to(commands: Commands) -> None:
     )
     add_model_options(parser, catalogue.DEFAULT_VIDEO_MODEL)
     add_finishing_options(parser, trims=False)
+    add_storing_options(parser)
     add(
         "--watcher",
         metavar="FILE|DIR",
@@ -139,7 +141,11 @@ def run(arguments: argparse.Namespace) -> None:
     video = open_video(arguments.video)
     seconds = _check_times(video, arguments)
     target = _plan(video, arguments)
-    if target.file_format not in audio.FORMATS:
+    assets = None
+    if target.file_format in audio.FORMATS:
+        assets = plan_storing(arguments, target)
+    else:
+        _check_not_stored(arguments, target.file_format)
         _tell_what_is_left(video, f".{target.file_format}", arguments.mix is not None)
     check_drawn(arguments.count, arguments.best_of)
     seeds = seeds_of(arguments, arguments.count, arguments.best_of)
@@ -179,7 +185,10 @@ def run(arguments: argparse.Namespace) -> None:
         ready = make_ready(take, finishing, info.sample_rate, video.path.name)
         with target.claim(str(request.prompt), index, arguments.count) as path:
             found = record | {"seed": take.seed} | ready.record
-            _write(path, ready, video, arguments, info, found)
+            if assets is None:
+                _write(path, ready, video, arguments, info, found)
+            else:
+                assets.write(path, ready.audio, info.sample_rate, found)
         print(described(path, ready, info.sample_rate, take.seed), flush=True)
     if failures:
         raise NoSoundError("; ".join(failures))
@@ -193,6 +202,15 @@ def _wish(judge: Judge, prompt: str, seen: Seen) -> Wish:
             "--best-of has nothing to choose by: say what to hear with --prompt, since what watches tells no moments"
         )
     return wish
+
+
+def _check_not_stored(arguments: argparse.Namespace, container: str) -> None:
+    """Raise ValueError for options of sound files: in a video, the codec decides how the sound is stored."""
+    for name in ("depth", "rate", "sign"):
+        if getattr(arguments, name):
+            raise ValueError(
+                f"--{name} is of sound files, and .{container} is a video: name a sound with -o, such as sound.wav"
+            )
 
 
 def _tell_what_is_left(video: Video, container: str, mix: bool) -> None:
@@ -303,9 +321,6 @@ def _write(
     info: catalogue.ModelInfo,
     record: dict[str, Any],
 ) -> None:
-    """The video with its sound, or the sound alone."""
-    if path.suffix.lower().removeprefix(".") in audio.FORMATS:
-        audio.write_audio(path, ready.audio, info.sample_rate, record)
-        return
+    """The video with its sound."""
     soundtrack = Soundtrack(ready.audio, info.sample_rate, arguments.start, arguments.mix)
     write_soundtrack(video, soundtrack, path, arguments.codec, record)

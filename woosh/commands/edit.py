@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from woosh import catalogue
@@ -91,11 +92,19 @@ def run(arguments: argparse.Namespace) -> None:
     requests = [request_for(prompt, original.seconds, seed, arguments, info) for seed in seeds]
     records = [record_of(original.path, "edit", request, info, **facts) for request in requests]
     delivery = plan_revisions(arguments, len(seeds), f"{original.path.stem}-edited")
+    if info.few_step and regions and strength == 1:
+        print(
+            f"woosh: note: {info.name} makes a part in a few steps and hardly follows what is around it: "
+            f"{catalogue.DEFAULT_MODEL} does, or a --strength below 1",
+            file=sys.stderr,
+        )
 
     from woosh.generation.loading import load_model
+    from woosh.generation.records import full_record
     from woosh.studio.edit import edit
 
     sampler = load_model(info, arguments.device, arguments.dtype)
-    for index, (request, record) in enumerate(zip(requests, records, strict=True)):
+    for index, (request, asked) in enumerate(zip(requests, records, strict=True)):
+        record = full_record(request, info, sampler) | asked
         sound = edit(sampler, original.audio, original.sample_rate, request, regions, strength)
         delivery.deliver(Take(sound, seeds[index]), original.sample_rate, record, index)

@@ -70,9 +70,11 @@ def run(arguments: argparse.Namespace) -> None:
     delivery = plan_revisions(arguments, len(seeds), f"{original.path.stem}-extended")
 
     from woosh.generation.loading import load_model
+    from woosh.generation.records import full_record
     from woosh.studio.extend import extend
 
     sampler = load_model(info, arguments.device, arguments.dtype)
-    for index, (request, record) in enumerate(zip(requests, records, strict=True)):
+    for index, (request, asked) in enumerate(zip(requests, records, strict=True)):
+        record = full_record(request, info, sampler) | asked
         sound = extend(sampler, original.audio, original.sample_rate, request, arguments.before)
         delivery.deliver(Take(sound, seeds[index]), original.sample_rate, record, index)

@@ -27,12 +27,13 @@ LONGEST_MEASURED = {"loudness": -100.0, "loudness_measure": "integrated", "true_
 
 def add_finishing_options(parser: argparse.ArgumentParser, trims: bool) -> None:
     """Add --loudness, --stereo and --raw, and where the length is free what is trimmed."""
-    add = parser.add_argument_group(
+    group = parser.add_argument_group(
         "finishing",
         "A sound is finished before it is written: no constant offset, "
         + ("no silence at its ends, " if trims else "")
         + f"short fades where it would click, {LOUDNESS:g} LUFS, true peak at most {TRUE_PEAK:g} dB.",
-    ).add_argument
+    )
+    add = group.add_argument
     add(
         "--loudness",
         type=loudness_choice,
@@ -64,12 +65,17 @@ def add_finishing_options(parser: argparse.ArgumentParser, trims: bool) -> None:
             action="store_true",
             help="fill up with silence behind the sound, to exactly the length asked for",
         )
-    add(
+    add_stereo_option(group)
+    add("--raw", action="store_true", help="do not finish: the sound as the model makes it")
+
+
+def add_stereo_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add --stereo, for sounds that are made in one channel."""
+    parser.add_argument(
         "--stereo",
         action="store_true",
         help="two channels with width; their mean is the mono sound",
     )
-    add("--raw", action="store_true", help="do not finish: the sound as the model makes it")
 
 
 def loudness_choice(text: str) -> float:
@@ -154,19 +160,22 @@ def add_level_option(parser: argparse.ArgumentParser, usual: str = "left as it i
     )
 
 
-def levelling_of(loudness: float | None, ceiling: float, loop: bool = False) -> Finishing:
+def levelling_of(
+    loudness: float | None, ceiling: float, loop: bool = False, stereo: bool = False
+) -> Finishing:
     """Nothing but a level, where one is asked for (`add_level_option`); without it a sound keeps its bits.
 
     Args:
         loudness: in LUFS, or None.
         ceiling: largest sample that the format takes.
         loop: whether the end of the sounds goes on at their beginning.
+        stereo: whether sounds of one channel become two (`add_stereo_option`).
     """
     if loudness is None:
-        return Finishing(None, False, loop, ceiling)
+        return Finishing(None, stereo, loop, ceiling)
     peak = min(TRUE_PEAK, decibels(ceiling))
     settings = audio.FinishSettings(trim=None, loop=loop, loudness=loudness, true_peak=peak)
-    return Finishing(settings, False, loop, ceiling)
+    return Finishing(settings, stereo, loop, ceiling)
 
 
 def make_ready(take: Take, finishing: Finishing, sample_rate: int, name: str) -> Ready:
@@ -184,7 +193,9 @@ def make_ready(take: Take, finishing: Finishing, sample_rate: int, name: str) ->
             f"woosh: note: {name}: silence from seed {silent}, drawn again with seed {take.seed}",
             file=sys.stderr,
         )
-    sound = audio.widen(take.sound, sample_rate) if finishing.stereo else take.sound
+    sound = take.sound
+    if finishing.stereo:
+        sound = audio.widen(sound, sample_rate, circular=finishing.loop)
     settings = finishing.settings
     marks = audio.Marks(loop=(0, sound.shape[1])) if finishing.loop else audio.NO_MARKS
     if settings is None:
@@ -200,10 +211,11 @@ def make_ready(take: Take, finishing: Finishing, sample_rate: int, name: str) ->
     return Ready(finished.audio, finished.loudness, finished.record(), marks)
 
 
-def described(path: Path, ready: Ready, sample_rate: int, seed: int) -> str:
-    """The line that tells of a sound: its file, length, loudness and seed."""
+def described(path: Path, ready: Ready, sample_rate: int, seed: int | None) -> str:
+    """The line that tells of a sound: its file, length, loudness and, if one made it, seed."""
     seconds = ready.audio.shape[1] / sample_rate
-    return f"{path}  {seconds:.2f} s  {ready.loudness:.1f} LUFS  seed {seed}"
+    drawn = "" if seed is None else f"  seed {seed}"
+    return f"{path}  {seconds:.2f} s  {ready.loudness:.1f} LUFS{drawn}"
 
 
 def check_record(record: audio.Record) -> None:
@@ -212,6 +224,6 @@ def check_record(record: audio.Record) -> None:
     Raises:
         ValueError: it is too long.
     """
-    last_seed = take_seeds(int(record["seed"]))[-1]
+    last_seed = take_seeds(int(record.get("seed", 0)))[-1]
     audio.encode_metadata(record, audio.ASKED_BYTES)
     audio.encode_metadata({**record, "seed": last_seed, **LONGEST_MEASURED})

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,7 +140,10 @@ def run(arguments: argparse.Namespace) -> None:
         from woosh.generation.loading import load_model
 
         sampler, rate = load_model(info, arguments.device, arguments.dtype), info.sample_rate
-    placed = [place(source.layer.row, _sound(source, sampler, rate), rate) for source in sources]
+    placed = []
+    for index, source in enumerate(sources):
+        sound, sources[index] = _made(source, info, sampler, rate)
+        placed.append(place(source.layer.row, sound, rate))
     ceiling = audio.CEILINGS[audio.format_of(outputs.mix)]
     mixed = mix(placed, rate, arguments.loudness, ceiling)
     if not mixed.reached:
@@ -235,12 +238,35 @@ def _outputs(mix: Path, layers: Sequence[Layer]) -> Outputs:
     return Outputs(mix, listing, [folder / name for name in names])
 
 
-def _sound(source: Source, sampler: Sampler | None, sample_rate: int) -> np.ndarray:
-    """The sound (C, S) of a layer, of one or two channels."""
-    if source.file is None:
-        assert sampler is not None  # loaded where a layer has a request
-        assert source.request is not None
-        return sampler(source.request)[0].cpu().numpy()
+def _made(
+    source: Source, info: catalogue.ModelInfo | None, sampler: Sampler | None, sample_rate: int
+) -> tuple[np.ndarray, Source]:
+    """The sound (C, S) of a layer, of one or two channels, and the source with the whole record of it.
+
+    Raises:
+        NoSoundError: a model made silence from every seed of a take.
+    """
+    if source.request is None:
+        return _recording(source, sample_rate), source
+    assert info is not None and sampler is not None  # there where a layer has a request
+
+    from woosh.generation.records import full_record
+    from woosh.studio.takes import draw_take
+
+    take = draw_take(sampler, source.request)
+    if take.silent_seeds:
+        print(
+            f"woosh: note: layer {source.layer.name!r}: silence from seed "
+            f"{', '.join(map(str, take.silent_seeds))}, drawn again with seed {take.seed}",
+            file=sys.stderr,
+        )
+    record = full_record(replace(source.request, seed=take.seed), info, sampler)
+    return take.sound, replace(source, record=record)
+
+
+def _recording(source: Source, sample_rate: int) -> np.ndarray:
+    """The sound (C, S) of a layer's file."""
+    assert source.file is not None  # of a layer without a request
     sound = audio.read_audio(source.file, sample_rate, mono=False, longest_seconds=source.seconds)
     sound = sound[:, : max(1, round(source.seconds * sample_rate))]
     return sound if len(sound) <= 2 else sound.mean(axis=0, keepdims=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from woosh import audio, catalogue
 from woosh.audio.finishing import LOUDNESS
-from woosh.commands.finishing import check_record
+from woosh.commands.finishing import add_stereo_option, check_record
 from woosh.commands.options import Commands, add_command, number, seeds_of
 from woosh.commands.revisions import (
     add_revision_options,
@@ -61,6 +61,7 @@ def add_to(commands: Commands) -> None:
         help="what to hear where the seam of a sound is made anew (default: the prompt that the file names, if any)",
     )
     add_revision_options(parser, f"{LOUDNESS:g} from words, of a sound its own")
+    add_stereo_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -90,11 +91,13 @@ def _from_words(arguments: argparse.Namespace) -> None:
     delivery = plan_revisions(arguments, len(seeds), None, loop=True, loudness=LOUDNESS)
 
     from woosh.generation.loading import load_model
+    from woosh.generation.records import full_record
     from woosh.studio.loop import make_loop
 
     sampler = load_model(info, arguments.device, arguments.dtype)
-    for index, (request, record) in enumerate(zip(requests, records, strict=True)):
+    for index, (request, asked) in enumerate(zip(requests, records, strict=True)):
         loop = make_loop(sampler, request)
+        record = full_record(request, info, sampler) | asked
         delivery.deliver(Take(loop.audio, seeds[index]), sampler.sample_rate, record, index)
         _tell_seam(loop)
 
@@ -105,6 +108,8 @@ def _of_file(source: Path, arguments: argparse.Namespace) -> None:
         raise ValueError("a sound gives one loop: leave out --count")
     info = catalogue.describe_model(catalogue.find_model(arguments.model))
     original = read_original(source)
+    if arguments.stereo and len(original.audio) > 1:
+        raise ValueError(f"{source} has {len(original.audio)} channels already: leave out --stereo")
     (seed,) = seeds_of(arguments, 1)
     delivery = plan_revisions(arguments, 1, f"{source.stem}-loop", loop=True)
     request = request_for("", original.seconds, seed, arguments, info)
@@ -113,17 +118,24 @@ def _of_file(source: Path, arguments: argparse.Namespace) -> None:
 
     stretch = best_stretch(original.audio, original.sample_rate, arguments.seconds)
     loop = fade_seam(original.audio, original.sample_rate, stretch)
+    facts = {"looped": original.path.name}
+    # Of a sound whose ends are faded into each other, nothing is made by a model.
+    record = audio.derived_record(audio.kept_record(source), "loop", **facts, loop=loop.way)
+    check_record(record)
     if loop.error.heard:
         from woosh.generation.loading import load_model
+        from woosh.generation.records import full_record
 
         prompt = told_prompt(original.path, arguments.prompt)
         request = request_for(prompt, original.seconds, seed, arguments, info)
         sampler = load_model(info, arguments.device, arguments.dtype)
         other = renew_seam(sampler, original.audio, original.sample_rate, request, stretch)
-        loop = min(loop, other, key=lambda one: one.error.excess)
-    facts = {"looped": original.path.name, "loop": loop.way}
-    record = record_of(original.path, "loop", request, info, **facts)
-    delivery.deliver(Take(loop.audio, seed), original.sample_rate, record, 0)
+        if other.error.excess < loop.error.excess:
+            loop = other
+            asked = record_of(original.path, "loop", request, info, **facts, loop=loop.way)
+            record = full_record(request, info, sampler) | asked
+    take = Take(loop.audio, int(record.get("seed", seed)))
+    delivery.deliver(take, original.sample_rate, record, 0)
     _tell_seam(loop)
 
 

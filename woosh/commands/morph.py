@@ -9,7 +9,7 @@ import numpy as np
 
 from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options
-from woosh.commands.finishing import add_level_option, check_record
+from woosh.commands.finishing import add_level_option, add_stereo_option, check_record
 from woosh.commands.options import (
     Commands,
     add_command,
@@ -72,6 +72,7 @@ def add_to(commands: Commands) -> None:
     add_seed_option(parser)
     add_dtype_option(parser)
     add_level_option(parser)
+    add_stereo_option(parser)
     add_model_options(parser)
     add_asset_options(parser)
 
@@ -101,9 +102,12 @@ def run(arguments: argparse.Namespace) -> None:
     delivery = plan_revisions(arguments, arguments.count, stem)
 
     from woosh.generation.loading import load_model
+    from woosh.generation.records import full_record
     from woosh.studio.morphing import morph
 
     sampler = load_model(info, arguments.device, arguments.dtype)
     made = morph(sampler, (first, second), request, shares, arguments.strength)
+    whole = full_record(request, info, sampler)
     for index, (sound, record) in enumerate(zip(made, records, strict=True)):
-        delivery.deliver(Take(sound, int(record["seed"])), info.sample_rate, record, index)
+        take = Take(sound, int(record["seed"]))
+        delivery.deliver(take, info.sample_rate, whole | record, index)

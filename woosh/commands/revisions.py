@@ -106,7 +106,7 @@ def told_prompt(path: Path, given: str | None) -> str:
 
 def record_of(
     path: Path, operation: str, request: Request, info: catalogue.ModelInfo, **facts: Any
-) -> audio.Record:
+) -> dict[str, str | int | float]:
     """What the result's file keeps: the record of the sound before, and what was done to it.
 
     Args:
@@ -119,9 +119,7 @@ def record_of(
     Raises:
         ValueError: it is too long.
     """
-    asked = {"steps": request.steps, "guidance": request.guidance_scale}
-    new = {name: value for name, value in asked.items() if value is not None}
-    new |= request.record(info.name) | {"weights_licence": info.licence} | facts
+    new = request.record(info.name) | {"weights_licence": info.licence} | facts
     record = audio.derived_record(audio.kept_record(path), operation, **new)
     check_record(record)
     return record
@@ -149,5 +147,6 @@ def plan_revisions(
     """
     target = plan_output(arguments.output, arguments.format, count, stem)
     asked = loudness if arguments.loudness is None else arguments.loudness
-    finishing = levelling_of(asked, audio.CEILINGS[target.file_format], loop)
+    stereo = getattr(arguments, "stereo", False)
+    finishing = levelling_of(asked, audio.CEILINGS[target.file_format], loop, stereo)
     return Delivery(target, finishing, plan_assets(arguments, target), count)

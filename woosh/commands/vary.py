@@ -8,7 +8,7 @@ from pathlib import Path
 
 from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options
-from woosh.commands.finishing import add_level_option
+from woosh.commands.finishing import add_level_option, add_stereo_option
 from woosh.commands.options import (
     Commands,
     add_best_of_option,
@@ -40,7 +40,8 @@ def add_to(commands: Commands) -> None:
         "vary",
         run,
         brief="make variations of a sound",
-        description="Make variations of a sound of up to 600 s: as long and as loud, in mono.",
+        description="Make variations of a sound of up to 600 s: as long and as loud, in mono or, with --stereo, in two "
+        "channels with width.",
         examples=EXAMPLES,
     )
     add = parser.add_argument
@@ -67,6 +68,7 @@ def add_to(commands: Commands) -> None:
     add_request_options(parser)
     add_best_of_option(parser)
     add_level_option(parser)
+    add_stereo_option(parser)
     add_model_options(parser)
     add_asset_options(parser)
 
@@ -94,6 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
     delivery = plan_revisions(arguments, clips, stem)
 
     from woosh.generation.loading import load_model
+    from woosh.generation.records import full_record
     from woosh.studio.variations import vary
 
     sampler = load_model(info, arguments.device, arguments.dtype)
@@ -106,7 +109,8 @@ def run(arguments: argparse.Namespace) -> None:
             0 if judge is None or wish is None else judge.best(wish, list(takes), info.sample_rate)
         )
         take = Take(takes[kept], seeds[index] + kept)
-        delivery.deliver(take, info.sample_rate, record, index)
+        whole = full_record(request, info, sampler) | record
+        delivery.deliver(take, info.sample_rate, whole, index)
 
 
 def _request(

@@ -7,11 +7,15 @@ import numpy as np
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.studio.edit import remake
+from woosh.studio.joins import held, limited
 
 # Made beyond the end and cut off: sounds that a model learned from have an end, and this one is to go on.
 BEYOND_SECONDS = 0.5
 # What is drawn starts from the sound mirrored at its end, almost all noise: enough to stay in level and colour.
 STRENGTH = 0.9
+# What is new has the mean level of so much of the sound beside it, and is brought there within so much of itself.
+LEVEL_SECONDS = 1.0
+REACHED_SECONDS = 0.5
 
 
 def extend(
@@ -22,6 +26,8 @@ def extend(
     before: bool = False,
 ) -> np.ndarray:
     """Make a sound longer: what is there stays as it is, bit for bit, up to the 30 ms of a fade.
+
+    What is new is as loud, in the mean, as the last second of the sound, or the first one for what comes before.
 
     Args:
         sampler: of the model.
@@ -47,4 +53,10 @@ def extend(
     longer = np.pad(audio, ((0, 0), room), mode="symmetric")
     place = slice(0, room[0]) if before else slice(samples, longer.shape[1])
     made = remake(sampler, longer, sample_rate, request, place, STRENGTH)
-    return made[:, beyond:] if before else made[:, :wanted]
+    made = made[:, beyond:] if before else made[:, :wanted]
+    near, way = (round(seconds * sample_rate) for seconds in (LEVEL_SECONDS, REACHED_SECONDS))
+    if before:
+        new = held(made[:, added - 1 :: -1], audio[:, :near], way)[:, ::-1]
+        return np.concatenate([limited(new, sample_rate), made[:, added:]], axis=1)
+    new = held(made[:, samples:], audio[:, -near:], way)
+    return np.concatenate([made[:, :samples], limited(new, sample_rate)], axis=1)

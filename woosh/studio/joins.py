@@ -80,6 +80,15 @@ def _gain(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     return ratio.clip(1 / MOST_GAIN, MOST_GAIN)
 
 
+def held(new: np.ndarray, beside: np.ndarray, way: int) -> np.ndarray:
+    """A new sound (C, S) at the mean level of the one that it follows (C, S').
+
+    Each channel is under a gain that begins at 1, goes in decibels along a straight line for `way` samples, and stays.
+    """
+    ramp = np.minimum(1, np.arange(new.shape[1], dtype=np.float32) / max(1, way))
+    return (new * _gain(new, beside) ** ramp).astype(np.float32)
+
+
 def limited(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """A sound (C, S) within [-1, 1]: around each peak beyond it the gain falls and rises within milliseconds.
 
