@@ -39,7 +39,7 @@ from woosh.generation.sampling import Sampler
 from woosh.studio.edit import Region
 from woosh.studio.shelf import Kept, Shelf
 from woosh.studio.takes import NoSoundError
-from woosh.studio.workshop import Change, Job, Model, Watch, Workshop
+from woosh.studio.workshop import Change, Film, Job, Model, Watch, Workshop
 from woosh.video import Video, open_video
 from woosh.video.muxing import check_output
 from woosh.video.watching import Watcher, load_watcher, watch_video
@@ -227,10 +227,8 @@ class Studio:
                 video=watch_video(self.watcher, video),
             )
             watch = self.watch(len(seeds), http, progress)
-            dubbed = self.workshop.dub(
-                video, request, seeds, container, gain if mix else None, watch
-            )
-            for kept in dubbed:
+            film = Film(video, container, gain if mix else None)
+            for kept in self.workshop.work(self.workshop.films(film, request, seeds), watch):
                 takes, made = [*takes, kept], made + 1
                 status = f"{made} of {len(seeds)} made."
                 yield [takes, choices(takes, selected), str(takes[selected].path), status]
@@ -552,8 +550,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     place = arguments.watcher or seeing.visual
     if seeing.video_channels is None or place is None:
         parser.error(f"{seeing.name} does not see: take one that does, or name a --watcher")
-    words = Model(load_model(info, arguments.device, "auto"), info.name)
-    pictures = Model(load_model(seeing, arguments.device, "auto"), seeing.name)
+    words = Model(load_model(info, arguments.device, "auto"), info)
+    pictures = Model(load_model(seeing, arguments.device, "auto"), seeing)
     watcher = load_watcher(place, pictures.sampler.device, seeing.video_channels)
     with tempfile.TemporaryDirectory(prefix="woosh-studio-") as folder:
         workshop = Workshop(words, pictures, Shelf(Path(folder), KEEP_SECONDS))

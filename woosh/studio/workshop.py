@@ -8,12 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
 from woosh import audio
 from woosh.audio.finishing import FinishSettings, finish
+from woosh.catalogue import ModelInfo
+from woosh.generation.records import full_record
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.studio.edit import Region, edit
@@ -80,10 +82,14 @@ class Watch:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model and its name, which is stored in the files' metadata."""
+    """A loaded model, and what its folder says of it."""
 
     sampler: Sampler
-    name: str
+    info: ModelInfo
+
+    def record(self, request: Request) -> audio.Record:
+        """What a file keeps of a request's one sound."""
+        return full_record(request, self.info, self.sampler)
 
 
 @dataclass(frozen=True)
@@ -118,11 +124,40 @@ class Change:
 
 @dataclass(frozen=True)
 class Job:
-    """One sound to make: what it is in a few words, and how a sampler makes it, (C, S) and its record."""
+    """One sound to make.
 
+    Attributes:
+        sampler: of the model that makes it.
+        make: makes it with that sampler, and keeps it.
+    """
+
+    sampler: Sampler
+    make: Callable[[Sampler], Kept]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A sound (C, S) that is to be finished and kept, and what it is."""
+
+    sound: np.ndarray
+    record: audio.Record
     told: str
-    make: Callable[[Sampler], tuple[np.ndarray, audio.Record]]
     loop: bool = False
+
+
+@dataclass(frozen=True)
+class Film:
+    """What becomes of a video.
+
+    Attributes:
+        video: the picture.
+        container: suffix of the new file.
+        mix_decibels: gain of the new sound over the video's own; None leaves the own one out.
+    """
+
+    video: Video
+    container: str
+    mix_decibels: float | None
 
 
 @dataclass(frozen=True)
@@ -147,17 +182,16 @@ class Workshop:
     def takes(self, request: Request, seeds: Sequence[int], loop: bool) -> list[Job]:
         """One take from each seed, of a request for one sound."""
 
-        def job(wanted: Request) -> Job:
-            def make(sampler: Sampler) -> tuple[np.ndarray, audio.Record]:
-                if loop:
-                    sound = make_loop(sampler, wanted).audio
-                    return sound, audio.derived_record(wanted.record(self.words.name), "loop")
-                take = draw_take(sampler, wanted)
-                return take.sound, replace(wanted, seed=take.seed).record(self.words.name)
+        def make(wanted: Request, sampler: Sampler) -> Kept:
+            told = f"{wanted.prompts[0]}, seed {wanted.seed}"
+            if loop:
+                record = audio.derived_record({}, "loop", **self.words.record(wanted))
+                return self._keep(Made(make_loop(sampler, wanted).audio, record, told, loop))
+            take = draw_take(sampler, wanted)
+            record = self.words.record(replace(wanted, seed=take.seed))
+            return self._keep(Made(take.sound, record, told))
 
-            return Job(f"{wanted.prompts[0]}, seed {wanted.seed}", make, loop)
-
-        return [job(replace(request, seed=seed)) for seed in seeds]
+        return self._jobs(self.words, request, seeds, make)
 
     def changes(self, kept: Kept, change: Change, seeds: Sequence[int]) -> list[Job]:
         """A changed take from each seed.
@@ -168,89 +202,80 @@ class Workshop:
         rate = self.sample_rate
         sound = audio.read_audio(kept.path, rate)
         asked = Request(change.prompt or kept.prompt, seconds=sound.shape[1] / rate)
+        if change.operation == "extend":
+            asked = replace(asked, seconds=change.seconds)
+        told = f"{kept.told.split(',')[0]}, {change.operation}"
 
-        def job(wanted: Request) -> Job:
-            def make(sampler: Sampler) -> tuple[np.ndarray, audio.Record]:
-                if change.operation == "edit":
-                    regions = [] if change.region is None else [change.region]
-                    new = edit(sampler, sound, rate, wanted, regions, change.strength)
-                elif change.operation == "vary":
-                    new = vary(sampler, sound, wanted, change.similarity)[0]
-                elif change.operation == "extend":
-                    new = extend(sampler, sound, rate, replace(wanted, seconds=change.seconds))
-                else:
-                    new = fade_seam(sound, rate, best_stretch(sound, rate, None)).audio
-                facts = wanted.record(self.words.name)
-                return new, audio.derived_record(kept.record, change.operation, **facts)
+        def make(wanted: Request, sampler: Sampler) -> Kept:
+            if change.operation == "loop":  # of which nothing is made by a model
+                faded = fade_seam(sound, rate, best_stretch(sound, rate, None)).audio
+                record = audio.derived_record(kept.record, "loop")
+                return self._keep(Made(faded, record, told, loop=True))
+            if change.operation == "edit":
+                regions = [] if change.region is None else [change.region]
+                new = edit(sampler, sound, rate, wanted, regions, change.strength)
+            elif change.operation == "vary":
+                new = vary(sampler, sound, wanted, change.similarity)[0]
+            else:
+                new = extend(sampler, sound, rate, wanted)
+            facts = self.words.record(wanted)
+            record = audio.derived_record(kept.record, change.operation, **facts)
+            return self._keep(Made(new, record, told))
 
-            name = kept.told.split(",")[0]
-            return Job(f"{name}, {change.operation}", make, change.operation == "loop")
+        return self._jobs(self.words, asked, seeds, make)
 
-        return [job(replace(asked, seed=seed)) for seed in seeds]
+    def films(self, film: Film, request: Request, seeds: Sequence[int]) -> list[Job]:
+        """One take of a video's sound from each seed, muxed with its picture.
+
+        Args:
+            film: the video.
+            request: for one sound, with the features of what is seen.
+            seeds: of the takes.
+        """
+
+        def make(wanted: Request, sampler: Sampler) -> Kept:
+            take, name = draw_take(sampler, wanted), film.video.path.name
+            sound = audio.peak_guard(take.sound, CEILING)
+            soundtrack = Soundtrack(sound, sampler.sample_rate, mix_decibels=film.mix_decibels)
+            record = {"video": name, **self.pictures.record(replace(wanted, seed=take.seed))}
+            stem = audio.file_stem(film.video.path.stem)
+            path = self.shelf.place() / f"{stem}-{take.seed}{film.container}"
+            write_soundtrack(film.video, soundtrack, path, metadata=record)
+            return Kept(path, f"{wanted.prompts[0] or stem}, seed {take.seed}", record)
+
+        return self._jobs(self.pictures, request, seeds, make)
 
     def work(self, jobs: Sequence[Job], watch: Watch) -> Iterator[Kept]:
-        """Make sounds one after the other, finish and keep them; none is begun any more after a stop.
+        """Make sounds one after the other; none is begun any more after a stop.
 
         Raises:
             ValueError: what a model cannot do.
             NoSoundError: a model made silence from every seed of a take.
         """
-        sampler = replace(self.words.sampler, step_bar=watch)
         for number, job in enumerate(jobs):
             if watch.stopped:
                 return
             watch.sound_begins(number)
             try:
-                sound, record = job.make(sampler)
+                kept = job.make(replace(job.sampler, step_bar=watch))
             except Stopped:
                 return
-            finished = finish(sound, self.sample_rate, FinishSettings(loop=job.loop))
-            seconds = finished.audio.shape[1] / self.sample_rate
-            yield self.shelf.keep(
-                finished.audio,
-                self.sample_rate,
-                {**record, **finished.record()},
-                f"{job.told}, {seconds:.2f} s",
-                loop=job.loop,
-            )
+            yield kept
 
-    def dub(
+    def _jobs(
         self,
-        video: Video,
+        model: Model,
         request: Request,
         seeds: Sequence[int],
-        container: str,
-        mix_decibels: float | None,
-        watch: Watch,
-    ) -> Iterator[Kept]:
-        """One take of a video's sound from each seed, muxed with its picture; none is begun any more after a stop.
+        make: Callable[[Request, Sampler], Kept],
+    ) -> list[Job]:
+        """A job for each seed."""
+        requests = [replace(request, seed=seed) for seed in seeds]
+        return [Job(model.sampler, partial(make, wanted)) for wanted in requests]
 
-        Args:
-            video: the picture.
-            request: for one sound, with the features of what is seen.
-            seeds: of the takes.
-            container: suffix of the files.
-            mix_decibels: gain of the new sound over the video's own; None leaves the own one out.
-            watch: is told of the work.
-
-        Raises:
-            ValueError: what a model cannot do.
-            NoSoundError: a model made silence from every seed of a take.
-        """
-        sampler = replace(self.pictures.sampler, step_bar=watch)
-        for number, seed in enumerate(seeds):
-            if watch.stopped:
-                return
-            watch.sound_begins(number)
-            try:
-                take = draw_take(sampler, replace(request, seed=seed))
-            except Stopped:
-                return
-            sound = audio.peak_guard(take.sound, CEILING)
-            soundtrack = Soundtrack(sound, sampler.sample_rate, mix_decibels=mix_decibels)
-            asked = replace(request, seed=take.seed).record(self.pictures.name)
-            record = {"video": video.path.name, **asked}
-            stem = audio.file_stem(Path(video.path).stem)
-            path = self.shelf.place() / f"{stem}-{take.seed}{container}"
-            write_soundtrack(video, soundtrack, path, metadata=record)
-            yield Kept(path, f"{request.prompts[0] or stem}, seed {take.seed}", record)
+    def _keep(self, made: Made) -> Kept:
+        """Finish a sound and put it on the shelf."""
+        finished = finish(made.sound, self.sample_rate, FinishSettings(loop=made.loop))
+        record = {**made.record, **finished.record()}
+        told = f"{made.told}, {finished.audio.shape[1] / self.sample_rate:.2f} s"
+        return self.shelf.keep(finished.audio, self.sample_rate, record, told, made.loop)
