@@ -87,12 +87,19 @@ def test_every_result_says_how_it_was_made() -> None:
     assert lengths == {"edited.wav": 3, "longer.wav": 3.2, "wind.wav": 0.6, "cousin.wav": 3}
 
 
-def test_a_loop_that_no_model_touched_is_not_called_generated() -> None:
-    """The ends of a recording faded into each other are still that recording."""
+def test_a_loop_that_no_model_touched_is_not_called_generated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The ends of a recording faded into each other are still that recording, and nothing signs that it is another."""
     audio.write_audio("own.wav", audio.read_audio("rain.wav"), RATE)
     assert woosh("loop", "own.wav", "--seconds", 1.5, "-o", "out.wav", *FAST) == 0
     record = audio.read_metadata("out.wav")
     assert record == {"looped": "own.wav", "loop": "crossfade", "operations": "loop"}
+    pytest.importorskip("c2pa", reason="the provenance extra is not installed")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    assert woosh("loop", "own.wav", "--seconds", 1.5, "-o", "no.wav", "--sign", *FAST) == 2
+    assert "none made own.wav or its seam" in capsys.readouterr().err
+    assert not Path("no.wav").exists()
 
 
 def test_loops_and_variations_have_width_if_asked(capsys: pytest.CaptureFixture[str]) -> None:

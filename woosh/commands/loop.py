@@ -134,6 +134,10 @@ def _of_file(source: Path, arguments: argparse.Namespace) -> None:
             loop = other
             asked = record_of(original.path, "loop", request, info, **facts, loop=loop.way)
             record = full_record(request, info, sampler) | asked
+    if arguments.sign and "model" not in record:
+        raise ValueError(
+            f"--sign says that a model made a sound, and none made {source} or its seam: leave it out"
+        )
     take = Take(loop.audio, int(record.get("seed", seed)))
     delivery.deliver(take, original.sample_rate, record, 0)
     _tell_seam(loop)
