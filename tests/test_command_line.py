@@ -186,3 +186,18 @@ def test_a_script_without_its_extra_is_one_line(script: str, missing: str, extra
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     name = Path(script).stem
     assert done.stderr.startswith(f"{name}: error: ") and f'"woosh-sfx[{extra}]"' in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc alone")
+def test_freed_memory_is_kept() -> None:
+    """Pieces of one size that are asked for again and again are not filled by the system each time."""
+    script = (
+        "import resource\n"
+        "from woosh.command_line import keep_freed_memory\n"
+        "keep_freed_memory()\n"
+        "for _ in range(20):\n"
+        "    bytearray(b'1') * (24 << 20)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt * resource.getpagesize())\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert int(answer.stdout) < 5 * (24 << 20)

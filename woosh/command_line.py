@@ -16,6 +16,9 @@ from woosh.outside_files import printable
 
 LONGEST_WORD = 200  # characters of a word in a message about the command line
 LONGEST_MESSAGE = 1200  # characters of an error
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LARGEST_KEPT = 32 << 20  # bytes of one piece of memory; glibc takes no larger threshold
+KEPT = 512 << 20  # bytes that are kept at most
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # that end the process; Windows lacks the second
 
 
@@ -44,6 +47,24 @@ class Ended(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by {signal.Signals(number).name}")
         self.number = number
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep memory that it frees for what it asks for next, where the C library is glibc.
+
+    glibc gives large pieces back to the system at once, which fills them with zeros when they are asked for again: a
+    network asks for the same sizes in each step. For processes of their own; whoever imports the library decides alone.
+    """
+    try:
+        has_glibc = "CS_GNU_LIBC_VERSION" in os.confstr_names
+    except AttributeError:  # Windows
+        return
+    if has_glibc:
+        import ctypes
+
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 class PatientOutput:

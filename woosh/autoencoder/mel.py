@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from woosh.audio.spectra import kaldi_mel_filters
 from woosh.autoencoder.detail import KERNEL, DetailNetwork
-from woosh.autoencoder.phases import retrieve_phases, wrapped
+from woosh.autoencoder.phases import blocks, retrieve_phases, wrapped
 
 SILENCE = 1e-6  # power in a band that counts as none: noise of about -90 dB of full scale
 FIT_STEPS = 60  # of the search for magnitudes that have given powers in their bands
@@ -230,8 +230,13 @@ def fit_magnitudes(power: Tensor, filters: Tensor) -> Tensor:
     reach = filters.sum(dim=0)[:, None]  # (F, 1) of each bin, over the bands
     covered = reach > 0
     width = filters.sum(dim=1)[:, None].clamp_min(TINY)  # (bands, 1)
-    estimate = filters.T @ (power / width) / reach.clamp_min(TINY)
-    for _ in range(FIT_STEPS):
-        ratio = power / (filters @ estimate).clamp_min(TINY)
-        estimate = estimate * (filters.T @ ratio) / reach.clamp_min(TINY)
-    return torch.where(covered, estimate, 0.0).sqrt()
+
+    def fit(power: Tensor) -> Tensor:
+        estimate = filters.T @ (power / width) / reach.clamp_min(TINY)
+        for _ in range(FIT_STEPS):
+            ratio = power / (filters @ estimate).clamp_min(TINY)
+            estimate = estimate * (filters.T @ ratio) / reach.clamp_min(TINY)
+        return torch.where(covered, estimate, 0.0).sqrt()
+
+    # Frames do not depend on each other: of a long sound a block at a time, for which the memory at hand is enough.
+    return torch.cat([fit(power[..., block]) for block in blocks(power.shape[-1])], dim=-1)
