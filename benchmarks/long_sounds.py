@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from woosh.catalogue import find_model
@@ -43,8 +44,8 @@ def main() -> None:
         first = None
         for seconds in options.seconds:
             request = Request("wind in trees", seconds=seconds, seed=0)
-            latents, network, kernel = spent(lambda request=request: sampler.latents(request))
-            _, decoder, more = spent(lambda latents=latents: sampler.decode(latents))
+            latents, network, kernel = spent(partial(sampler.latents, request))
+            _, decoder, more = spent(partial(sampler.decode, latents))
             cost = (network + decoder + kernel + more) / seconds
             first = first or cost
             print(

@@ -21,6 +21,7 @@ FREE = {
     "compact_weights",
     "weight_files",
     "outside_files",
+    "parts",
     "checksums",
     "progress",
     "command_line",

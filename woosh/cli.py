@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 
 from woosh import __version__
-from woosh.command_line import Parser, keep_freed_memory, run_to_exit_code
+from woosh.command_line import Parser, own_process, run_to_exit_code
 from woosh.commands import (
     batch,
     convert,
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> None:
         arguments = build_parser().parse_args(argv)
-        keep_freed_memory()
+        own_process()
         arguments.run(arguments)
 
     return run_to_exit_code("woosh", run)

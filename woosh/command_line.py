@@ -19,6 +19,7 @@ LONGEST_MESSAGE = 1200  # characters of an error
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGEST_KEPT = 32 << 20  # bytes of one piece of memory; glibc takes no larger threshold
 KEPT = 512 << 20  # bytes that are kept at most
+OWN_PROCESS = threading.Event()  # set where the process is a command's alone, see `own_process`
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # that end the process; Windows lacks the second
 
 
@@ -47,6 +48,12 @@ class Ended(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(f"ended by {signal.Signals(number).name}")
         self.number = number
+
+
+def own_process() -> None:
+    """Say that the process is a command's alone, and set it up for that: it starts and computes faster."""
+    OWN_PROCESS.set()
+    keep_freed_memory()
 
 
 def keep_freed_memory() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from woosh.compact_weights import compacted, restored
 from woosh.outside_files import SAMPLE_RATES, expanded, fitted, read_object
@@ -39,6 +40,10 @@ UNBUILDABLE = (
     RuntimeError,
     TypeError,
 )
+
+
+# Functions and methods of torch that fill a tensor with random numbers.
+DRAWS = {"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_"}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -250,12 +255,21 @@ def _build_empty(
         ValueError: settings that make no model, or tensors that do not fit.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NoDraws():
             model = cls.from_config(config)
     except (ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise ValueError(f"{title}: its config.json makes no {cls.__name__}: {error}") from error
     check_tensors(model, tensors, title)
     return model
+
+
+class _NoDraws(TorchFunctionMode):
+    """Within, no random numbers are drawn for weights: those on the meta device would bring torch's compiler along."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def check_tensors(

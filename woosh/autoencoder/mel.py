@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
@@ -12,6 +10,7 @@ from torch.nn import functional
 from woosh.audio.spectra import kaldi_mel_filters
 from woosh.autoencoder.detail import KERNEL, DetailNetwork
 from woosh.autoencoder.phases import blocks, retrieve_phases, wrapped
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 
 SILENCE = 1e-6  # power in a band that counts as none: noise of about -90 dB of full scale
 FIT_STEPS = 60  # of the search for magnitudes that have given powers in their bands

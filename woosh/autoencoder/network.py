@@ -6,13 +6,12 @@ import math
 from typing import NamedTuple
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from woosh.autoencoder.phases import REFINEMENT, retrieve_phases, wrapped
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 
 MAGNITUDE_FLOOR = 1e-7  # keeps powers of silent bins finite
 AUDIBLE_MAGNITUDE = 1e-4  # what the magnitude channels take for silence

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from woosh.conversion.aligner_layouts import clap_layouts, is_clap
@@ -35,6 +34,7 @@ from woosh.conversion.layouts import (
 from woosh.embeddings.clap import write_index
 from woosh.generation.text_encoder import TOKENIZER_NAME, check_vocabulary, load_tokenizer
 from woosh.outside_files import read_yaml
+from woosh.parts import ModelMixin
 from woosh.weight_files import UNBUILDABLE, read_tensors
 from woosh.whole_files import failures_named
 

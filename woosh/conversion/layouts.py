@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from woosh.autoencoder.network import WooshAutoencoder
@@ -14,6 +13,7 @@ from woosh.generation.layers import fixed_frequencies
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
 from woosh.outside_files import shown
+from woosh.parts import ModelMixin
 from woosh.weight_files import MOST_BLOCKS
 
 Config = Mapping[str, Any]

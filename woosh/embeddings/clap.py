@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
@@ -26,6 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from woosh.catalogue import find_aligner, find_model, read_aligner_index
 from woosh.generation.text_encoder import WooshTextEncoder, load_tokenizer, tokenize
 from woosh.outside_files import shown
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt import Passt

@@ -87,14 +87,16 @@ def kind_of(label: str) -> str | None:
 def mean_states(
     text_encoder: WooshTextEncoder, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
 ) -> Tensor:
-    """The mean hidden state (B, W) of the words of each text, computed for as many tokens as the longest has."""
+    """The mean hidden state (B, W) of the words of each text, those of one number of tokens computed together."""
     ids, mask = tokenize(tokenizer, texts, text_encoder.config.max_tokens)
-    longest = int(mask.sum(dim=1).max())
-    ids, mask = ids[:, :longest], mask[:, :longest]
+    lengths = mask.sum(dim=1)
+    means = torch.empty(len(texts), text_encoder.config.width)
     with torch.inference_mode():
-        states = text_encoder(ids, mask)
-    weight = mask[..., None].to(states.dtype)
-    return (states * weight).sum(dim=1) / weight.sum(dim=1)
+        for length in lengths.unique().tolist():
+            rows = (lengths == length).nonzero()[:, 0]
+            states = text_encoder(ids[rows, :length], mask[rows, :length])
+            means[rows] = states.mean(dim=1).float()
+    return means
 
 
 def load_prompt_ear() -> PromptEar:

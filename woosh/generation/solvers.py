@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torchdiffeq import odeint
 
 # latents (B, C, T), time (B,) -> (B, C, T)
 Velocity = Callable[[Tensor, Tensor], Tensor]
@@ -83,6 +82,8 @@ def dopri5_shared(
     step is not shortened to end at time 0: the solver passes it and interpolates back, so the velocity is also asked
     at slightly negative times.
     """
+
+    from torchdiffeq import odeint
 
     def towards_data(elapsed: Tensor, latents: Tensor) -> Tensor:
         return -velocity(latents, fill_time(1 - elapsed, noise))

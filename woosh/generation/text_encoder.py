@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
+
+from woosh.generation.roberta import PADDING_ID, Roberta
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-PADDING_ID = 1  # RoBERTa counts positions from the id of the padding token, so this one is fixed
 TOKENIZER_NAME = "roberta-large"
 
 
@@ -50,8 +49,6 @@ class WooshTextEncoder(ModelMixin, ConfigMixin):
         hidden_layer: int = -2,
         positions: int | None = None,
     ) -> None:
-        from transformers import RobertaConfig, RobertaModel
-
         super().__init__()
         if not -layers - 1 <= hidden_layer <= layers:
             raise ValueError(
@@ -61,28 +58,14 @@ class WooshTextEncoder(ModelMixin, ConfigMixin):
         if positions is not None and positions < least:
             raise ValueError(f"positions is {positions}; {max_tokens} tokens need {least}")
         self.hidden_layer = hidden_layer
-        config = RobertaConfig(
-            vocab_size=vocabulary_size,
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            intermediate_size=inner_width,
-            max_position_embeddings=positions or least,
-            type_vocab_size=1,
-            pad_token_id=PADDING_ID,
-            layer_norm_eps=1e-5,
-        )
-        self.model = RobertaModel(config, add_pooling_layer=False)
-        # Index tables, stored in no file: made here so that they hold numbers even in a module
-        # that is built on the meta device to take its weights from a file.
-        rows = torch.arange(config.max_position_embeddings, device="cpu")[None]
-        for name, table in (("position_ids", rows), ("token_type_ids", torch.zeros_like(rows))):
-            self.model.embeddings.register_buffer(name, table, persistent=False)
+        if width % heads:
+            raise ValueError(f"width {width} does not split into {heads} heads")
+        self.model = Roberta(vocabulary_size, positions or least, width, layers, heads, inner_width)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Hidden states (B, L, W) of token ids (B, L) with their mask (B, L), nonzero at real tokens."""
-        output = self.model(input_ids, attention_mask=attention_mask, output_hidden_states=True)
-        return output.hidden_states[self.hidden_layer]
+        states = self.model(input_ids, attention_mask)
+        return states[self.hidden_layer]
 
 
 def tokenize(

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -24,6 +22,7 @@ from woosh.generation.layers import (
     rotary_table,
 )
 from woosh.generation.modulation import FlowMapEmbedding, LogVariance, Summary, TimeEmbedding
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 
 VIDEO_RATE = 24.0  # video features per second
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 from woosh.taggers.mobilenet import (
     HIDDEN,
     BlockShape,

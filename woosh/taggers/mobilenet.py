@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
+
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 
 HEADS = ("mlp", "fully_convolutional", "attention")
 AXES = {"c": 1, "f": 2, "t": 3}  # dimensions of a map that squeeze-and-excitation may weigh

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 from woosh.taggers.log_mel import LogMel
 
 PATCH_SIZE = 16  # bands and frames

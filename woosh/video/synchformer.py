@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 from woosh.weight_files import check_tensors, read_tensors
 
 SEGMENT, STRIDE = 16, 8  # frames

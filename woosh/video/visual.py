@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 from woosh.video.pictures import WATCHED_RATE
 from woosh.video.shots import split_at_cuts
 
