@@ -14,7 +14,7 @@ from tests.toys import make_mel_autoencoder
 from woosh import catalogue, cli
 from woosh.audio import read_audio, write_audio
 from woosh.catalogue import describe_model
-from woosh.generation.loading import load_model, load_sampler, settings_of
+from woosh.generation.loading import load_model, load_sampler, quickest_precision, settings_of
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.request import Request
 from woosh.generation.transformer import WooshTransformer
@@ -139,3 +139,20 @@ def test_settings_of_sampling_out_of_their_range_are_refused(name: str, value: f
     """They stand in files of others, and made sounds that are not finite, for which nothing was named."""
     with pytest.raises(ValueError, match=rf"^model_index\.json: {name} is {value}; it must be"):
         settings_of({name: value}, "model_index.json")
+
+
+@pytest.mark.parametrize(
+    ("device", "parameters", "bfloat16", "precision"),
+    [
+        ("cuda", 1_000_000, False, torch.bfloat16),
+        ("cpu", 28_000_000, True, torch.float32),
+        ("cpu", 500_000_000, True, torch.bfloat16),
+        ("cpu", 500_000_000, False, torch.float32),
+        ("mps", 500_000_000, True, torch.float32),
+    ],
+)
+def test_precision_is_chosen_by_device_and_size(
+    device: str, parameters: int, bfloat16: bool, precision: torch.dtype
+) -> None:
+    """Small models give the same sounds on processors with and without bfloat16."""
+    assert quickest_precision(device, parameters, bfloat16) is precision

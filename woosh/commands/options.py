@@ -155,7 +155,8 @@ def add_dtype_option(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "float32", "bfloat16", "float16"),
         default="auto",
         help="precision of the text encoder and the transformer; the autoencoder always runs in "
-        "float32 (default auto: bfloat16 on cuda, else float32)",
+        "float32 (default auto: bfloat16 on cuda, and for models of the released size on processors that compute "
+        "in it, else float32)",
     )
 
 
