@@ -5,7 +5,7 @@ import torch
 
 from tests.toys import CHANNELS, make_autoencoder, make_mel_autoencoder, make_pipeline
 from woosh.generation.editing import Known, new_frames, sample_around
-from woosh.generation.request import Request
+from woosh.generation.request import DEFAULT_SOLVER, Request
 from woosh.generation.sampling import Sampler
 
 FRAMES = 41
@@ -69,7 +69,8 @@ def test_every_frame_that_hears_a_sample_is_new() -> None:
 def test_a_circle_has_no_place_where_it_begins(sampler: Sampler) -> None:
     """Rolled noise gives rolled latents where the windows are rolled too: by half, of two windows."""
     renoise = [0.0] * sampler.steps if sampler.few_step else None  # new noise is not rolled
-    request = Request("rain", seconds=0.4, seed=3, renoise=renoise)
+    solver = DEFAULT_SOLVER if sampler.few_step else "euler"  # the former velocity is not rolled
+    request = Request("rain", seconds=0.4, seed=3, renoise=renoise, solver=solver)
     circle = sampler.latents(request, circular=True)
     assert circle.shape == (1, CHANNELS, 40)
 

@@ -27,7 +27,7 @@ from woosh.generation.guidance import (
 )
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
-from woosh.generation.solvers import euler, uniform_times
+from woosh.generation.solvers import multistep, uniform_times
 
 VIDEO = 6  # channels of the features
 
@@ -76,7 +76,7 @@ def test_scales_are_those_of_the_equations(scale: float, video_scale: float | No
         return n + video_scale * (s - n) + scale * (v - s)
 
     noise = torch.randn(1, CHANNELS, 101, generator=torch.Generator().manual_seed(0))
-    expected = euler(velocity, noise, uniform_times(2))
+    expected = multistep(velocity, noise, uniform_times(2))
     found = made(
         sampler,
         video=video,

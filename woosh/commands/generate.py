@@ -26,7 +26,7 @@ from woosh.commands.options import (
 from woosh.commands.outputs import plan_output
 from woosh.commands.prompts import prompts_of
 from woosh.commands.sources import DEFAULT_STRENGTH, find_sources, load_judge_for
-from woosh.generation.request import SOLVERS, Request, clean_text
+from woosh.generation.request import DEFAULT_SOLVER, SOLVERS, Request, clean_text
 from woosh.studio.takes import NoSoundError, draw_take
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def add_to(commands: Commands) -> None:
     )
     add_request_options(parser)
     add_best_of_option(parser)
-    add("--solver", choices=SOLVERS, default="euler", help="default euler")
+    add("--solver", choices=SOLVERS, default=DEFAULT_SOLVER, help=f"default {DEFAULT_SOLVER}")
     add_asset_options(parser)
     add_model_options(parser)
     add_finishing_options(parser, trims=True)

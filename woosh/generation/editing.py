@@ -69,7 +69,7 @@ def sample_around(
         strength: from 0, where what is new is as it was, to 1, where nothing of it is left.
 
     Raises:
-        ValueError: a request without a seed, for another solver than euler, or that the model cannot do.
+        ValueError: a request without a seed, for an adaptive solver, or that the model cannot do.
     """
     if request.seed is None:
         raise ValueError(

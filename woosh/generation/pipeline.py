@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from woosh.autoencoder import Autoencoder
 from woosh.catalogue import find_model, is_built_in, part_folders
 from woosh.generation.loading import load_part, settings_of
-from woosh.generation.request import Request
+from woosh.generation.request import DEFAULT_SOLVER, Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.solvers import OnStep
 from woosh.generation.text_encoder import WooshTextEncoder
@@ -157,7 +157,7 @@ class WooshPipeline(DiffusionPipeline):
         guidance_scale: float | None = None,
         num_waveforms_per_prompt: int = 1,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        solver: str = "euler",
+        solver: str = DEFAULT_SOLVER,
         callback_on_step_end: StepCallback | None = None,
         output_type: str = "np",
         times: Sequence[float] | None = None,
@@ -189,7 +189,7 @@ class WooshPipeline(DiffusionPipeline):
             generator: source of the noise: one for each of the P x N sounds, or one for all. None takes fresh noise.
                 Noise is drawn in float32 on the generator's own device, so a CPU generator gives the same noise
                 everywhere.
-            solver: "euler", or "dopri5" for adaptive steps, each clip with its own step size.
+            solver: "multistep", "euler", or "dopri5" for adaptive steps, each clip with its own step size.
             callback_on_step_end: called as callback(pipeline, step, time, {"latents": latents})
                 after each step, with the noise level reached; latents in the dictionary that it
                 may return replace the present ones. Not with dopri5.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from woosh.generation.request import Request
+from woosh.generation.request import DEFAULT_SOLVER, Request
 
 if TYPE_CHECKING:
     from woosh.catalogue import ModelInfo
@@ -30,7 +30,7 @@ def full_record(
         "seconds": request.seconds,
         "weights_licence": info.licence,
     }
-    if request.solver == "dopri5":
+    if request.solver != DEFAULT_SOLVER:
         facts["solver"] = request.solver
     elif request.times is None:
         facts["steps"] = request.steps or sampler.steps

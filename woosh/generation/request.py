@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SOLVERS = ("euler", "dopri5")
+SOLVERS = ("multistep", "euler", "dopri5")
+DEFAULT_SOLVER = "multistep"
 SEED_LIMIT = 2**63  # torch takes seeds below it
 LARGEST_GUIDANCE = 1000.0  # far beyond what sounds good; without a limit float32 overflows
 
@@ -64,7 +65,8 @@ class Request:
         seed: sound i of the request is made from the noise of seed + i; None takes fresh noise, or `generator`.
         generator: source of the noise instead of a seed: one for each of the P N sounds, or one for all, which serves
             the first sound as it would serve it alone; the others start from numbers drawn from it.
-        solver: "euler", or "dopri5" for adaptive steps. Few-step models have their own, and `solver` stays "euler".
+        solver: "multistep", whose steps are of second order, "euler", whose steps cost the same and are of first, or "dopri5"
+            for adaptive steps. Few-step models have their own, and `solver` stays as it is.
         times: noise levels that fall from 1 to 0, which the steps lead through; None takes equal steps. Not with dopri5.
         renoise: for each step of a few-step model, how far it first goes back up, in parts of the step; None is the
             model's default.
@@ -85,7 +87,7 @@ class Request:
     sounds_per_prompt: int = 1
     seed: int | None = None
     generator: torch.Generator | Sequence[torch.Generator] | None = None
-    solver: str = "euler"
+    solver: str = DEFAULT_SOLVER
     times: Sequence[float] | None = None
     renoise: Sequence[float] | None = None
     video: Tensor | None = None
@@ -132,7 +134,9 @@ class Request:
 
     def _check_steps(self) -> None:
         if self.solver not in SOLVERS:
-            raise ValueError(f"solver must be {' or '.join(SOLVERS)}, got {self.solver!r}")
+            raise ValueError(
+                f"solver must be {', '.join(SOLVERS[:-1])} or {SOLVERS[-1]}, got {self.solver!r}"
+            )
         if self.solver == "dopri5" and (self.steps is not None or self.times is not None):
             raise ValueError(
                 "dopri5 chooses its own steps: leave out the number of steps and times"
@@ -167,7 +171,7 @@ class Request:
             return
         refused = {
             "take no negative prompt": self.negative_prompt is not None,
-            "have their own solver": self.solver != "euler",
+            "have their own solver": self.solver != DEFAULT_SOLVER,
             "have one guidance, not one for the video": self.video_guidance_scale is not None,
         }
         for why, asked in refused.items():

@@ -39,6 +39,7 @@ from woosh.generation.solvers import (
     draw_noise,
     euler,
     flow_map,
+    multistep,
     renoise_weights,
     shifted_times,
 )
@@ -218,7 +219,7 @@ class Sampler:
             raise ValueError("dopri5 chooses its own steps: leave out callback_on_step_end")
         if request.solver == "dopri5" and start is not None:
             raise ValueError(
-                "dopri5 starts from noise: take the solver euler to start from a sound"
+                "dopri5 starts from noise: take the solver multistep to start from a sound"
             )
         if circular and request.video is not None:
             raise ValueError("a video does not go around in a circle: leave it out")
@@ -246,7 +247,8 @@ class Sampler:
                 mean_velocity = taught_velocity(self.transformer, groups, embedded)
                 return flow_map(mean_velocity, noise, times, renoise, generators, after_step)
             velocity = guided_velocity(self.transformer, groups, guidance)
-            return euler(velocity, noise, times, after_step)
+            solve = euler if request.solver == "euler" else multistep
+            return solve(velocity, noise, times, after_step)
 
     def _solve_adaptively(
         self, noise: Tensor, groups: Sequence[Group], guidance: Guidance
