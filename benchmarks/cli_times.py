@@ -2,12 +2,9 @@
 
     python benchmarks/cli_times.py [--model NAME|DIR] [--runs N]
 
-`woosh --help` should answer within 1 s, and a generation of 5 s with the built-in model, all imports
-and the loading of the model included, should take less than 7 s on two cores. The first run is
-printed too: the files of the libraries may not be in memory yet.
-
-Last measured on two Xeon cores (3 runs): `--help` best 0.18 s; a generation of 5 s with woosh-small first 6.31 s, best
-5.98 s, with woosh-tiny-fast first 5.62 s, best 5.24 s.
+`woosh --help` should answer within 1 s, and a generation of 5 s, all imports and the loading of the model included, should
+take at most 3.5 s of processor time (with `OMP_NUM_THREADS=1`). The first run is printed too: the files of the libraries
+may not be in memory yet. Figures: docs/performance.md.
 """
 
 from __future__ import annotations
@@ -51,14 +48,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args(argv)
     model = str(find_model(arguments.model).resolve())
-    generate = ["generate", "a dog barking", "--model", model, "--device", "cpu"]
+    sound = ["generate", "a dog barking", "--model", model, "--device", "cpu", "-o", "dog.wav"]
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start")
     with tempfile.TemporaryDirectory() as folder:
+        measure([*sound, "--seconds", "5"], 1, Path(folder))
+        measure(["index", "."], 1, Path(folder))
         for name, command in (
             ("woosh --help", ["--help"]),
+            ("woosh models", ["models"]),
+            ("woosh tag", ["tag", "dog.wav"]),
+            ("woosh search", ["search", "a dog", "--index", "."]),
             (
                 f"woosh generate, {arguments.seconds:g} s",
-                [*generate, "--seconds", str(arguments.seconds)],
+                [*sound, "--seconds", str(arguments.seconds)],
             ),
         ):
             times = measure(command, arguments.runs, Path(folder))

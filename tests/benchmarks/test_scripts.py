@@ -515,3 +515,22 @@ def test_seams_of_loops_and_joins_of_extensions(tmp_path: Path) -> None:
     out = run("editing", "--model", model, "--prompts", 2, "--seconds", 0.8)
     assert len(re.findall(r"^\| .* \| (?:loop|extension) \| .* \| (?:yes|no) \|$", out, re.M)) == 4
     assert re.search(r"[012] of 2: loop within all three limits", out)
+
+
+@pytest.mark.slow
+def test_cost_of_a_second_over_the_length(tmp_path: Path) -> None:
+    model = save_pipeline(tmp_path / "toy", max_frames=100)
+    out = run("long_sounds", "--models", model, "--seconds", 0.5, 2)
+    assert len(re.findall(r"\| (?:0\.5|2) s \|", out)) == 2, out
+
+
+@pytest.mark.slow
+def test_errors_of_solvers_fall_with_their_calls(tmp_path: Path) -> None:
+    model = save_pipeline(tmp_path / "toy", max_frames=100)
+    plot = tmp_path / "errors.png"
+    options = ("--models", model, "--steps", 4, 32, "--seconds", 0.5, "--fine", 64, "--out", plot)
+    out = run("solver_error", *options)
+    for solver in ("euler", "multistep"):
+        few, many = re.search(rf"{solver} \| ([\d.]+) \| ([\d.]+)", out).groups()  # type: ignore[union-attr]
+        assert float(many) < float(few) or float(few) < 1e-3, out
+    assert Image.open(plot).size[0] > 100
