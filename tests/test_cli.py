@@ -467,3 +467,18 @@ def test_the_installed_command_is_quiet(model: Path, tmp_path: Path) -> None:
     assert answer.stderr == ""
     assert answer.stdout.startswith("a.wav  0.10 s  -23.0 LUFS  seed ")
     assert json.loads(json.dumps(audio.read_metadata(tmp_path / "a.wav")))["prompt"] == "a dog"
+
+
+def test_a_generation_imports_no_compiler_and_no_adapters(tmp_path: Path) -> None:
+    """They took longer than the sound: diffusers brings them along where it is asked for a device or imported as usual."""
+    script = (
+        "import sys\n"
+        "from woosh.cli import main\n"
+        "main(['generate', 'rain', '--model', 'woosh-tiny-fast', '--seconds', '0.5', '--seed', '1', '-o', 'rain.wav'])\n"
+        "print([name for name in ('torch._dynamo', 'peft', 'transformers.modeling_utils') if name in sys.modules])\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert answer.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / "rain.wav").is_file()

@@ -43,7 +43,7 @@ class ModelMixin(modeling_utils.ModelMixin):
             return super().device
         return next(self.parameters()).device
 
-    def to(self, *arguments: Any, **options: Any) -> Any:
+    def to(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]  # diffusers hides the signature
         """Move the network or change its precision, as `torch.nn.Module.to` does."""
         move = super().to if OFFLOADING in sys.modules else partial(nn.Module.to, self)
         return move(*arguments, **options)

@@ -62,9 +62,11 @@ def test_hidden_states_are_those_of_transformers_roberta() -> None:
     """The encoder is written here so that commands start sooner; its weights are others' and must mean the same."""
     from transformers import RobertaConfig, RobertaModel
 
-    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
     config = RobertaConfig(
-        **sizes,
+        vocab_size=40,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
         intermediate_size=24,
         max_position_embeddings=11,
         type_vocab_size=1,
