@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -108,6 +109,36 @@ def test_signals_leave_no_temporary_file(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C acts as it does in a terminal, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_while_an_object_is_let_go_is_not_lost(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """soundfile closes files as they are let go; Python prints what is raised there, with a traceback, and goes on."""
+    number = getattr(signal, name)
+
+    class Closing:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+
+    def work() -> None:
+        Closing()
+        time.sleep(20)
+
+    assert run_to_exit_code("toy", work) == 128 + number
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 @pytest.mark.parametrize("error", [ValueError, TypeError])
 def test_an_error_that_a_signal_became_is_no_error(

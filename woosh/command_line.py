@@ -21,6 +21,7 @@ LARGEST_KEPT = 32 << 20  # bytes of one piece of memory; glibc takes no larger t
 KEPT = 512 << 20  # bytes that are kept at most
 OWN_PROCESS = threading.Event()  # set where the process is a command's alone, see `own_process`
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # that end the process; Windows lacks the second
+SOON = 0.05  # seconds until a signal that was lost comes again
 
 
 def missing_extra(purpose: str, extra: str) -> ImportError:
@@ -204,10 +205,41 @@ def _signals_raised() -> Iterator[list[int]]:
     for number in numbers:
         signal.signal(number, end)
     try:
-        yield heard
+        with _never_lost(lambda: [signal.signal(number, end) for number in numbers], heard):
+            yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _never_lost(listen: Callable[[], object], heard: list[int]) -> Iterator[None]:
+    """Python drops what is raised where an object is let go: there a signal comes again a moment later.
+
+    Args:
+        listen: sets the handlers of the ending signals once more.
+        heard: numbers of the signals that came.
+    """
+    tell = sys.unraisablehook
+    timers: list[threading.Timer] = []
+
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        if isinstance(what.exc_value, Ended | KeyboardInterrupt):
+            listen()
+            timer = threading.Timer(SOON, os.kill, (os.getpid(), heard[-1]))
+            timer.daemon = True
+            timers.append(timer)
+            timer.start()
+        else:
+            tell(what)
+
+    sys.unraisablehook = lost
+    try:
+        yield
+    finally:
+        sys.unraisablehook = tell
+        for timer in timers:
+            timer.cancel()
 
 
 def _fail(name: str, error: BaseException, code: int) -> int:

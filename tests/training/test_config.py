@@ -19,6 +19,7 @@ from woosh.training.config import load_config, plain_values, replace_fields
 # The recipe of a file by the beginning of its name.
 RECIPES = {
     "autoencoder": "train_autoencoder",
+    "breaks": "train_breaks",
     "latents": "encode_latents",
     "flow": "train_flow",
     "objective": "train_flow",
