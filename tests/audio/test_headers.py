@@ -1,5 +1,6 @@
 """Files whose header does not say, or says wrongly, how long they are."""
 
+import re
 from pathlib import Path
 
 import av
@@ -157,3 +158,15 @@ def test_flac_files_with_a_tag_in_front_are_read(tmp_path: Path) -> None:
     plain = audio.read_audio(path, RATE)
     path.write_bytes(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + path.read_bytes())
     assert np.array_equal(audio.read_audio(path, RATE), plain)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.caf", "a.w64"])
+def test_a_file_that_ends_within_its_header_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    """One FLAC file of 14 bytes was an IndexError."""
+    path = tmp_path / name
+    soundfile.write(path, np.zeros(4800), 48_000)
+    whole = path.read_bytes()
+    for length in range(1, 60):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            audio.read_audio(path)

@@ -24,6 +24,7 @@ MOST_DECODED = (
 )  # samples times channels of a file of unknown length: 6 hours of mono at 48 kHz
 LONGEST_PAGE = 27 + 255 + 255 * 255  # bytes, of an Ogg file
 LAST_PAGE = 4  # in its flags
+FLAC_COUNTED = 26  # bytes of a FLAC file, with which its number of samples ends
 FIRST_FRAME = 4096  # bytes after the tags, within which it begins and ends
 
 
@@ -109,12 +110,18 @@ def behind_id3(file: BinaryIO) -> int:
 
 
 def lacks_length(path: str | Path) -> str | None:
-    """The format, "mp3" or "flac", of a file whose header does not say how long it is; None for other files."""
+    """The format, "mp3" or "flac", of a file whose header does not say how long it is; None for other files.
+
+    Raises:
+        ValueError: a FLAC file ends within its header.
+    """
     with Path(path).open("rb") as file:
         begin = behind_id3(file)
         file.seek(begin)
-        start = file.read(26)
+        start = file.read(FLAC_COUNTED)
         if start[:4] == b"fLaC":  # signed files have a tag in front
+            if len(start) < FLAC_COUNTED:
+                raise ValueError(f"{path} is cut or damaged: it ends within its header")
             samples = (start[21] & 0x0F) << 32 | int.from_bytes(start[22:26], "big")
             return None if samples else "flac"
         if not begin and not (start[:1] == b"\xff" and len(start) > 1 and start[1] & 0xE6 == 0xE2):

@@ -88,7 +88,9 @@ def run_process(rank: int, folder: str) -> None:
     layer = torch.nn.parallel.DistributedDataParallel(make_layer())
     rows = slice(3 * rank, 3 * rank + 3)
     loss_of(layer, unit(6, 0)[rows], unit(6, 1)[rows]).backward()
-    torch.save(layer.module.weight.grad, f"{folder}/gradient{rank}.pt")
+    gradient = layer.module.weight.grad
+    del layer  # the last holder of the group must not be let go with Python's lock held: its threads may wait for that
+    torch.save(gradient, f"{folder}/gradient{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
