@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,21 @@ def compacted(model: nn.Module) -> dict[str, Tensor]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and module.weight.numel() >= LEAST_VALUES
     }
+    return compacted_tensors(model.state_dict(), matrices)
+
+
+def compacted_tensors(values: Mapping[str, Tensor], matrices: Collection[str]) -> dict[str, Tensor]:
+    """Tensors by name with the scales of those that are kept in eight bits.
+
+    Args:
+        values: the tensors.
+        matrices: names of those that are matrices to be kept in eight bits.
+
+    Raises:
+        ValueError: a value that neither form can hold.
+    """
     tensors: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
+    for name, value in values.items():
         if name in matrices:
             tensors[name], tensors[name + SCALES] = rounded(value)
         elif value.is_floating_point():

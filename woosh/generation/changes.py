@@ -21,6 +21,7 @@ from woosh.catalogue import (
     is_built_in,
     part_folders,
 )
+from woosh.compact_weights import LEAST_VALUES, compacted_tensors, restored
 from woosh.generation.lora import A, B
 from woosh.generation.transformer import WooshTransformer
 from woosh.outside_files import expanded
@@ -61,7 +62,10 @@ def read_changes(path: Path) -> tuple[dict[str, Tensor], str]:
     tensors, metadata = read_safetensors(path)
     if metadata.get("format") != CHANGES_FORMAT or not metadata.get("base"):
         raise ValueError(f"{path} does not say which model it changes")
-    return tensors, metadata["base"]
+    try:
+        return restored(tensors, torch.float32), metadata["base"]
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def changed(
@@ -147,8 +151,15 @@ def low_rank(change: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 def save_changes(
     network: WooshTransformer, changes: Mapping[str, Tensor], base: str, folder: Path
 ) -> None:
-    """Write a network's config.json and the changes that make it of a built-in model's."""
+    """Write a network's config.json and the changes that make it of a built-in model's, the large matrices in eight bits."""
     from safetensors.torch import save_file
 
+    large = {
+        name for name, value in changes.items() if value.ndim == 2 and value.numel() >= LEAST_VALUES
+    }
     network.save_config(folder)
-    save_file(dict(changes), folder / CHANGES_FILE, {"format": CHANGES_FORMAT, "base": base})
+    save_file(
+        compacted_tensors(changes, large),
+        folder / CHANGES_FILE,
+        {"format": CHANGES_FORMAT, "base": base},
+    )
