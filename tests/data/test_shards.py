@@ -144,6 +144,26 @@ def test_files_with_holes_are_no_samples(tmp_path: Path) -> None:
         list(read_items(str(tmp_path / "a.tar")))
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"GNU.sparse.map": "0,1"},
+        {"GNU.sparse.size": "1", "GNU.sparse.numblocks": "1"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+    ],
+)
+def test_files_with_holes_of_the_newer_forms_are_no_samples(
+    facts: dict[str, str], tmp_path: Path
+) -> None:
+    """Their lists of holes would be read whole, and a gigabyte of them fills the memory."""
+    header = tarfile.TarInfo("a.flac")
+    header.pax_headers, header.size = facts, 1024
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(header, io.BytesIO(b"200\n" + b"1\n" * 510))
+    with pytest.raises(ValueError, match=r"a.tar is damaged: it holds a file with holes"):
+        list(read_items(str(tmp_path / "a.tar")))
+
+
 def test_long_names_are_read(tmp_path: Path) -> None:
     """As other programs write them."""
     for number, form in enumerate((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT)):

@@ -27,7 +27,6 @@ from woosh.generation.lora import A, B
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.flow.video import with_video
 
-
 EIGHT_BITS = 5e-3  # of the velocity, which large matrices lose
 
 
@@ -192,7 +191,7 @@ def test_changes_of_a_model_in_eight_bits(models: Path, tmp_path: Path) -> None:
     assert_close(load_transformer(tmp_path, torch.float32), student, error=EIGHT_BITS)
 
 
-def test_large_matrices_are_kept_in_eight_bits(models: Path, tmp_path: Path) -> None:
+def test_large_matrices_are_kept_in_eight_bits(tmp_path: Path) -> None:
     """Half of the file's bytes, and a fifth of a per cent of what was changed."""
     whole = randomise(make_transformer(width=256), 1)
     student = make_student(whole, 64, 8)

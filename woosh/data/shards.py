@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import soundfile
@@ -126,8 +126,18 @@ class _Header(tarfile.TarInfo):
         if header.type in HEADERS and header.size > MOST_HEADER_BYTES:
             raise tarfile.ReadError(f"a header has more than {MOST_HEADER_BYTES / 2**20:g} MiB")
         if header.type == tarfile.GNUTYPE_SPARSE:
-            raise tarfile.ReadError("it holds a file with holes")
+            header.refuse_holes()
         return header
+
+    def refuse_holes(self, *_facts: object) -> NoReturn:
+        """Where the standard library would read a list of holes, of any length, as facts or a member's beginning tell it.
+
+        Raises:
+            tarfile.ReadError: always.
+        """
+        raise tarfile.ReadError("it holds a file with holes")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = refuse_holes
 
 
 def _members(archive: tarfile.TarFile, url: str) -> Iterator[dict[str, str | bytes]]:
