@@ -3,7 +3,7 @@
     python benchmarks/evaluate_few_steps.py STUDENT... [--steps 1 2 4 8] [--clips 100] [--listener NAME] [--json FILE]
 
 A STUDENT is a folder of a few-step transformer, such as runs/distill/transformer. All make the same prompts of ten
-classes from the same noise; the teacher (`--teacher`) with guidance in 25 steps. Distances are to recordings of the
+classes from the same noise, at times as the teacher (`--teacher`) shifts them; the teacher with guidance in 25 steps of Euler. Distances are to recordings of the
 classes in the space of the built-in aligner. A clip is recognised if its class is to the listener, a tagger of AudioSet's
 labels, the most probable of the ten. "Error" is the mean squared one of 20 clips' latents to the teacher's of
 50 steps, relative to the variance of these.
@@ -30,7 +30,7 @@ from woosh.evaluation.ten_classes import LABELS, PROMPTS, class_scores
 from woosh.generation.changes import load_transformer
 from woosh.generation.loading import load_sampler
 from woosh.generation.sampling import Sampler
-from woosh.generation.solvers import euler, flow_map, renoise_weights, uniform_times
+from woosh.generation.solvers import euler, flow_map, renoise_weights, shifted_times
 from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
@@ -60,7 +60,7 @@ def make_taught(sampler: Sampler, steps: int, guidance: float) -> Make:
         empty = network.prepare(*sampler.embed_text([""] * len(prompts)))
         scale = torch.full((len(prompts),), guidance)
         velocity = teacher_velocity(network, taught, empty, scale, sampler.settings.guidance_start)
-        return euler(velocity, noise, uniform_times(steps))
+        return euler(velocity, noise, shifted_times(steps, sampler.settings.time_shift))
 
     return make
 
@@ -78,7 +78,8 @@ def make_student(
             return student(x, time, condition, next_time, scale)
 
         renoise = [renoise_scale * share for share in renoise_weights(steps)]
-        return flow_map(velocity, noise, uniform_times(steps), renoise, generators)
+        times = shifted_times(steps, sampler.settings.time_shift)
+        return flow_map(velocity, noise, times, renoise, generators)
 
     return make
 
@@ -117,9 +118,7 @@ def judge(
     rate = listener.embedder.sample_rate
     for start in tqdm(range(0, len(prompts), BATCH), leave=False):
         chosen = prompts[start : start + BATCH]
-        audio = sampler.autoencoder.decode(
-            make(chosen, *noise_of(start, len(chosen), sampler, seconds))
-        )
+        audio = sampler.decode(make(chosen, *noise_of(start, len(chosen), sampler, seconds)))
         audio = audio / audio.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1)  # the peak guard
         sounds = [resample(a, sampler.sample_rate, aligner.sample_rate)[0] for a in audio.numpy()]
         embeddings.append(embed_sounds(aligner, sounds))

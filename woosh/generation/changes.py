@@ -97,14 +97,15 @@ def changed(
 
 
 def changes_between(
-    original: WooshTransformer, network: WooshTransformer, rank: int
+    original: WooshTransformer, network: WooshTransformer, rank: int, whole: tuple[str, ...] = ()
 ) -> tuple[dict[str, Tensor], float]:
     """What makes of one network another, in half precision.
 
     Args:
         original: the one, float32.
         network: the other, float32; it has all tensors of the first.
-        rank: of the changes of matrices. Tensors that a change would not make smaller are whole.
+        rank: of the changes of matrices. Tensors that a change would not make smaller are kept whole.
+        whole: parts of names; matrices with one of them in their names are kept whole, too.
 
     Returns:
         Tensors by name, and the share of the matrices' change (in its norm) that the rank leaves out.
@@ -117,27 +118,30 @@ def changes_between(
     if missing:
         raise ValueError(f"the network lacks {missing[:5]}, which the one that it changes has")
     changes: dict[str, Tensor] = {}
-    whole = left = 0.0
+    norm = left = 0.0
     for name, value in after.items():
         if name not in before or before[name].shape != value.shape:
             changes[name] = value.half().contiguous()
         elif torch.equal(before[name], value):
             continue
         elif (
-            value.ndim == 2 and rank * sum(value.shape) < value.numel() and name.endswith("weight")
+            value.ndim == 2
+            and rank * sum(value.shape) < value.numel()
+            and name.endswith("weight")
+            and not any(part in name for part in whole)
         ):
             change = value - before[name]
             first, second = low_rank(change, rank)
             stem = name.removesuffix(".weight")
             changes[stem + A], changes[stem + B] = first, second
-            whole += float(change.square().sum())
+            norm += float(change.square().sum())
             left += float((change - second.float() @ first.float()).square().sum())
         else:
             changes[name] = value.half().contiguous()
     for name, value in changes.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{name} holds values beyond half precision")
-    return changes, (left / whole) ** 0.5 if whole else 0.0
+    return changes, (left / norm) ** 0.5 if norm else 0.0
 
 
 def low_rank(change: Tensor, rank: int) -> tuple[Tensor, Tensor]:

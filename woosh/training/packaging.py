@@ -22,6 +22,8 @@ from woosh.weight_files import save_compact
 
 Model = TypeVar("Model", bound=nn.Module)
 Result = TypeVar("Result")
+# Parts of the names of matrices that the recipes let learn as they are, whatever the rank of the others' changes.
+WHOLE = ("final.", "log_variance")
 TOLERANCE = 0.01  # share of a change that its low-rank form may leave out: rounding, and no more
 
 
@@ -107,7 +109,8 @@ def write_sharing(config: SharingConfig, sampling: Mapping[str, Any], folder: Pa
     changes: dict[str, torch.Tensor] = {}
     if config.rank:
         base = part_folders(find_model(config.parts_of))["transformer"]
-        changes, left = changes_between(load_transformer(base, torch.float32), network, config.rank)
+        original = load_transformer(base, torch.float32)
+        changes, left = changes_between(original, network, config.rank, WHOLE)
         if left > TOLERANCE:
             raise ValueError(
                 f"changes of rank {config.rank} leave out {left:.1%} of what {config.transformer} changed in the "
