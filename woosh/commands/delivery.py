@@ -7,8 +7,9 @@ from pathlib import Path
 
 from woosh.audio import Record
 from woosh.commands.assets import Assets
-from woosh.commands.finishing import Finishing, described, make_ready
+from woosh.commands.finishing import described, make_ready
 from woosh.commands.outputs import Target
+from woosh.studio.finishing import Finishing
 from woosh.studio.takes import Take, take_seeds
 
 

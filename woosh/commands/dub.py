@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from woosh import audio, catalogue
 from woosh.commands.assets import add_storing_options, plan_storing
 from woosh.commands.finishing import (
-    Ready,
     add_finishing_options,
-    check_record,
     described,
     finishing_of,
     make_ready,
@@ -33,6 +31,7 @@ from woosh.commands.outputs import Target, plan_output
 from woosh.commands.sources import load_judge_for
 from woosh.generation.request import LARGEST_GUIDANCE, Request, clean_text
 from woosh.progress import progress_on_terminals
+from woosh.studio.finishing import Ready, check_record
 from woosh.studio.takes import NoSoundError, draw_take
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
 from woosh.video.muxing import (

@@ -11,11 +11,10 @@ from woosh.commands.options import Commands, add_command, number, seeds_of
 from woosh.commands.revisions import (
     add_revision_options,
     plan_revisions,
-    read_original,
-    record_of,
     request_for,
 )
 from woosh.generation.request import clean_text
+from woosh.studio.originals import read_original, record_of
 from woosh.studio.places import Region, places_of
 from woosh.studio.takes import Take
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,12 @@ from woosh import audio
 from woosh.audio.finishing import LOUDNESS, TRUE_PEAK
 from woosh.audio.true_peak import decibels
 from woosh.commands.options import number
-from woosh.studio.takes import take_seeds
+from woosh.studio.finishing import Finishing, Ready, finished_take
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from woosh.studio.takes import Take
 
 LONGEST_REST = 10_000.0  # milliseconds of silence that may stay
-# What finishing adds to a file's record, at its longest.
-LONGEST_MEASURED = {"loudness": -100.0, "loudness_measure": "integrated", "true_peak": -100.0}
 
 
 def add_finishing_options(parser: argparse.ArgumentParser, trims: bool) -> None:
@@ -83,40 +78,6 @@ def loudness_choice(text: str) -> float:
     return math.inf if text == "off" else number(-70, 0)(text)
 
 
-@dataclass(frozen=True)
-class Finishing:
-    """How a command finishes its sounds.
-
-    Attributes:
-        settings: None leaves a sound as the model makes it.
-        stereo: whether it becomes two channels.
-        loop: whether its end goes on at its beginning.
-        ceiling: largest sample that the format takes.
-    """
-
-    settings: audio.FinishSettings | None
-    stereo: bool
-    loop: bool
-    ceiling: float
-
-
-@dataclass(frozen=True, eq=False)
-class Ready:
-    """A sound to be written.
-
-    Attributes:
-        audio: (C, S), no sample past the format's ceiling.
-        loudness: in LUFS.
-        record: what finishing adds to the file's record.
-        marks: places in it.
-    """
-
-    audio: np.ndarray
-    loudness: float
-    record: dict[str, str | float]
-    marks: audio.Marks
-
-
 def finishing_of(arguments: argparse.Namespace, samples: int | None, ceiling: float) -> Finishing:
     """What the options of `add_finishing_options` ask for.
 
@@ -160,24 +121,6 @@ def add_level_option(parser: argparse.ArgumentParser, usual: str = "left as it i
     )
 
 
-def levelling_of(
-    loudness: float | None, ceiling: float, loop: bool = False, stereo: bool = False
-) -> Finishing:
-    """Nothing but a level, where one is asked for (`add_level_option`); without it a sound keeps its bits.
-
-    Args:
-        loudness: in LUFS, or None.
-        ceiling: largest sample that the format takes.
-        loop: whether the end of the sounds goes on at their beginning.
-        stereo: whether sounds of one channel become two (`add_stereo_option`).
-    """
-    if loudness is None:
-        return Finishing(None, stereo, loop, ceiling)
-    peak = min(TRUE_PEAK, decibels(ceiling))
-    settings = audio.FinishSettings(trim=None, loop=loop, loudness=loudness, true_peak=peak)
-    return Finishing(settings, stereo, loop, ceiling)
-
-
 def make_ready(take: Take, finishing: Finishing, sample_rate: int, name: str) -> Ready:
     """Widen and finish a take, and tell on stderr where another seed made it or its loudness is not reached.
 
@@ -193,22 +136,15 @@ def make_ready(take: Take, finishing: Finishing, sample_rate: int, name: str) ->
             f"woosh: note: {name}: silence from seed {silent}, drawn again with seed {take.seed}",
             file=sys.stderr,
         )
-    sound = take.sound
-    if finishing.stereo:
-        sound = audio.widen(sound, sample_rate, circular=finishing.loop)
+    ready = finished_take(take, finishing, sample_rate)
     settings = finishing.settings
-    marks = audio.Marks(loop=(0, sound.shape[1])) if finishing.loop else audio.NO_MARKS
-    if settings is None:
-        guarded = audio.peak_guard(sound, finishing.ceiling)
-        return Ready(guarded, audio.levelling_loudness(guarded, sample_rate), {}, marks)
-    finished = audio.finish(sound, sample_rate, settings)
-    if not finished.reached:
+    if settings is not None and not ready.reached:
         print(
             f"woosh: note: {name}: {settings.loudness:g} LUFS would pass the peak's limit of "
-            f"{settings.true_peak:.1f} dB; it has {finished.loudness:.1f} LUFS",
+            f"{settings.true_peak:.1f} dB; it has {ready.loudness:.1f} LUFS",
             file=sys.stderr,
         )
-    return Ready(finished.audio, finished.loudness, finished.record(), marks)
+    return ready
 
 
 def described(path: Path, ready: Ready, sample_rate: int, seed: int | None) -> str:
@@ -216,14 +152,3 @@ def described(path: Path, ready: Ready, sample_rate: int, seed: int | None) -> s
     seconds = ready.audio.shape[1] / sample_rate
     drawn = "" if seed is None else f"  seed {seed}"
     return f"{path}  {seconds:.2f} s  {ready.loudness:.1f} LUFS{drawn}"
-
-
-def check_record(record: audio.Record) -> None:
-    """Check that a file can hold a record, with whatever seed and loudness its sound will have.
-
-    Raises:
-        ValueError: it is too long.
-    """
-    last_seed = take_seeds(int(record.get("seed", 0)))[-1]
-    audio.encode_metadata(record, audio.ASKED_BYTES)
-    audio.encode_metadata({**record, "seed": last_seed, **LONGEST_MEASURED})

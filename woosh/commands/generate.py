@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options, plan_assets
 from woosh.commands.delivery import Delivery
-from woosh.commands.finishing import add_finishing_options, check_record, finishing_of
+from woosh.commands.finishing import add_finishing_options, finishing_of
 from woosh.commands.options import (
     Commands,
     add_best_of_option,
@@ -27,6 +27,7 @@ from woosh.commands.outputs import plan_output
 from woosh.commands.prompts import prompts_of
 from woosh.commands.sources import DEFAULT_STRENGTH, find_sources, load_judge_for
 from woosh.generation.request import DEFAULT_SOLVER, SOLVERS, Request, clean_text
+from woosh.studio.finishing import check_record
 from woosh.studio.takes import NoSoundError, draw_take
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from woosh import audio, catalogue
 from woosh.audio.finishing import LOUDNESS
-from woosh.commands.finishing import add_stereo_option, check_record
+from woosh.commands.finishing import add_stereo_option
 from woosh.commands.options import Commands, add_command, number, seeds_of
 from woosh.commands.revisions import (
     add_revision_options,
     plan_revisions,
-    read_original,
-    record_of,
     request_for,
     told_prompt,
 )
 from woosh.generation.request import clean_text
+from woosh.studio.finishing import check_record
+from woosh.studio.originals import read_original, record_of
 from woosh.studio.takes import Take
 
 if TYPE_CHECKING:

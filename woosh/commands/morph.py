@@ -9,7 +9,7 @@ import numpy as np
 
 from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options
-from woosh.commands.finishing import add_level_option, add_stereo_option, check_record
+from woosh.commands.finishing import add_level_option, add_stereo_option
 from woosh.commands.options import (
     Commands,
     add_command,
@@ -21,8 +21,9 @@ from woosh.commands.options import (
     whole_number,
 )
 from woosh.commands.revisions import plan_revisions
-from woosh.commands.sources import guidance_for, read_source
 from woosh.generation.request import Request, clean_text
+from woosh.studio.finishing import check_record
+from woosh.studio.originals import guidance_for, read_source
 from woosh.studio.takes import Take
 
 MOST_STEPS = 1000

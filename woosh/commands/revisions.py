@@ -4,58 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from woosh import audio, catalogue
-from woosh.audio.files import open_audio
 from woosh.commands.assets import add_asset_options, plan_assets
 from woosh.commands.delivery import Delivery
-from woosh.commands.finishing import add_level_option, check_record, levelling_of
+from woosh.commands.finishing import add_level_option
 from woosh.commands.options import add_model_options, add_request_options
 from woosh.commands.outputs import plan_output
-from woosh.commands.sources import prompt_for
 from woosh.generation.request import Request, clean_text
+from woosh.studio.finishing import levelling_of
+from woosh.studio.originals import prompt_for
 
 if TYPE_CHECKING:
-    import numpy as np
-
-
-@dataclass(frozen=True, eq=False)
-class Original:
-    """A sound from a file.
-
-    Attributes:
-        path: of the file.
-        audio: (C, S) float32, all channels.
-        sample_rate: the file's own, in Hz.
-    """
-
-    path: Path
-    audio: np.ndarray
-    sample_rate: int
-
-    @property
-    def seconds(self) -> float:
-        """Its length."""
-        return self.audio.shape[1] / self.sample_rate
-
-
-def read_original(path: Path) -> Original:
-    """A sound with its own rate and channels.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not audio, or longer than is made at a time.
-    """
-    with open_audio(path) as file:
-        rate, seconds = file.samplerate, file.frames / file.samplerate
-    if seconds > catalogue.LONGEST_SECONDS:
-        raise ValueError(
-            f"{path} has {seconds:.0f} s, and up to {catalogue.LONGEST_SECONDS:g} are taken: cut it first"
-        )
-    return Original(path, audio.read_audio(path, rate, mono=False), rate)
+    pass
 
 
 def add_revision_options(
@@ -102,27 +65,6 @@ def told_prompt(path: Path, given: str | None) -> str:
             file=sys.stderr,
         )
     return prompt
-
-
-def record_of(
-    path: Path, operation: str, request: Request, info: catalogue.ModelInfo, **facts: Any
-) -> dict[str, str | int | float]:
-    """What the result's file keeps: the record of the sound before, and what was done to it.
-
-    Args:
-        path: of the sound before.
-        operation: what was done, in a word.
-        request: that the new one follows.
-        info: of the model that made it.
-        facts: what else is new.
-
-    Raises:
-        ValueError: it is too long.
-    """
-    new = request.record(info.name) | {"weights_licence": info.licence} | facts
-    record = audio.derived_record(audio.kept_record(path), operation, **new)
-    check_record(record)
-    return record
 
 
 def plan_revisions(

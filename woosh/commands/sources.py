@@ -9,56 +9,16 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from woosh import audio, catalogue
-from woosh.generation.request import Request, clean_text
+from woosh import audio
+from woosh.generation.request import Request
 from woosh.outside_files import expanded
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from woosh.generation.sampling import Sampler
     from woosh.generation.starting import Start
     from woosh.studio.choosing import Judge
 
-SILENT_PEAK = 1e-4
 DEFAULT_STRENGTH = 0.8  # of what starts from a recording of a library
-
-
-def read_source(path: Path, sample_rate: int) -> np.ndarray:
-    """A sound in mono (1, S) at a rate.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: it cannot be read, is silent, or longer than what is made at a time.
-    """
-    seconds = audio.audio_seconds(path)
-    if seconds > catalogue.LONGEST_SECONDS:
-        raise ValueError(
-            f"{path} has {seconds:.0f} s: up to {catalogue.LONGEST_SECONDS:g} s are made at a time, cut it first"
-        )
-    sound = audio.read_audio(path, sample_rate)
-    if sound.shape[1] == 0 or abs(sound).max() < SILENT_PEAK:
-        raise ValueError(f"{path} is silent: there is nothing to start from")
-    return sound
-
-
-def prompt_for(path: Path, given: str | None) -> str:
-    """The words that were given, or those that a file says it was made from, or none."""
-    if given is not None:
-        return clean_text(given, "prompt")
-    try:
-        known = audio.read_metadata(path).get("prompt")
-    except ValueError:  # it says nothing of itself
-        return ""
-    return clean_text(known, "prompt") if isinstance(known, str) and known.strip() else ""
-
-
-def guidance_for(prompt: str, negative: str | None, info: catalogue.ModelInfo) -> float | None:
-    """The guidance where none was asked for: the model's own (None), or none (1) where there are no words to follow.
-
-    That saves half of the work. Few-step models were taught their guidance and keep it.
-    """
-    return 1.0 if not prompt and negative is None and not info.few_step else None
 
 
 @dataclass(frozen=True)

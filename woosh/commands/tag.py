@@ -13,7 +13,6 @@ from woosh.commands.options import Commands, add_command, add_device_option, cou
 from woosh.outside_files import printable
 
 if TYPE_CHECKING:
-    from woosh.embeddings.tagging import Tag, Tagger
     from woosh.taggers.splices import BreakFinder
 
 MAX_LABELS = 10_000
@@ -101,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
     problems = []
     for path in arguments.files:
         try:
-            found = describe(tagger, path, arguments.k, arguments.timeline)
+            found = tagger.describe(path, arguments.k, arguments.timeline)
             if finder is not None:
                 found["breaks"] = breaks_of(finder, path)
         except (ValueError, OSError) as error:
@@ -111,33 +110,6 @@ def run(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
     if problems:
         raise ValueError("; ".join(problems))
-
-
-def describe(tagger: Tagger, path: Path, count: int, timeline: bool) -> dict[str, Any]:
-    """What is heard in a file, as --json writes it.
-
-    Raises:
-        ValueError: the file cannot be read.
-    """
-    from woosh.audio import audio_seconds
-
-    scores = tagger.hear(path)
-    proposal = tagger.propose(scores)
-    found: dict[str, Any] = {
-        "file": str(path),
-        "seconds": audio_seconds(path),
-        "labels": _plain(tagger.best(scores, count)),
-        "ucs": None,
-    }
-    if proposal is not None:
-        named = {"label": proposal.label, "score": proposal.probability}
-        found["ucs"] = proposal.category._asdict() | named
-    if timeline:
-        found["timeline"] = [
-            {"second": second, "labels": _plain(tags)}
-            for second, tags in enumerate(tagger.timeline(path, count))
-        ]
-    return found
 
 
 def breaks_of(finder: BreakFinder, path: Path) -> list[dict[str, Any]]:
@@ -151,12 +123,8 @@ def breaks_of(finder: BreakFinder, path: Path) -> list[dict[str, Any]]:
     return [one._asdict() for one in find_breaks(finder, path)]
 
 
-def _plain(tags: list[Tag]) -> list[dict[str, Any]]:
-    return [tag._asdict() for tag in tags]
-
-
 def as_text(found: dict[str, Any]) -> str:
-    """What `describe` found, as lines of printable characters."""
+    """What was heard, as lines of printable characters."""
     lines = [found["file"]]
     lines += [f"  {tag['score']:6.3f}  {tag['label']}" for tag in found["labels"]]
     if found["ucs"] is not None:

@@ -19,9 +19,10 @@ from woosh.commands.options import (
     number,
     seeds_of,
 )
-from woosh.commands.revisions import plan_revisions, record_of
-from woosh.commands.sources import guidance_for, load_judge_for, prompt_for, read_source
+from woosh.commands.revisions import plan_revisions
+from woosh.commands.sources import load_judge_for
 from woosh.generation.request import Request, clean_text
+from woosh.studio.originals import guidance_for, prompt_for, read_source, record_of
 from woosh.studio.takes import Take
 
 EXAMPLES = """\

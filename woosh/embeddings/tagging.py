@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from multiprocessing import parent_process
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from woosh.audio import read_seconds, resample
+from woosh.audio import audio_seconds, read_seconds, resample
 from woosh.catalogue import find_aligner, is_tagger
 from woosh.embeddings.embedders import (
     PASST,
@@ -94,6 +94,36 @@ class Tagger:
         for window in read_seconds(path, rate, MARGIN_SECONDS):
             yield self.best(self.scores(to_embed(window, path, rate)), count)
 
+    def describe(self, path: Path, count: int, timeline: bool) -> dict[str, Any]:
+        """What is heard in a file, in values of JSON.
+
+        Args:
+            path: of the file.
+            count: of the labels.
+            timeline: also those of every second.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: it cannot be read.
+        """
+        scores = self.hear(path)
+        proposal = self.propose(scores)
+        found: dict[str, Any] = {
+            "file": str(path),
+            "seconds": audio_seconds(path),
+            "labels": _plain(self.best(scores, count)),
+            "ucs": None,
+        }
+        if proposal is not None:
+            named = {"label": proposal.label, "score": proposal.probability}
+            found["ucs"] = proposal.category._asdict() | named
+        if timeline:
+            found["timeline"] = [
+                {"second": second, "labels": _plain(tags)}
+                for second, tags in enumerate(self.timeline(path, count))
+            ]
+        return found
+
     def named(self, words: Sequence[str]) -> tuple[str, ...]:
         """The labels that words name, each once: see `woosh.taggers.labels.match_labels`.
 
@@ -112,6 +142,10 @@ class Tagger:
         if not self.proposes:
             return None
         return propose(dict(zip(self.labels, scores.tolist(), strict=True)))
+
+
+def _plain(tags: list[Tag]) -> list[dict[str, Any]]:
+    return [tag._asdict() for tag in tags]
 
 
 def _weights_of(name: str) -> Path:
