@@ -28,6 +28,7 @@ from woosh.commands import (
     morph,
     reconstruct,
     search,
+    serve,
     tag,
     vary,
     verify,
@@ -49,6 +50,7 @@ COMMANDS = (
     worldise,
     index,
     search,
+    serve,
     tag,
     verify,
     evaluate,
@@ -73,6 +75,7 @@ examples:
   woosh index sounds/
   woosh search "glass breaking" --index sounds/
   woosh tag recording.wav
+  woosh serve
   woosh verify dog.wav
   woosh evaluate autoencoder --audio recordings/
   woosh convert checkpoints/Woosh-Flow models/woosh-flow

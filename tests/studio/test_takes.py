@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from tests.toys import make_pipeline, quieten, with_threshold_between
-from woosh.commands.options import MAX_CLIPS, MAX_SEED
 from woosh.generation.request import Request
-from woosh.studio.takes import NoSoundError, draw_take, take_seeds
+from woosh.studio.takes import LARGEST_SEED, MOST_TAKES, NoSoundError, draw_take, take_seeds
 
 
 def test_a_sound_is_drawn_once() -> None:
@@ -39,6 +38,6 @@ def test_a_model_that_makes_silence_is_an_error_that_names_what_was_asked(
 
 def test_takes_of_a_batch_share_no_seed() -> None:
     """A redraw that met the next take's seed would give the same sound twice."""
-    tried = [seed for first in range(MAX_CLIPS) for seed in take_seeds(first)]
+    tried = [seed for first in range(MOST_TAKES) for seed in take_seeds(first)]
     assert len(set(tried)) == len(tried)
-    assert take_seeds(MAX_SEED + MAX_CLIPS - 1)[-1] < 2**63
+    assert take_seeds(LARGEST_SEED + MOST_TAKES - 1)[-1] < 2**63

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from woosh import audio
 from woosh.audio.finishing import LOUDNESS, TRUE_PEAK
-from woosh.audio.true_peak import decibels
 from woosh.commands.options import number
-from woosh.studio.finishing import Finishing, Ready, finished_take
+from woosh.studio.finishing import Finishing, Ready, finished_take, full_finishing
 
 if TYPE_CHECKING:
     from woosh.studio.takes import Take
@@ -102,13 +101,9 @@ def finishing_of(arguments: argparse.Namespace, samples: int | None, ceiling: fl
         return Finishing(None, arguments.stereo, False, ceiling)
     loudness = given.pop("loudness", LOUDNESS)
     length = samples if given.pop("keep_length", False) else None
-    settings = audio.FinishSettings(
-        trim=None if samples is None else audio.Trim(**given),
-        samples=length,
-        loudness=loudness if math.isfinite(loudness) else None,
-        true_peak=min(TRUE_PEAK, decibels(ceiling)),
-    )
-    return Finishing(settings, arguments.stereo, False, ceiling)
+    trim = None if samples is None else audio.Trim(**given)
+    level = loudness if math.isfinite(loudness) else None
+    return full_finishing(ceiling, level, trim, length, arguments.stereo)
 
 
 def add_level_option(parser: argparse.ArgumentParser, usual: str = "left as it is") -> None:

@@ -11,12 +11,9 @@ from typing import Any
 
 from woosh import catalogue
 from woosh.generation.request import LARGEST_GUIDANCE
-from woosh.studio.takes import REDRAWS, SEED_STRIDE
+from woosh.studio.takes import LARGEST_SEED, MOST_TAKES
 
-MAX_CLIPS = SEED_STRIDE  # more, and the seed of one would be another's next try
 MAX_DRAWN = 100  # for one sound, at once
-# Torch takes 63 bits. Clip i uses seed + i, and other seeds where that gives silence.
-MAX_SEED = 2**63 - 1 - MAX_CLIPS - REDRAWS * SEED_STRIDE
 WHOLE_NUMBER = re.compile(r"[+-]?\d{1,100}")  # Python refuses to read thousands of digits
 Commands = Any  # argparse names the type of its subparsers privately
 
@@ -61,7 +58,7 @@ def count_up_to(high: int) -> Callable[[str], int]:
 
 def seed_number(text: str) -> int:
     """The argument type of seeds."""
-    return _whole(text, 0, MAX_SEED)
+    return _whole(text, 0, LARGEST_SEED)
 
 
 def add_command(
@@ -118,7 +115,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     add(
         "-n",
         "--count",
-        type=count_up_to(MAX_CLIPS),
+        type=count_up_to(MOST_TAKES),
         default=1,
         metavar="COUNT",
         help="how many to make of each, with seeds N, N + 1, ... (default 1)",
@@ -166,9 +163,9 @@ def check_drawn(sounds: int, best_of: int) -> None:
     Raises:
         ValueError: they are.
     """
-    if sounds * best_of > MAX_CLIPS:
+    if sounds * best_of > MOST_TAKES:
         raise ValueError(
-            f"{sounds * best_of} sounds are more than {MAX_CLIPS}: ask for fewer at a time"
+            f"{sounds * best_of} sounds are more than {MOST_TAKES}: ask for fewer at a time"
         )
 
 

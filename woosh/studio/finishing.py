@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from woosh import audio
-from woosh.audio.finishing import TRUE_PEAK
+from woosh.audio.finishing import LOUDNESS, TRUE_PEAK
 from woosh.audio.true_peak import decibels
 from woosh.studio.takes import take_seeds
 
@@ -53,6 +53,27 @@ class Ready:
     reached: bool
     record: dict[str, str | float]
     marks: audio.Marks
+
+
+def full_finishing(
+    ceiling: float,
+    loudness: float | None = LOUDNESS,
+    trim: audio.Trim | None = None,
+    samples: int | None = None,
+    stereo: bool = False,
+) -> Finishing:
+    """All that is done to a generated sound: see `woosh.audio.finish`.
+
+    Args:
+        ceiling: largest sample that the format takes.
+        loudness: in LUFS, or None to leave the level.
+        trim: how silence at its ends is found; None keeps it.
+        samples: the exact length; None leaves it.
+        stereo: whether sounds of one channel become two.
+    """
+    peak = min(TRUE_PEAK, decibels(ceiling))
+    settings = audio.FinishSettings(trim, samples, loudness=loudness, true_peak=peak)
+    return Finishing(settings, stereo, False, ceiling)
 
 
 def levelling_of(

@@ -19,6 +19,11 @@ REDRAWS = 3
 SEED_STRIDE = 10_000  # to the next seed of a take: more than the takes of a batch, whose seeds follow each other
 
 
+MOST_TAKES = SEED_STRIDE  # of a batch: with more, the seed of one would be another's next try
+# Torch takes 63 bits. Take i uses seed + i, and other seeds where that gives silence.
+LARGEST_SEED = 2**63 - 1 - MOST_TAKES - REDRAWS * SEED_STRIDE
+
+
 class NoSoundError(RuntimeError):
     """Every seed of a take gave silence."""
 

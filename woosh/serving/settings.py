@@ -1,0 +1,101 @@
+"""What a server is told when it starts, and what its workers are told by it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from woosh.catalogue import ModelInfo
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+SHORTEST_TOKEN = 16
+TOKEN = re.compile(r"[!-~]+")  # what a header can carry
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker is told.
+
+    Attributes:
+        name: of the worker; no other process has had it.
+        database: address of the jobs, as SQLAlchemy writes it.
+        folder: of uploads and results.
+        models: folders of the models that may be asked for, by name; the first is the default.
+        device: see `woosh.generation.loading.choose_device`.
+        dtype: see `woosh.generation.loading.load_model`.
+        index: folder of the index that searches ask; None where there is none.
+    """
+
+    name: str
+    database: str
+    folder: str
+    models: dict[str, str]
+    device: str
+    dtype: str
+    index: str | None = None
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """What a server is told.
+
+    Attributes:
+        folder: that it keeps its jobs and files in.
+        models: that may be asked for; the first is the default.
+        host: where it listens.
+        token: that requests must carry; None asks for none.
+        workers: processes that make sounds.
+        device: of them.
+        dtype: of them.
+        index: folder of the index that searches ask.
+        most_cost: of the jobs that wait or run, in seconds of sound times steps.
+        job_seconds: that a job may take.
+        keep_seconds: after which results are removed.
+        keep_bytes: of results; beyond them the oldest are removed.
+
+    Raises:
+        ValueError: a host that others reach without a token, or a token that is short or that no header can carry.
+    """
+
+    folder: Path
+    models: tuple[ModelInfo, ...]
+    host: str = "127.0.0.1"
+    token: str | None = None
+    workers: int = 1
+    device: str = "auto"
+    dtype: str = "auto"
+    index: Path | None = None
+    most_cost: float = 30_000.0
+    job_seconds: float = 600.0
+    keep_seconds: float = 86_400.0
+    keep_bytes: float = 10e9
+
+    def __post_init__(self) -> None:
+        if self.token is None and self.host not in LOOPBACK:
+            raise ValueError(
+                f"others reach this machine at {self.host}: add --token, or leave out --host and put a reverse proxy in front"
+            )
+        if self.token is None:
+            return
+        if len(self.token) < SHORTEST_TOKEN or not TOKEN.fullmatch(self.token):
+            raise ValueError(
+                f"the token must have {SHORTEST_TOKEN} printable characters of ASCII or more, without spaces"
+            )
+
+    @property
+    def database(self) -> str:
+        """Address of the jobs."""
+        return f"sqlite:///{self.folder / 'jobs.sqlite'}"
+
+    def of_worker(self, name: str) -> WorkerSettings:
+        """What a worker of that name is told."""
+        return WorkerSettings(
+            name=name,
+            database=self.database,
+            folder=str(self.folder),
+            models={info.name: str(info.folder) for info in self.models},
+            device=self.device,
+            dtype=self.dtype,
+            index=None if self.index is None else str(self.index),
+        )

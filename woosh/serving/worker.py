@@ -1,0 +1,182 @@
+"""A process that makes sounds: it takes one job after the other, and ends with the server that started it.
+
+    python -m woosh.serving.worker
+
+The first line of its standard input are its settings in JSON. Each further one says that a job may wait; the end of the
+input says that the server is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from woosh.command_line import own_process
+from woosh.outside_files import parse_object, printable, shaped
+from woosh.serving.settings import WorkerSettings
+from woosh.serving.shapes import KINDS
+from woosh.serving.store import LEASE_SECONDS, Job, Store
+from woosh.studio.workshop import Stopped
+
+RESULTS, UPLOADS = "results", "uploads"  # folders
+READY = "ready"  # the line that says that jobs are taken
+LOOKING_SECONDS = 1.0  # after which a worker looks for jobs that nobody told it of
+TELLING_SECONDS = 0.1  # between two words about a job
+HOLDING_SECONDS = LEASE_SECONDS / 5
+GRACE_SECONDS = 20.0  # in which a worker must let go of a job that is no longer its own
+LONGEST_ERROR = 500  # characters
+
+logger = logging.getLogger(__name__)
+
+
+class Hold:
+    """A worker's hold on a job: renewed while it is at work, and given up where the job is no longer its own.
+
+    Args:
+        store: of the jobs.
+        job: that is held.
+        worker: that holds it.
+    """
+
+    def __init__(self, store: Store, job: Job, worker: str) -> None:
+        self._store, self._job, self._worker = store, job, worker
+        self._ended = threading.Event()
+        self._told = 0.0
+        self._progress = 0.0
+
+    def __enter__(self) -> Hold:
+        threading.Thread(target=self._renew, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def _renew(self) -> None:
+        while not self._ended.wait(HOLDING_SECONDS):
+            if not self._store.hold(self._job.id, self._worker):
+                if not self._ended.wait(GRACE_SECONDS):
+                    logger.error("job %s is no longer held and does not end", self._job.id)
+                    os._exit(1)
+                return
+
+    def tell(self, share: float) -> None:
+        """Say how far the job is.
+
+        Raises:
+            Stopped: it is no longer held.
+        """
+        if time.monotonic() - self._told < TELLING_SECONDS:
+            return
+        self._told = time.monotonic()
+        self._progress = max(self._progress, share)
+        if not self._store.tell(self._job.id, self._worker, self._progress):
+            raise Stopped
+
+
+def work(store: Store, settings: WorkerSettings, asked: threading.Event) -> None:
+    """Take jobs without end."""
+    from woosh.serving.making import Maker
+
+    maker = Maker(settings)
+    maker.model(next(iter(settings.models)))
+    sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
+    while True:
+        asked.clear()
+        job = store.claim(settings.name)
+        if job is None:
+            asked.wait(LOOKING_SECONDS)
+        else:
+            do(store, settings, job, maker.make)
+
+
+def do(
+    store: Store,
+    settings: WorkerSettings,
+    job: Job,
+    make: Callable[[str, Any], dict[str, Any]],
+) -> None:
+    """Make what a job asks for, and say what came of it."""
+    from woosh.serving.making import Task
+    from woosh.studio.takes import NoSoundError
+
+    place = Path(settings.folder)
+    upload = None if job.upload is None else place / UPLOADS / job.id / job.upload
+    folder = place / RESULTS / job.id
+    shutil.rmtree(folder, ignore_errors=True)  # of a worker that ended over it
+    folder.mkdir(parents=True)
+    kept = False
+    with Hold(store, job, settings.name) as hold:
+        try:
+            task = Task(
+                work=KINDS[job.kind].model_validate_json(job.work),
+                model=job.model or "",
+                seed=job.seed or 0,
+                upload=upload,
+                folder=folder,
+                tell=hold.tell,
+            )
+            result = make(job.kind, task)
+            kept = store.finish(job.id, settings.name, result) and "sounds" in result
+        except Stopped:
+            pass
+        except (ValueError, NoSoundError) as error:
+            store.fail(job.id, settings.name, _in_a_line(error, place, upload), refused=True)
+        except Exception:  # whatever it is, it stays in the log
+            logger.exception("job %s", job.id)
+            store.fail(job.id, settings.name, "the server failed: its log says why", refused=False)
+        finally:
+            if not kept:
+                _tidy(store, settings, job, folder)
+
+
+def _tidy(store: Store, settings: WorkerSettings, job: Job, folder: Path) -> None:
+    """Remove what nobody will fetch, unless another worker is at the job meanwhile."""
+    now = store.get(job.id)
+    if now is None or now.worker == settings.name or now.state != "running":
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_a_line(error: Exception, place: Path, upload: Path | None) -> str:
+    """What an error says, without a path of this machine."""
+    text = " ".join(str(error).split())
+    if upload is not None:
+        text = text.replace(str(upload), upload.name)
+    if str(place) in text:
+        return "it cannot be done with these files"
+    return printable(text)[:LONGEST_ERROR]
+
+
+def _listen(asked: threading.Event) -> None:
+    """Wake the worker for each line, and end it with the input, whatever it is doing."""
+    for _ in sys.stdin:
+        asked.set()
+    os._exit(0)
+
+
+def main() -> None:
+    """Work until the input ends."""
+    logging.basicConfig(format="%(name)s: %(message)s")
+    own_process()
+    values = parse_object(sys.stdin.readline(), "the settings of the worker")
+    settings = shaped(WorkerSettings, values, "the settings of the worker")
+    asked = threading.Event()
+    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
+    work(Store(settings.database, durable=False), settings, asked)
+
+
+def settings_line(settings: WorkerSettings) -> str:
+    """The first line of a worker's input."""
+    return json.dumps(vars(settings)) + "\n"
+
+
+if __name__ == "__main__":
+    main()
