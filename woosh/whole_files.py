@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 
 WRITE_BITS = 0o222
@@ -120,6 +121,11 @@ def alone_in(folder: Path) -> Iterator[None]:
         raise OSError(
             f"another process works in {folder}: wait until it has ended, or name another folder"
         ) from error
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """A path, then the same with -2, -3, ... behind its stem, without end."""
+    return chain([path], (path.with_name(f"{path.stem}-{take}{path.suffix}") for take in count(2)))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from woosh.studio.originals import read_original, record_of
 from woosh.studio.takes import Take
 
 if TYPE_CHECKING:
-    from woosh.studio.loop import Loop
+    from woosh.studio.loop import Loop, Stretch
 
 DEFAULT_SECONDS = 5.0
 EXAMPLES = """\
@@ -112,28 +112,28 @@ def _of_file(source: Path, arguments: argparse.Namespace) -> None:
         raise ValueError(f"{source} has {len(original.audio)} channels already: leave out --stereo")
     (seed,) = seeds_of(arguments, 1)
     delivery = plan_revisions(arguments, 1, f"{source.stem}-loop", loop=True)
-    request = request_for("", original.seconds, seed, arguments, info)
+    request_for("", original.seconds, seed, arguments, info)
 
-    from woosh.studio.loop import best_stretch, fade_seam, renew_seam
+    from woosh.studio.loop import NEW_SEAM, close_loop, renew_seam
 
-    stretch = best_stretch(original.audio, original.sample_rate, arguments.seconds)
-    loop = fade_seam(original.audio, original.sample_rate, stretch)
     facts = {"looped": original.path.name}
     # Of a sound whose ends are faded into each other, nothing is made by a model.
-    record = audio.derived_record(audio.kept_record(source), "loop", **facts, loop=loop.way)
-    check_record(record)
-    if loop.error.heard:
+    records = {"crossfade": audio.derived_record(audio.kept_record(source), "loop", **facts)}
+    check_record(records["crossfade"])
+
+    def renew(stretch: Stretch) -> Loop:
         from woosh.generation.loading import load_model
         from woosh.generation.records import full_record
 
         prompt = told_prompt(original.path, arguments.prompt)
         request = request_for(prompt, original.seconds, seed, arguments, info)
+        asked = record_of(original.path, "loop", request, info, **facts)
         sampler = load_model(info, arguments.device, arguments.dtype)
-        other = renew_seam(sampler, original.audio, original.sample_rate, request, stretch)
-        if other.error.excess < loop.error.excess:
-            loop = other
-            asked = record_of(original.path, "loop", request, info, **facts, loop=loop.way)
-            record = full_record(request, info, sampler) | asked
+        records[NEW_SEAM] = full_record(request, info, sampler) | asked
+        return renew_seam(sampler, original.audio, original.sample_rate, request, stretch)
+
+    loop = close_loop(original.audio, original.sample_rate, renew, arguments.seconds)
+    record = {**records[loop.way], "loop": loop.way}
     if arguments.sign and "model" not in record:
         raise ValueError(
             f"--sign says that a model made a sound, and none made {source} or its seam: leave it out"

@@ -7,12 +7,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import chain, count
 from pathlib import Path
 
 from woosh import audio
 from woosh.outside_files import expanded
-from woosh.whole_files import check_replaceable, claimed
+from woosh.whole_files import check_replaceable, claimed, numbered
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,6 @@ class Target:
         if clips > 1:
             stem = f"{stem}-{index + 1:0{len(str(clips))}d}"
         return numbered(self.folder / f"{stem}.{self.file_format}")
-
-
-def numbered(path: Path) -> Iterator[Path]:
-    """A path, then the same with -2, -3, ... behind its stem, without end."""
-    return chain([path], (path.with_name(f"{path.stem}-{take}{path.suffix}") for take in count(2)))
 
 
 def plan_output(

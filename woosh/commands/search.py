@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
-from woosh.commands.outputs import check_writable, numbered
+from woosh.commands.outputs import check_writable
 from woosh.outside_files import expanded, printable
-from woosh.whole_files import claimed
+from woosh.whole_files import claimed, numbered
 
 if TYPE_CHECKING:
     from woosh.search.index import Match

@@ -6,6 +6,7 @@ seam. From a recording: the stretch of it whose ends are most alike, faded into 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ FADE_SHARE = 0.2  # of the recording, at most
 ALIGNED_SECONDS = 0.01  # by which a free length is changed so that waves meet
 SEAM_SECONDS = 0.8  # that are made anew, at most
 MOST_STEPS = 2000  # of a search for the best stretch
+NEW_SEAM = "new seam"
 ALIKE = 1.1  # a longer stretch is taken if its ends differ no more than this much of the best one's
 
 
@@ -39,7 +41,7 @@ class Loop:
     Attributes:
         audio: (C, S) float32.
         error: the worst of its joins: of the seam, and of the ends of what was made to close it.
-        way: how it was closed: "circle", "crossfade" or "new seam".
+        way: how it was closed: "circle", "crossfade" or `NEW_SEAM`.
     """
 
     audio: np.ndarray
@@ -130,6 +132,31 @@ def best_stretch(audio: np.ndarray, sample_rate: int, seconds: float | None = No
     return Stretch(*find_stretch(audio, sample_rate, fade, seconds), fade)
 
 
+def close_loop(
+    audio: np.ndarray,
+    sample_rate: int,
+    renew: Callable[[Stretch], Loop],
+    seconds: float | None = None,
+) -> Loop:
+    """The loop (C, L) of a recording (C, S): its ends faded into each other, or its seam made anew where that is heard less.
+
+    Args:
+        audio: (C, S) float32.
+        sample_rate: in Hz.
+        renew: makes what is around the seam of a stretch anew (`renew_seam`); not called where a fade is not heard.
+        seconds: see `best_stretch`.
+
+    Raises:
+        ValueError: as `best_stretch`.
+    """
+    stretch = best_stretch(audio, sample_rate, seconds)
+    faded = fade_seam(audio, sample_rate, stretch)
+    if not faded.error.heard:
+        return faded
+    renewed = renew(stretch)
+    return renewed if renewed.error.excess < faded.error.excess else faded
+
+
 def fade_seam(audio: np.ndarray, sample_rate: int, stretch: Stretch) -> Loop:
     """The loop (C, L) of a stretch of a recording (C, S): what follows the stretch is faded into its beginning."""
     start, length, fade = stretch.start, stretch.length, stretch.fade
@@ -212,7 +239,7 @@ def renew_seam(
     place = slice(middle - half, middle + half)
     made = remake(sampler, turned, sample_rate, request, place, STRENGTH)
     loop = np.roll(made, -middle, axis=1)
-    return Loop(loop, _worst(loop, sample_rate, (-half, 0, half)), "new seam")
+    return Loop(loop, _worst(loop, sample_rate, (-half, 0, half)), NEW_SEAM)
 
 
 def _worst(loop: np.ndarray, sample_rate: int, places: tuple[int, ...]) -> JoinError:
