@@ -35,6 +35,7 @@ HOMES = {
     "wandb": ("training/", "woosh/training/"),
     "tensorboard": ("training/", "woosh/training/", "tests/"),
     "gradio": ("demos/", "tests/"),
+    "mcp": ("woosh/agents/server.py", "tests/"),
     "c2pa": ("woosh/studio/provenance.py", "tests/"),
     "torchaudio": (),
     "torchvision": (),
@@ -210,7 +211,7 @@ def third_party(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("woosh", ("plot", "provenance", "train", "video", "wandb")),
+        ("woosh", ("mcp", "plot", "provenance", "train", "video", "wandb")),
         ("inference", ("video",)),
         ("training", ("train",)),
         ("demos", ("demo",)),

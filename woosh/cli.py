@@ -24,6 +24,7 @@ from woosh.commands import (
     index,
     layer,
     loop,
+    mcp,
     models,
     morph,
     reconstruct,
@@ -57,6 +58,7 @@ COMMANDS = (
     data,
     convert,
     export_tagger,
+    mcp,
 )
 EXAMPLES = """\
 examples:
@@ -80,6 +82,7 @@ examples:
   woosh evaluate autoencoder --audio recordings/
   woosh convert checkpoints/Woosh-Flow models/woosh-flow
   woosh export-tagger mn04_as_mAP_432.pt mn04.onnx
+  woosh mcp --output sounds/
 
 `woosh COMMAND --help` tells the options of a command.
 """
