@@ -17,6 +17,7 @@ from woosh.commands import (
     data,
     dub,
     edit,
+    engines,
     evaluate,
     export_tagger,
     extend,
@@ -41,6 +42,7 @@ COMMANDS = (
     vary,
     morph,
     batch,
+    engines,
     layer,
     dub,
     edit,
@@ -66,6 +68,7 @@ examples:
   woosh vary door.wav -n 8 -o doors/
   woosh morph wind.wav sea.wav --steps 5 -o between/
   woosh batch sounds.csv -o assets/
+  woosh engines godot assets/
   woosh layer "0.5 s a door creaks; 2 s steps on wood" -o scene.wav
   woosh dub clip.mp4 -o with-sound.mp4
   woosh edit rain.wav "thunder" --from 2 --to 4.5

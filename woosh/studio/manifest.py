@@ -133,6 +133,18 @@ def read_entries(folder: Path) -> list[Entry]:
     return [entry for path in _known_files(folder) for entry in _read(path)]
 
 
+def read_manifest(folder: Path) -> Sequence[Entry]:
+    """The sounds that the whole sheet of a folder asks for, and that are there.
+
+    Raises:
+        FileNotFoundError: no run on the whole sheet has ended in it.
+        ValueError: the manifest is damaged.
+    """
+    path = folder / "manifest.json"
+    text = read_text(path, MOST_MANIFEST_BYTES)
+    return shaped(_Manifest, parse_object(text, str(path)), str(path)).assets
+
+
 def _known_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
