@@ -29,7 +29,7 @@ from scipy.stats import spearmanr
 from torch.nn import functional
 from tqdm import tqdm
 
-from woosh.audio import SUFFIXES, audio_seconds, read_audio, resample
+from woosh.audio import SUFFIXES, audio_seconds, is_silent, read_audio, resample
 from woosh.catalogue import DEFAULT_ALIGNER, DEFAULT_MODEL, FEW_STEP_MODEL, find_model
 from woosh.embeddings.embedders import Embedder, load_embedder
 from woosh.generation.loading import load_sampler
@@ -40,6 +40,7 @@ from woosh.studio.variations import redraw, strength_of
 from woosh.whole_files import write_text
 
 SETTINGS = np.linspace(1, 0, 11)  # of the dial
+SAMPLE_RATE = 48_000  # of recordings that are listened to
 LONGEST = 3.0  # seconds of a recording
 SHORTEST = 0.2
 QUIET = 10 ** (-40 / 20)  # of the peak: what is quieter at both ends is trimmed from takes
@@ -54,9 +55,13 @@ def sound_files(folder: Path) -> list[Path]:
 
 
 def chosen(files: list[Path], count: int, part: int) -> list[Path]:
-    """So many recordings, evenly over all; the two parts share none."""
+    """So many recordings, evenly over all; the two parts share none. Silent ones, of which nothing can be varied, are left out."""
     places = np.linspace(0, len(files) - 1, 2 * count).round().astype(int)
-    return [files[place] for place in places[part::2]]
+    paths = [files[place] for place in places[part::2]]
+    heard = [path for path in paths if not is_silent(read(path, SAMPLE_RATE), SAMPLE_RATE)]
+    for path in sorted(set(paths) - set(heard)):
+        print(f"left out, its first {LONGEST:g} s are silent: {path}")
+    return heard
 
 
 def vary(sampler: Sampler, sound: np.ndarray, strength: float, count: int, seed: int) -> np.ndarray:
@@ -85,9 +90,9 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def trimmed(sound: np.ndarray) -> np.ndarray:
-    """A sound (S,) without its quiet ends."""
+    """A sound (S,) without its quiet ends; nothing of one that is all zeros."""
     loud = np.flatnonzero(np.abs(sound) > QUIET * np.abs(sound).max())
-    return sound[loud[0] : loud[-1] + 1]
+    return sound[loud[0] : loud[-1] + 1] if len(loud) else sound[:0]
 
 
 def take_distance(first: np.ndarray, second: np.ndarray, sample_rate: int) -> float:
@@ -213,7 +218,7 @@ def main() -> None:
             least = judge_sets(sampler, paths, options.set, options.similarity)
             show_spread(f"least distance in sets at {options.similarity:g}", least)
     if options.set:
-        show_spread("\ntakes of one recording", typical_takes(files, options.takes, 48_000))
+        show_spread("\ntakes of one recording", typical_takes(files, options.takes, SAMPLE_RATE))
     if options.json is not None:
         write_text(options.json, json.dumps(found, indent=1))
 

@@ -1,9 +1,10 @@
 """The real classes at toy size, with fixed random weights: a pipeline that runs in milliseconds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import nn
@@ -14,6 +15,7 @@ from woosh.autoencoder import WooshAutoencoder, WooshMelAutoencoder
 from woosh.embeddings.clap import ClapHead, WooshClap
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.request import Request
+from woosh.generation.sampling import Sampler
 from woosh.generation.text_encoder import WooshTextEncoder
 from woosh.generation.transformer import WooshTransformer
 from woosh.taggers.log_mel import LogMel
@@ -168,7 +170,16 @@ def quieten(pipeline: WooshPipeline, decibels: float) -> WooshPipeline:
     return pipeline
 
 
-def with_threshold_between(quieter: Sequence[int], louder: Sequence[int]) -> WooshPipeline:
+def sound_of(sampler: Sampler, request: Request) -> np.ndarray:
+    """The one sound of a request."""
+    return sampler(request)[0].numpy()
+
+
+def with_threshold_between(
+    quieter: Sequence[int],
+    louder: Sequence[int],
+    make: Callable[[Sampler, Request], np.ndarray] = sound_of,
+) -> WooshPipeline:
     """A toy so faint that 0.5 s of "rain" are silent from some seeds and not from others.
 
     Its sounds differ by tenths of a decibel, hence the search by halving.
@@ -179,9 +190,7 @@ def with_threshold_between(quieter: Sequence[int], louder: Sequence[int]) -> Woo
         pipeline = quieten(make_pipeline(max_frames=100), middle)
         silent = [
             [
-                is_silent(
-                    pipeline.sampler(Request("rain", seconds=0.5, seed=seed))[0].numpy(), 48_000
-                )
+                is_silent(make(pipeline.sampler, Request("rain", seconds=0.5, seed=seed)), 48_000)
                 for seed in seeds
             ]
             for seeds in (quieter, louder)

@@ -8,10 +8,22 @@ import numpy as np
 import pytest
 
 from tests.sounds import sound
+from tests.toys import make_pipeline, quieten, with_threshold_between
 from woosh import audio, cli, procedural
+from woosh.generation.request import Request
+from woosh.generation.sampling import Sampler
+from woosh.studio.loop import make_loop
 
 RATE = 48_000
 FAST = ("--model", "woosh-tiny-fast", "--seed", "5")
+
+
+@pytest.fixture(scope="module")
+def faint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy model that makes silence of everything."""
+    folder = tmp_path_factory.mktemp("models") / "faint"
+    quieten(make_pipeline(max_frames=100), 80).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +126,54 @@ def test_loops_and_variations_have_width_if_asked(capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert woosh("loop", "wide.wav", "--stereo", *FAST) == 2
     assert "wide.wav has 2 channels already" in capsys.readouterr().err
+
+
+SILENT = {
+    "loop": (("loop", "rain", "--seconds", 0.5, "-n", 2), "'rain' gave silence"),
+    "edit": (("edit", "rain.wav", "thunder", "--from", 1, "--to", 1.4), "'thunder' gave silence"),
+    "extend": (("extend", "rain.wav", "--seconds", 3.5), "'rain' gave silence"),
+    "vary": (("vary", "rain.wav", "--similarity", 0.5), "'rain' gave silence"),
+    "morph": (
+        ("morph", "rain.wav", "rain.wav", "--steps", 3),
+        "a sound without words gave silence",
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", SILENT)
+def test_silence_is_never_success(
+    verb: str, capsys: pytest.CaptureFixture[str], faint: Path
+) -> None:
+    """A model that makes nothing else: three seeds more, then an error in one line, whichever command draws."""
+    words, message = SILENT[verb]
+    assert woosh(*words, "--model", faint, "--seed", 5, "-o", "out/") == 1
+    error = capsys.readouterr().err
+    assert f"woosh: error: {message} with the seeds 5, 10005, 20005, 30005" in error
+    assert error.count("\n") == 1
+    if verb == "loop":
+        assert "; 'rain' gave silence with the seeds 6, 10006, 20006, 30006: take other" in error
+    assert verb == "morph" or not any(Path().glob("out/*"))
+
+
+def test_a_silent_loop_is_drawn_again_with_a_seed_that_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In a line, in the file, and in a folder of assets."""
+
+    def looped(sampler: Sampler, request: Request) -> np.ndarray:
+        return make_loop(sampler, request).audio
+
+    model = tmp_path / "toy"
+    with_threshold_between([1], [10_001], looped).save_pretrained(model)
+    words = ("--seconds", 0.5, "--model", model, "--seed", 1, "-o", "a.wav")
+    assert woosh("loop", "rain", *words) == 0
+    told = capsys.readouterr()
+    assert told.err == "woosh: note: 'rain': silence from seed 1, drawn again with seed 10001\n"
+    assert "LUFS  seed 10001\n" in told.out and audio.read_metadata("a.wav")["seed"] == 10_001
+    Path("sheet.csv").write_text("name,prompt,seconds,seed,loop\nrain,rain,0.5,1,yes\n")
+    assert woosh("batch", "sheet.csv", "--model", model, "-o", "assets") == 0
+    assert "seed 10001" in capsys.readouterr().out
+    assert np.array_equal(audio.read_audio("a.wav"), audio.read_audio("assets/rain.wav"))
 
 
 REFUSALS = {

@@ -39,7 +39,7 @@ def test_a_morph_leaves_one_sound_and_comes_to_the_other(sampler: Sampler) -> No
     to_first, to_second = [], []
     for seed, families in enumerate((("rain", "siren"), ("footsteps", "rain"))):
         first, second = (generate(seed=seed, family=f).audio[None, :RATE] for f in families)
-        made = [embed(take) for take in morph(sampler, (first, second), REQUEST, shares, 0.6)]
+        made = [embed(take.sound) for take in morph(sampler, (first, second), REQUEST, shares, 0.6)]
         to_first.append([float(vector @ made[0]) for vector in made])
         to_second.append([float(vector @ made[-1]) for vector in made])
     assert spearmanr(shares, np.mean(to_first, axis=0)).statistic <= -0.8
@@ -49,7 +49,9 @@ def test_a_morph_leaves_one_sound_and_comes_to_the_other(sampler: Sampler) -> No
 def test_the_ends_are_the_sounds_and_the_middle_is_drawn(sampler: Sampler) -> None:
     """Nothing is drawn at the ends; between them the strength makes another sound than the mixture."""
     pair, shares = (0.5 * sound(1), 0.1 * sound(2, 0.3)), np.array([0, 0.5, 1])
-    mixed, drawn = (list(morph(sampler, pair, REQUEST, shares, s)) for s in (0, 0.6))
+    mixed, drawn = (
+        [take.sound for take in morph(sampler, pair, REQUEST, shares, s)] for s in (0, 0.6)
+    )
     assert [take.shape for take in drawn] == [(1, RATE // 2)] * 3
     assert np.array_equal(mixed[0], drawn[0])
     assert mel_distance(torch.from_numpy(mixed[1]), torch.from_numpy(drawn[1])) > 0.05

@@ -82,11 +82,12 @@ def test_loops_have_every_channel_and_their_length(sampler: Sampler, own: np.nda
 
 def test_variations_and_morphs_have_the_models_channels(sampler: Sampler, own: np.ndarray) -> None:
     """As long as the sound and different from take to take; the source itself is taken in mono."""
-    takes = vary(sampler, own, Request("", seconds=1.5, sounds_per_prompt=2, seed=1), 0.7)
-    assert takes.shape == (2, *own.shape) and not np.array_equal(*takes)
+    sounds = vary(sampler, own, Request("", seconds=1.5, sounds_per_prompt=2, seed=1), 0.7)
+    assert sounds.shape == (2, *own.shape) and not np.array_equal(*sounds)
     one = Request("", seconds=1.5, seed=1)
-    sounds = list(morph(sampler, (own, own[:, ::-1].copy()), one, np.linspace(0, 1, 3), 0.6))
-    assert [sound.shape for sound in sounds] == [own.shape] * 3
+    pair = (own, own[:, ::-1].copy())
+    takes = list(morph(sampler, pair, one, np.linspace(0, 1, 3), 0.6))
+    assert [take.sound.shape for take in takes] == [own.shape] * 3
 
 
 def test_a_model_of_two_channels_refuses_what_has_one(sampler: Sampler, own: np.ndarray) -> None:

@@ -31,7 +31,7 @@ from woosh.audio.metadata import (
 )
 from woosh.audio.names import file_stem
 from woosh.audio.stereo import widen
-from woosh.audio.trimming import Trim, is_silent
+from woosh.audio.trimming import SILENT_LEVEL, Trim, is_silent, loudest_level
 from woosh.audio.true_peak import true_peak
 from woosh.audio.writing import NO_MARKS, Marks, write_audio
 
@@ -50,6 +50,7 @@ __all__ = [
     "Point",
     "RATES",
     "Record",
+    "SILENT_LEVEL",
     "SUFFIXES",
     "Trim",
     "audio_seconds",
@@ -63,6 +64,7 @@ __all__ = [
     "is_silent",
     "kept_record",
     "levelling_loudness",
+    "loudest_level",
     "loudness",
     "momentary_loudness",
     "normalise_loudness",

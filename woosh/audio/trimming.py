@@ -81,9 +81,14 @@ def _moving_mean(values: np.ndarray, size: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(padded, size).mean(axis=1)
 
 
+def loudest_level(audio: np.ndarray, sample_rate: int) -> float:
+    """Level in dB of full scale of the loudest 10 ms of (C, S) audio, -300 of none."""
+    return float(levels(audio, sample_rate)[0].max())
+
+
 def is_silent(audio: np.ndarray, sample_rate: int) -> bool:
     """Whether (C, S) audio holds no sound: nowhere 10 ms above -50 dB of full scale, or heard for less than 30 ms."""
-    if levels(audio, sample_rate)[0].max() < SILENT_LEVEL:
+    if loudest_level(audio, sample_rate) < SILENT_LEVEL:
         return True
     return find_sound(audio, sample_rate, Trim()).heard < SHORTEST_SOUND
 

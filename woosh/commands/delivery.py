@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from woosh.audio import Record
@@ -10,7 +12,27 @@ from woosh.commands.assets import Assets
 from woosh.commands.finishing import described, make_ready
 from woosh.commands.outputs import Target
 from woosh.studio.finishing import Finishing
-from woosh.studio.takes import Take, take_seeds
+from woosh.studio.takes import NoSoundError, Take, take_seeds
+
+
+@dataclass(frozen=True)
+class Silences:
+    """Takes that stay silent: the others are made, and the error comes in the end."""
+
+    told: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Around what makes one take: where that is silent, what follows in here is left out."""
+        try:
+            yield
+        except NoSoundError as error:
+            self.told.append(str(error))
+
+    def raise_any(self) -> None:
+        """Raise a NoSoundError that names all of them, if there are any."""
+        if self.told:
+            raise NoSoundError("; ".join(self.told))
 
 
 @dataclass(frozen=True)

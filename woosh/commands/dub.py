@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from woosh import audio, catalogue
 from woosh.commands.assets import add_storing_options, plan_storing
+from woosh.commands.delivery import Silences
 from woosh.commands.finishing import (
     add_finishing_options,
     described,
@@ -32,7 +33,7 @@ from woosh.commands.sources import load_judge_for
 from woosh.generation.request import LARGEST_GUIDANCE, Request, clean_text
 from woosh.progress import progress_on_terminals
 from woosh.studio.finishing import Ready, check_record
-from woosh.studio.takes import NoSoundError, draw_take
+from woosh.studio.takes import draw_take
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
 from woosh.video.muxing import (
     CEILING,
@@ -173,24 +174,20 @@ def run(arguments: argparse.Namespace) -> None:
         for request, record in zip(requests, records, strict=True)
     ]
     target.folder.mkdir(exist_ok=True)
-    failures = []
+    silences = Silences()
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
         drawn = replace(request, video=seen.features, sounds_per_prompt=arguments.best_of)
-        try:
+        with silences.kept():
             take = draw_take(sampler, drawn, choose=choose)
-        except NoSoundError as error:
-            failures.append(str(error))
-            continue
-        ready = make_ready(take, finishing, info.sample_rate, video.path.name)
-        with target.claim(str(request.prompt), index, arguments.count) as path:
-            found = record | {"seed": take.seed} | ready.record
-            if assets is None:
-                _write(path, ready, video, arguments, info, found)
-            else:
-                assets.write(path, ready.audio, info.sample_rate, found)
-        print(described(path, ready, info.sample_rate, take.seed), flush=True)
-    if failures:
-        raise NoSoundError("; ".join(failures))
+            ready = make_ready(take, finishing, info.sample_rate, video.path.name)
+            with target.claim(str(request.prompt), index, arguments.count) as path:
+                found = record | {"seed": take.seed} | ready.record
+                if assets is None:
+                    _write(path, ready, video, arguments, info, found)
+                else:
+                    assets.write(path, ready.audio, info.sample_rate, found)
+            print(described(path, ready, info.sample_rate, take.seed), flush=True)
+    silences.raise_any()
 
 
 def _wish(judge: Judge, prompt: str, seen: Seen) -> Wish:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from woosh import catalogue
+from woosh.commands.delivery import Silences
 from woosh.commands.options import Commands, add_command, number, seeds_of
 from woosh.commands.revisions import (
     add_revision_options,
@@ -16,7 +17,6 @@ from woosh.commands.revisions import (
 from woosh.generation.request import clean_text
 from woosh.studio.originals import read_original, record_of
 from woosh.studio.places import Region, places_of
-from woosh.studio.takes import Take
 
 EXAMPLES = """\
 examples:
@@ -100,10 +100,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     from woosh.generation.loading import load_model
     from woosh.generation.records import full_record
-    from woosh.studio.edit import edit
+    from woosh.studio.edit import draw_edit
 
     sampler = load_model(info, arguments.device, arguments.dtype)
+    silences, sound, rate = Silences(), original.audio, original.sample_rate
     for index, (request, asked) in enumerate(zip(requests, records, strict=True)):
         record = full_record(request, info, sampler) | asked
-        sound = edit(sampler, original.audio, original.sample_rate, request, regions, strength)
-        delivery.deliver(Take(sound, seeds[index]), original.sample_rate, record, index)
+        with silences.kept():
+            take = draw_edit(sampler, sound, rate, request, regions, strength)
+            delivery.deliver(take, rate, record, index)
+    silences.raise_any()

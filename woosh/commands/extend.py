@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from woosh import catalogue
+from woosh.commands.delivery import Silences
 from woosh.commands.options import Commands, add_command, number, seeds_of
 from woosh.commands.revisions import (
     add_revision_options,
@@ -14,7 +15,6 @@ from woosh.commands.revisions import (
     told_prompt,
 )
 from woosh.studio.originals import read_original, record_of
-from woosh.studio.takes import Take
 
 EXAMPLES = """\
 examples:
@@ -70,10 +70,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     from woosh.generation.loading import load_model
     from woosh.generation.records import full_record
-    from woosh.studio.extend import extend
+    from woosh.studio.extend import draw_extension
 
     sampler = load_model(info, arguments.device, arguments.dtype)
+    silences, sound, rate = Silences(), original.audio, original.sample_rate
     for index, (request, asked) in enumerate(zip(requests, records, strict=True)):
         record = full_record(request, info, sampler) | asked
-        sound = extend(sampler, original.audio, original.sample_rate, request, arguments.before)
-        delivery.deliver(Take(sound, seeds[index]), original.sample_rate, record, index)
+        with silences.kept():
+            take = draw_extension(sampler, sound, rate, request, arguments.before)
+            delivery.deliver(take, rate, record, index)
+    silences.raise_any()

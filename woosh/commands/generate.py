@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options, plan_assets
-from woosh.commands.delivery import Delivery
+from woosh.commands.delivery import Delivery, Silences
 from woosh.commands.finishing import add_finishing_options, finishing_of
 from woosh.commands.options import (
     Commands,
@@ -28,7 +28,7 @@ from woosh.commands.prompts import prompts_of
 from woosh.commands.sources import DEFAULT_STRENGTH, find_sources, load_judge_for
 from woosh.generation.request import DEFAULT_SOLVER, SOLVERS, Request, clean_text
 from woosh.studio.finishing import check_record
-from woosh.studio.takes import NoSoundError, draw_take
+from woosh.studio.takes import draw_take
 
 if TYPE_CHECKING:
     import numpy as np
@@ -190,7 +190,7 @@ def run(arguments: argparse.Namespace) -> None:
     ear = None if arguments.quiet else load_prompt_ear()
     judge = load_judge_for(arguments.best_of)
     target.folder.mkdir(exist_ok=True)
-    failures = []
+    silences = Silences()
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
         prompt = prompts[index // arguments.count]
         if arguments.resume and (path := delivery.made(record, index, arguments.best_of)):
@@ -201,16 +201,12 @@ def run(arguments: argparse.Namespace) -> None:
         choose = (
             None if judge is None else judge.chooser(judge.wish_of_words(prompt), info.sample_rate)
         )
-        try:
+        with silences.kept():
             take = draw_take(sampler, drawn, start, choose)
-        except NoSoundError as error:
-            failures.append(str(error))
-            continue
-        path = delivery.deliver(take, info.sample_rate, record, index)
-        if ear is not None:
-            _note_misheard(ear, prompt, path, take.sound, info.sample_rate)
-    if failures:
-        raise NoSoundError("; ".join(failures))
+            path = delivery.deliver(take, info.sample_rate, record, index)
+            if ear is not None:
+                _note_misheard(ear, prompt, path, take.sound, info.sample_rate)
+    silences.raise_any()
 
 
 def _request(prompt: str, seed: int, arguments: argparse.Namespace) -> Request:

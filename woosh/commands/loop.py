@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from woosh import audio, catalogue
 from woosh.audio.finishing import LOUDNESS
+from woosh.commands.delivery import Silences
 from woosh.commands.finishing import add_stereo_option
 from woosh.commands.options import Commands, add_command, number, seeds_of
 from woosh.commands.revisions import (
@@ -92,14 +93,17 @@ def _from_words(arguments: argparse.Namespace) -> None:
 
     from woosh.generation.loading import load_model
     from woosh.generation.records import full_record
-    from woosh.studio.loop import make_loop
+    from woosh.studio.loop import draw_loop
 
     sampler = load_model(info, arguments.device, arguments.dtype)
+    silences = Silences()
     for index, (request, asked) in enumerate(zip(requests, records, strict=True)):
-        loop = make_loop(sampler, request)
         record = full_record(request, info, sampler) | asked
-        delivery.deliver(Take(loop.audio, seeds[index]), sampler.sample_rate, record, index)
-        _tell_seam(loop)
+        with silences.kept():
+            loop, take = draw_loop(sampler, request)
+            delivery.deliver(take, sampler.sample_rate, record, index)
+            _tell_seam(loop)
+    silences.raise_any()
 
 
 def _of_file(source: Path, arguments: argparse.Namespace) -> None:

@@ -24,7 +24,6 @@ from woosh.commands.revisions import plan_revisions
 from woosh.generation.request import Request, clean_text
 from woosh.studio.finishing import check_record
 from woosh.studio.originals import guidance_for, read_source
-from woosh.studio.takes import Take
 
 MOST_STEPS = 1000
 EXAMPLES = """\
@@ -109,6 +108,5 @@ def run(arguments: argparse.Namespace) -> None:
     sampler = load_model(info, arguments.device, arguments.dtype)
     made = morph(sampler, (first, second), request, shares, arguments.strength)
     whole = full_record(request, info, sampler)
-    for index, (sound, record) in enumerate(zip(made, records, strict=True)):
-        take = Take(sound, int(record["seed"]))
+    for index, (take, record) in enumerate(zip(made, records, strict=True)):
         delivery.deliver(take, info.sample_rate, whole | record, index)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options
+from woosh.commands.delivery import Silences
 from woosh.commands.finishing import add_level_option, add_stereo_option
 from woosh.commands.options import (
     Commands,
@@ -23,7 +24,6 @@ from woosh.commands.revisions import plan_revisions
 from woosh.commands.sources import load_judge_for
 from woosh.generation.request import Request, clean_text
 from woosh.studio.originals import guidance_for, prompt_for, read_source, record_of
-from woosh.studio.takes import Take
 
 EXAMPLES = """\
 examples:
@@ -98,20 +98,21 @@ def run(arguments: argparse.Namespace) -> None:
 
     from woosh.generation.loading import load_model
     from woosh.generation.records import full_record
-    from woosh.studio.variations import vary
+    from woosh.studio.variations import draw_variation
 
     sampler = load_model(info, arguments.device, arguments.dtype)
     judge = load_judge_for(arguments.best_of)
-    wish = None if judge is None else judge.wish_of_sound(sound, info.sample_rate)
+    choose, rate = None, info.sample_rate
+    if judge is not None:
+        choose = judge.chooser(judge.wish_of_sound(sound, rate), rate)
+    silences = Silences()
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
         drawn = replace(request, sounds_per_prompt=arguments.best_of)
-        takes = vary(sampler, sound, drawn, arguments.similarity)
-        kept = (
-            0 if judge is None or wish is None else judge.best(wish, list(takes), info.sample_rate)
-        )
-        take = Take(takes[kept], seeds[index] + kept)
         whole = full_record(request, info, sampler) | record
-        delivery.deliver(take, info.sample_rate, whole, index)
+        with silences.kept():
+            take = draw_variation(sampler, sound, drawn, arguments.similarity, choose)
+            delivery.deliver(take, rate, whole, index)
+    silences.raise_any()
 
 
 def _request(

@@ -23,7 +23,7 @@ from woosh.catalogue import ModelInfo, model_checksum
 from woosh.checksums import hash_files
 from woosh.generation.records import full_record
 from woosh.generation.request import Request, clean_text
-from woosh.studio.loop import check_length, make_loop
+from woosh.studio.loop import check_length, draw_loop
 from woosh.studio.manifest import Entry, Journal, Shard, read_entries, write_manifest
 from woosh.studio.sheets import MOST_ROWS, AssetRow, folded, naming
 from woosh.studio.takes import draw_take
@@ -135,13 +135,10 @@ def make_sound(take: Take, sampler: Sampler, info: ModelInfo) -> Made:
         NoSoundError: it made silence from every seed of the take.
     """
     row, request = take.row, take.request
-    if row.loop:
-        sound, seed = make_loop(sampler, request).audio, take.seed
-    else:
-        drawn = draw_take(sampler, request)
-        sound, seed = drawn.sound, drawn.seed
+    drawn = draw_loop(sampler, request)[1] if row.loop else draw_take(sampler, request)
+    sound, seed = drawn.sound, drawn.seed
     if row.stereo:
-        sound = audio.widen(sound, sampler.sample_rate)
+        sound = audio.widen(sound, sampler.sample_rate, circular=row.loop)
     peak = min(TRUE_PEAK, decibels(audio.CEILINGS[row.format]))
     loudness = LOUDNESS if row.loudness is None else row.loudness
     settings = audio.FinishSettings(loop=row.loop, loudness=loudness, true_peak=peak)

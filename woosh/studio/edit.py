@@ -16,6 +16,7 @@ from woosh.generation.sampling import Sampler
 from woosh.generation.starting import encode_sound
 from woosh.studio.joins import crossfade, limited, matched
 from woosh.studio.places import Region, places_of
+from woosh.studio.takes import Take, draw_until_heard, falls_silent
 
 FADE_SECONDS = 0.03  # outside of a region, at either end
 CONTEXT_SECONDS = 1.0  # that the model hears at least on either side, where there is so much
@@ -57,6 +58,41 @@ def edit(
         own = replace(request, seed=None if request.seed is None else request.seed + number)
         audio = remake(sampler, audio, sample_rate, own, place, strength)
     return audio
+
+
+def draw_edit(
+    sampler: Sampler,
+    audio: np.ndarray,
+    sample_rate: int,
+    request: Request,
+    regions: Sequence[Region] = (),
+    strength: float = 1.0,
+) -> Take:
+    """A take as `edit` makes it; if one of the new parts is silent beside what is around it, with the next of `take_seeds`.
+
+    Raises:
+        ValueError: as `edit`; a request without a seed.
+        NoSoundError: all seeds gave silence.
+    """
+    samples, near = audio.shape[1], round(LEVEL_SECONDS * sample_rate)
+    places = places_of(regions or [Region(0, samples / sample_rate)], samples, sample_rate)
+
+    def silent(made: np.ndarray) -> bool:
+        if strength == 0:  # nothing is drawn
+            return False
+        for place in places:
+            sides = audio[:, max(0, place.start - near) : place.start], audio[:, place.stop :]
+            beside = np.concatenate([sides[0], sides[1][:, :near]], axis=1)
+            if not beside.shape[1]:
+                beside = audio
+            if falls_silent(made[:, place], beside, sample_rate):
+                return True
+        return False
+
+    def make(wanted: Request) -> np.ndarray:
+        return edit(sampler, audio, sample_rate, wanted, regions, strength)
+
+    return Take(*draw_until_heard(request, make, silent))
 
 
 def remake(

@@ -8,6 +8,7 @@ from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.studio.edit import remake
 from woosh.studio.joins import held, limited
+from woosh.studio.takes import Take, draw_until_heard, falls_silent
 
 # Made beyond the end and cut off: sounds that a model learned from have an end, and this one is to go on.
 BEYOND_SECONDS = 0.5
@@ -16,6 +17,7 @@ STRENGTH = 0.9
 # What is new has the mean level of so much of the sound beside it, and is brought there within so much of itself.
 LEVEL_SECONDS = 1.0
 REACHED_SECONDS = 0.5
+EDGE_SECONDS = 0.05  # of the sound, that tell whether it has died away where it is made longer
 
 
 def extend(
@@ -60,3 +62,30 @@ def extend(
         return np.concatenate([limited(new, sample_rate), made[:, added:]], axis=1)
     new = held(made[:, samples:], audio[:, -near:], way)
     return np.concatenate([made[:, :samples], limited(new, sample_rate)], axis=1)
+
+
+def draw_extension(
+    sampler: Sampler,
+    audio: np.ndarray,
+    sample_rate: int,
+    request: Request,
+    before: bool = False,
+) -> Take:
+    """A take as `extend` makes it; if what is new is silent and the sound beside it is not, with the next of `take_seeds`.
+
+    Raises:
+        ValueError: as `extend`; a request without a seed.
+        NoSoundError: all seeds gave silence.
+    """
+    added = request.samples(sample_rate) - audio.shape[1]
+    edge = round(EDGE_SECONDS * sample_rate)
+    beside = audio[:, :edge] if before else audio[:, -edge:]
+
+    def make(wanted: Request) -> np.ndarray:
+        return extend(sampler, audio, sample_rate, wanted, before)
+
+    def silent(made: np.ndarray) -> bool:
+        new = made[:, :added] if before else made[:, -added:]
+        return falls_silent(new, beside, sample_rate)
+
+    return Take(*draw_until_heard(request, make, silent))

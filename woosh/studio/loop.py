@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from woosh.audio import is_silent
 from woosh.generation.editing import filling
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
@@ -23,6 +24,7 @@ from woosh.studio.joins import (
     seam_error,
     spectra,
 )
+from woosh.studio.takes import Take, draw_until_heard
 
 SHORTEST_SECONDS = 0.5  # of a loop
 FADE_SECONDS = 1.0  # of a stretch's ends into each other, at most
@@ -73,6 +75,21 @@ def make_loop(sampler: Sampler, request: Request) -> Loop:
     circle = sampler.decode(latents, circular=True)[0].cpu().numpy()
     audio = fit_circle(circle, request.samples(sampler.sample_rate))
     return Loop(audio, seam_error(audio, sampler.sample_rate), "circle")
+
+
+def draw_loop(sampler: Sampler, request: Request) -> tuple[Loop, Take]:
+    """A loop as of `make_loop`, and the take that it is; if it is silent, with the next of `take_seeds`.
+
+    Raises:
+        ValueError: as `make_loop`; a request without a seed.
+        NoSoundError: all seeds gave silence.
+    """
+    loop, seed, silent_seeds = draw_until_heard(
+        request,
+        lambda wanted: make_loop(sampler, wanted),
+        lambda loop: is_silent(loop.audio, sampler.sample_rate),
+    )
+    return loop, Take(loop.audio, seed, silent_seeds)
 
 
 def check_length(seconds: float) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from woosh.audio import is_silent
+import numpy as np
+
+from woosh.audio import SILENT_LEVEL, is_silent, loudest_level
 from woosh.generation.request import Request
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from woosh.generation.sampling import Sampler
     from woosh.generation.starting import Start
 
 REDRAWS = 3
 SEED_STRIDE = 10_000  # to the next seed of a take: more than the takes of a batch, whose seeds follow each other
+BESIDE = 20.0  # dB below what is beside it, where a part is silent
+Made = TypeVar("Made")
+Silent = Callable[[np.ndarray, int], bool]  # whether a sound (C, S) at a rate is none
 
 
 MOST_TAKES = SEED_STRIDE  # of a batch: with more, the seed of one would be another's next try
@@ -51,37 +54,87 @@ def take_seeds(seed: int) -> list[int]:
     return [seed + number * SEED_STRIDE for number in range(REDRAWS + 1)]
 
 
-def draw_take(
-    sampler: Sampler,
-    request: Request,
-    start: Start | None = None,
-    choose: Callable[[np.ndarray], int] | None = None,
-) -> Take:
-    """Make a take of a request; if all of it is silent (see `is_silent`), with the next of `take_seeds`.
+def draw_until_heard(
+    request: Request, make: Callable[[Request], Made], silent: Callable[[Made], bool]
+) -> tuple[Made, int, tuple[int, ...]]:
+    """What is made of a request with the first of `take_seeds` that does not give silence.
 
     Args:
-        sampler: of the model.
-        request: one prompt with a seed; where it asks for several sounds, one of them is kept.
-        start: what they start from; None is noise.
-        choose: the place of the best of several sounds (N, 1, S), none of them silent; None keeps the first.
+        request: one prompt with a seed.
+        make: makes it with the seed of the request that it is given.
+        silent: whether what was made is silence.
+
+    Returns:
+        what was made, its seed, and those that were tried before.
 
     Raises:
-        ValueError: as the sampler; a request without a seed.
+        ValueError: a request without a seed.
         NoSoundError: all seeds gave silence.
     """
     if request.seed is None:
         raise ValueError("a take needs a seed")
     seeds = take_seeds(request.seed)
     for number, seed in enumerate(seeds):
-        sounds = sampler(replace(request, seed=seed), start=start).cpu().numpy()  # (N, 1, S)
-        heard = [
-            index for index, sound in enumerate(sounds) if not is_silent(sound, sampler.sample_rate)
-        ]
-        if heard:
-            kept = heard[0 if choose is None or len(heard) == 1 else choose(sounds[heard])]
-            return Take(sounds[kept], seed + kept, tuple(seeds[:number]))
-    asked = repr(request.prompts[0]) if request.prompts[0] else "the video"
+        made = make(replace(request, seed=seed))
+        if not silent(made):
+            return made, seed, tuple(seeds[:number])
+    asked = "the video" if request.video is not None else "a sound without words"
     raise NoSoundError(
-        f"{asked} gave silence with the seeds {', '.join(map(str, seeds))}: "
-        "take other words or another seed"
+        f"{repr(request.prompts[0]) if request.prompts[0] else asked} gave silence with the seeds "
+        f"{', '.join(map(str, seeds))}: take other words or another seed"
     )
+
+
+def draw_take(
+    sampler: Sampler,
+    request: Request,
+    start: Start | None = None,
+    choose: Callable[[np.ndarray], int] | None = None,
+    silent: Silent = is_silent,
+) -> Take:
+    """Make a take of a request; if all of it is silent, with the next of `take_seeds`.
+
+    Args:
+        sampler: of the model.
+        request: one prompt with a seed; where it asks for several sounds, one of them is kept.
+        start: what they start from; None is noise.
+        choose: the place of the best of several sounds (N, 1, S), none of them silent; None keeps the first.
+        silent: what counts as silence.
+
+    Raises:
+        ValueError: as the sampler; a request without a seed.
+        NoSoundError: all seeds gave silence.
+    """
+
+    def make(wanted: Request) -> list[tuple[int, np.ndarray]]:
+        sounds = sampler(wanted, start=start).cpu().numpy()  # (N, 1, S)
+        numbered = enumerate(sounds)
+        return [pair for pair in numbered if not silent(pair[1], sampler.sample_rate)]
+
+    heard, seed, silent_seeds = draw_until_heard(request, make, lambda heard: not heard)
+    best = 0
+    if choose is not None and len(heard) > 1:
+        best = choose(np.stack([one for _, one in heard]))
+    place, sound = heard[best]
+    return Take(sound, seed + place, silent_seeds)
+
+
+def silent_like(sounds: Sequence[np.ndarray], sample_rate: int) -> Silent:
+    """What counts as silence among takes of sounds (C, S): as always, or by level alone if one has less than 30 ms itself."""
+    return is_faint if any(is_silent(sound, sample_rate) for sound in sounds) else is_silent
+
+
+def is_faint(sound: np.ndarray, sample_rate: int) -> bool:
+    """Whether a sound (C, S) is nowhere above -50 dB of full scale."""
+    return loudest_level(sound, sample_rate) < SILENT_LEVEL
+
+
+def falls_silent(new: np.ndarray, beside: np.ndarray, sample_rate: int) -> bool:
+    """Whether a part (C, S) that was made anew is silence, and what is beside it (C, S') is not.
+
+    It is if it is nowhere above -50 dB of full scale, nor within 20 dB of what is beside it: room tone may be faint.
+    """
+    if not new.shape[1] or not beside.shape[1]:
+        return False
+    level = loudest_level(new, sample_rate)
+    return level < min(SILENT_LEVEL, loudest_level(beside, sample_rate) - BESIDE)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from woosh import audio
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.starting import Start, encode_sound
+from woosh.studio.takes import Take, draw_take, silent_like
 
 LEARNED_PEAK = 0.8  # of the sounds that generators learned
 SILENT_PEAK = 1e-4
@@ -44,6 +48,38 @@ def vary(sampler: Sampler, sound: np.ndarray, request: Request, similarity: floa
         ValueError: a silent sound, or a similarity out of its range.
     """
     return redraw(sampler, sound, request, strength_of(similarity))
+
+
+def draw_variation(
+    sampler: Sampler,
+    sound: np.ndarray,
+    request: Request,
+    similarity: float,
+    choose: Callable[[np.ndarray], int] | None = None,
+) -> Take:
+    """A variation as `vary` makes it; if all of a request's are silent, with the next of `take_seeds`.
+
+    Args:
+        sampler: the model.
+        sound: as for `vary`.
+        request: as for `vary`, with a seed; of several sounds one is kept.
+        similarity: as for `vary`.
+        choose: the place of the best of several (N, 1, S), as loud as the sound; None keeps the first.
+
+    Raises:
+        ValueError: as `vary`; a request without a seed.
+        NoSoundError: all seeds gave silence.
+    """
+    loudness = loudness_of(sound, sampler.sample_rate)
+    start = start_from(sampler, sound, request, strength_of(similarity))
+
+    def best(takes: np.ndarray) -> int:
+        assert choose is not None
+        return choose(np.stack([at_loudness(take, loudness, sampler) for take in takes]))
+
+    chooser = None if choose is None else best
+    take = draw_take(sampler, request, start, chooser, silent_like([sound], sampler.sample_rate))
+    return replace(take, sound=at_loudness(take.sound, loudness, sampler))
 
 
 def redraw(sampler: Sampler, sound: np.ndarray, request: Request, strength: float) -> np.ndarray:

@@ -18,12 +18,12 @@ from woosh.catalogue import ModelInfo
 from woosh.generation.records import full_record
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
-from woosh.studio.edit import Region, edit
-from woosh.studio.extend import extend
-from woosh.studio.loop import best_stretch, fade_seam, make_loop
+from woosh.studio.edit import Region, draw_edit
+from woosh.studio.extend import draw_extension
+from woosh.studio.loop import best_stretch, draw_loop, fade_seam
 from woosh.studio.shelf import Kept, Shelf
 from woosh.studio.takes import draw_take
-from woosh.studio.variations import vary
+from woosh.studio.variations import draw_variation
 from woosh.video import Video
 from woosh.video.muxing import CEILING, Soundtrack, write_soundtrack
 
@@ -183,13 +183,12 @@ class Workshop:
         """One take from each seed, of a request for one sound."""
 
         def make(wanted: Request, sampler: Sampler) -> Kept:
-            told = f"{wanted.prompts[0]}, seed {wanted.seed}"
-            if loop:
-                record = audio.derived_record({}, "loop", **self.words.record(wanted))
-                return self._keep(Made(make_loop(sampler, wanted).audio, record, told, loop))
-            take = draw_take(sampler, wanted)
+            take = draw_loop(sampler, wanted)[1] if loop else draw_take(sampler, wanted)
+            told = f"{wanted.prompts[0]}, seed {take.seed}"
             record = self.words.record(replace(wanted, seed=take.seed))
-            return self._keep(Made(take.sound, record, told))
+            if loop:
+                record = audio.derived_record({}, "loop", **record)
+            return self._keep(Made(take.sound, record, told, loop))
 
         return self._jobs(self.words, request, seeds, make)
 
@@ -213,14 +212,14 @@ class Workshop:
                 return self._keep(Made(faded, record, told, loop=True))
             if change.operation == "edit":
                 regions = [] if change.region is None else [change.region]
-                new = edit(sampler, sound, rate, wanted, regions, change.strength)
+                take = draw_edit(sampler, sound, rate, wanted, regions, change.strength)
             elif change.operation == "vary":
-                new = vary(sampler, sound, wanted, change.similarity)[0]
+                take = draw_variation(sampler, sound, wanted, change.similarity)
             else:
-                new = extend(sampler, sound, rate, wanted)
-            facts = self.words.record(wanted)
+                take = draw_extension(sampler, sound, rate, wanted)
+            facts = self.words.record(replace(wanted, seed=take.seed))
             record = audio.derived_record(kept.record, change.operation, **facts)
-            return self._keep(Made(new, record, told))
+            return self._keep(Made(take.sound, record, told))
 
         return self._jobs(self.words, asked, seeds, make)
 
