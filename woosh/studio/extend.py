@@ -6,6 +6,7 @@ import numpy as np
 
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
+from woosh.studio.decays import decay_of, dying, kept_below
 from woosh.studio.edit import remake
 from woosh.studio.joins import held, limited
 from woosh.studio.takes import Take, draw_until_heard, falls_silent
@@ -29,7 +30,8 @@ def extend(
 ) -> np.ndarray:
     """Make a sound longer: what is there stays as it is, bit for bit, up to the 30 ms of a fade.
 
-    What is new is as loud, in the mean, as the last second of the sound, or the first one for what comes before.
+    What is new is as loud, in the mean, as the last second of the sound, or the first one for what comes before. A sound that
+    dies away (see `decay_of`) dies further at the same pace; one that swells at its beginning has begun so.
 
     Args:
         sampler: of the model.
@@ -53,15 +55,24 @@ def extend(
     added, beyond = wanted - samples, round(BEYOND_SECONDS * sample_rate)
     room = (beyond + added, 0) if before else (0, added + beyond)
     longer = np.pad(audio, ((0, 0), room), mode="symmetric")
+    decay = decay_of(audio[:, ::-1] if before else audio, sample_rate)
+    if decay is not None:
+        mirrored = longer[:, room[0] - 1 :: -1] if before else longer[:, samples:]
+        fallen = dying(mirrored, decay, sample_rate)
+        parts = (fallen[:, ::-1], audio) if before else (audio, fallen)
+        longer = np.concatenate(parts, axis=1)
     place = slice(0, room[0]) if before else slice(samples, longer.shape[1])
     made = remake(sampler, longer, sample_rate, request, place, STRENGTH)
     made = made[:, beyond:] if before else made[:, :wanted]
     near, way = (round(seconds * sample_rate) for seconds in (LEVEL_SECONDS, REACHED_SECONDS))
-    if before:
-        new = held(made[:, added - 1 :: -1], audio[:, :near], way)[:, ::-1]
-        return np.concatenate([limited(new, sample_rate), made[:, added:]], axis=1)
-    new = held(made[:, samples:], audio[:, -near:], way)
-    return np.concatenate([made[:, :samples], limited(new, sample_rate)], axis=1)
+    new = made[:, added - 1 :: -1] if before else made[:, samples:]  # away from the sound
+    if decay is None:
+        new = held(new, audio[:, :near] if before else audio[:, -near:], way)
+    else:
+        new = kept_below(new, decay, sample_rate)
+    new = limited(new, sample_rate)
+    parts = (new[:, ::-1], made[:, added:]) if before else (made[:, :samples], new)
+    return np.concatenate(parts, axis=1)
 
 
 def draw_extension(
