@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,33 +29,39 @@ try:
 except ImportError as error:
     sys.exit(f"studio: error: {missing_extra('the page needs gradio', 'demo')} ({error})")
 
-from woosh import audio
 from woosh.catalogue import DEFAULT_MODEL, DEFAULT_VIDEO_MODEL, describe_model, find_model
 from woosh.generation.loading import load_model
-from woosh.generation.request import Request, clean_text
 from woosh.generation.sampling import Sampler
-from woosh.studio.edit import Region
 from woosh.studio.shelf import Kept, Shelf
 from woosh.studio.takes import NoSoundError
-from woosh.studio.workshop import Change, Film, Job, Model, Watch, Workshop
-from woosh.video import Video, open_video
-from woosh.video.muxing import check_output
+from woosh.studio.visits import (
+    LONGEST,
+    MAX_SEED,
+    MOST_CHARACTERS,
+    MOST_TAKES,
+    Asked,
+    State,
+    Visits,
+    bring,
+    check_length,
+    chosen,
+    film_of,
+    part_of,
+    seeds_of,
+    words_of,
+)
+from woosh.studio.workshop import Change, Job, Model, Workshop
 from woosh.video.watching import Watcher, load_watcher, watch_video
 
-LONGEST = 60.0  # seconds of a sound or a video
-MOST_TAKES = 8  # at a time
-MOST_KEPT = 64  # takes of a visitor; the oldest go
-MOST_CHARACTERS = 400  # of a text; browsers are told, and others may not ask
 MOST_WAITING = 16  # requests; further ones are refused at once
 LARGEST = "200mb"  # upload
-PLAYED = (".mp4", ".webm")  # what browsers play
-MAX_SEED = 2**32 - 1  # a browser's numbers are exact up to 2^53
 KEEP_SECONDS = 3600  # files older than that are removed
 EXAMPLES = ("a dog barking", "rain on a tin roof", "sea waves", "a clock ticking", "crackling fire")
 HERE = Path(__file__).parent
 STYLE = """
 footer { display: none !important; }
 .dark button[role="tab"][aria-selected="true"] { color: var(--primary-300); }
+#change .row { align-items: center; }
 """
 # On a narrow page the result lies below the fields.
 SHOW_RESULT = """() => {
@@ -77,41 +81,30 @@ class Studio:
 
     workshop: Workshop
     watcher: Watcher
-    stops: dict[str, threading.Event] = field(default_factory=dict)  # of each visitor
+    visits: Visits = field(default_factory=Visits)
 
     def stop(self, http: gr.Request) -> str:
         """Let the visitor's work end after the step that it is in."""
-        self.stops.setdefault(str(http.session_hash), threading.Event()).set()
-        return "Stopping after this step."
+        stopping = self.visits.stop(str(http.session_hash))
+        return "Stopping after this step." if stopping else "Nothing is being made."
 
-    def watch(self, sounds: int, http: gr.Request, progress: gr.Progress) -> Watch:
-        """Progress beside the button, until Stop is pressed."""
-        stop = self.stops[str(http.session_hash)] = threading.Event()
+    def work(
+        self, takes: list[Kept], jobs: Sequence[Job], http: gr.Request, progress: gr.Progress
+    ) -> Iterator[State]:
+        """Make sounds, with progress beside the button until Stop is pressed."""
 
         def tell(made: int, share: float) -> None:
-            progress((made + share) / sounds, desc=f"take {made + 1} of {sounds}")
+            progress((made + share) / len(jobs), desc=f"take {made + 1} of {len(jobs)}")
 
-        return Watch(tell, stop)
-
-    def made(
-        self, takes: list[Kept], jobs: Sequence[Job], http: gr.Request, progress: gr.Progress
-    ) -> Iterator[list[Any]]:
-        """Make sounds, and show each as it comes, the first of them selected."""
-        count, selected = 0, len(takes)
         with told_to_visitor():
-            for kept in self.workshop.work(jobs, self.watch(len(jobs), http, progress)):
-                takes, count = [*takes, kept], count + 1
-                if len(takes) > MOST_KEPT:
-                    takes, selected = takes[1:], selected - 1
-                yield self.shown(takes, selected, f"{count} of {len(jobs)} made.")
-        if count < len(jobs):
-            yield self.shown(takes, selected, f"Stopped: {count} of {len(jobs)} made.")
+            visitor = str(http.session_hash)
+            yield from self.visits.work(visitor, self.workshop, takes, jobs, tell)
 
-    def shown(self, takes: list[Kept], selected: int, status: str) -> list[Any]:
+    def shown(self, state: State) -> list[Any]:
         """Values of what shows a result: the list, the selected take, what can be fetched, and the status."""
+        takes, selected, status = state
         if not takes:
             return [takes, gr.Radio(), None, gr.DownloadButton(), gr.DownloadButton(), status]
-        selected = min(selected, len(takes) - 1)
         together = self.workshop.shelf.together(takes)
         return [
             takes,
@@ -138,17 +131,11 @@ class Studio:
     ) -> Iterator[list[Any]]:
         """Takes of a prompt."""
         with told_to_visitor():
-            check_length(prompt, negative)
-            request = Request(
-                clean_text(prompt or "", "prompt"),
-                negative_prompt=" ".join((negative or "").split()) or None,
-                seconds=seconds,
-                steps=int(steps),
-                guidance_scale=guidance,
-            )
-            request.check(self.workshop.words.sampler)
+            asked = Asked(prompt, negative, steps, guidance)
+            request = asked.request(self.workshop.words.sampler, seconds)
         jobs = self.workshop.takes(request, seeds_of(seed, int(count)), loop)
-        yield from self.made(takes, jobs, http, progress)
+        for state in self.work(takes, jobs, http, progress):
+            yield self.shown(state)
 
     def change(  # noqa: PLR0913 - one for each field
         self,
@@ -167,21 +154,18 @@ class Studio:
         """New takes made from the selected one."""
         with told_to_visitor():
             check_length(prompt)
-            words = " ".join((prompt or "").split())
-            change = Change(operation, words, region_of(wave), strength, similarity, seconds)
+            part = part_of(wave)
+            change = Change(operation, words_of(prompt), part, strength, similarity, seconds)
             seeds = seeds_of(None, int(count) if operation == "vary" else 1)
             jobs = self.workshop.changes(chosen(takes, index), change, seeds)
-        yield from self.made(takes, jobs, http, progress)
+        for state in self.work(takes, jobs, http, progress):
+            yield self.shown(state)
 
     def bring(self, takes: list[Kept], path: str) -> list[Any]:
         """A sound that the visitor brings, as it is, among the takes."""
         with told_to_visitor():
-            rate = self.workshop.sample_rate
-            sound = audio.read_audio(path, rate, longest_seconds=LONGEST)
-            name = audio.file_stem(Path(path).stem)
-            told = f"{name}, your sound, {sound.shape[1] / rate:.2f} s"
-            kept = self.workshop.shelf.keep(audio.peak_guard(sound), rate, {}, told)
-        return self.shown([*takes, kept], len(takes), f"{name} is here.")
+            kept = bring(self.workshop, Path(path))
+        return self.shown(State([*takes, kept], len(takes), f"{kept.told.split(',')[0]} is here."))
 
     def select(self, takes: list[Kept], index: int) -> list[Any]:
         """Show another take."""
@@ -211,29 +195,18 @@ class Studio:
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio looks for it here
     ) -> Iterator[list[Any]]:
         """Takes of a video's sound."""
-        made, selected, seeds = 0, len(takes), seeds_of(seed, int(count))
         with told_to_visitor():
             if upload is None:
                 raise ValueError("choose a video first")
-            check_length(prompt, negative)
-            video, container = look_at(Path(upload), mix)
+            film = film_of(Path(upload), gain if mix else None)
+            asked = Asked(prompt, negative, steps, guidance)
+            request = asked.of_film(self.workshop.pictures.sampler, film.video.seconds)
             progress(0, desc="watching the video")
-            request = Request(
-                clean_text(prompt, "prompt") if (prompt or "").strip() else "",
-                negative_prompt=" ".join((negative or "").split()) or None,
-                seconds=video.seconds,
-                steps=int(steps),
-                guidance_scale=guidance,
-                video=watch_video(self.watcher, video),
-            )
-            watch = self.watch(len(seeds), http, progress)
-            film = Film(video, container, gain if mix else None)
-            for kept in self.workshop.work(self.workshop.films(film, request, seeds), watch):
-                takes, made = [*takes, kept], made + 1
-                status = f"{made} of {len(seeds)} made."
-                yield [takes, choices(takes, selected), str(takes[selected].path), status]
-        if made < len(seeds):
-            yield [takes, gr.Radio(), gr.Video(), f"Stopped: {made} of {len(seeds)} made."]
+            request = replace(request, video=watch_video(self.watcher, film.video))
+        jobs = self.workshop.films(film, request, seeds_of(seed, int(count)))
+        for made, selected, status in self.work(takes, jobs, http, progress):
+            path = str(made[selected].path) if made else None
+            yield [made, choices(made, selected), path, status]
 
     def select_video(self, takes: list[Kept], index: int) -> str:
         """Show another take of a video."""
@@ -250,35 +223,10 @@ def told_to_visitor() -> Iterator[None]:
         raise gr.Error(str(error), print_exception=False) from error
 
 
-def chosen(takes: list[Kept], index: int | None) -> Kept:
-    """The selected take.
-
-    Raises:
-        ValueError: none is.
-    """
-    if not isinstance(index, int) or not 0 <= index < len(takes):
-        raise ValueError("there is no such take yet: generate one, or open a sound of yours")
-    return takes[index]
-
-
-def region_of(wave: dict[str, Any] | None) -> Region | None:
-    """The part that is selected on the picture; None is the whole sound.
-
-    Raises:
-        ValueError: what came from the browser is no part of a sound.
-    """
-    start, stop = (wave or {}).get("from"), (wave or {}).get("to")
-    if start is None or stop is None:
-        return None
-    if not all(isinstance(value, int | float) for value in (start, stop)):
-        raise ValueError(f"a part begins and ends at a number of seconds, not {start!r}, {stop!r}")
-    return Region(start, stop)
-
-
 def choices(takes: list[Kept], selected: int) -> gr.Radio:
     """The list of takes, one selected."""
     labels = [(f"{index + 1}. {take.told}", index) for index, take in enumerate(takes)]
-    return gr.Radio(choices=labels, value=min(selected, len(takes) - 1))
+    return gr.Radio(choices=labels, value=selected if takes else None)
 
 
 def sounding(kept: Kept) -> dict[str, Any]:
@@ -290,42 +238,6 @@ def sounding(kept: Kept) -> dict[str, Any]:
         "from": None,
         "to": None,
     }
-
-
-def seeds_of(seed: int | None, count: int) -> list[int]:
-    """Seeds one after the other; a random first one for -1 and for an empty field."""
-    first = secrets.randbelow(MAX_SEED - MOST_TAKES) if seed is None or seed < 0 else int(seed)
-    return [first + index for index in range(count)]
-
-
-def check_length(*texts: str | None) -> None:
-    """Raise a ValueError for a text that is longer than the page lets anyone write."""
-    longest = max(len(text or "") for text in texts)
-    if longest > MOST_CHARACTERS:
-        raise ValueError(f"{longest} characters are too long: up to {MOST_CHARACTERS} are taken")
-
-
-def look_at(path: Path, mix: bool) -> tuple[Video, str]:
-    """An uploaded video, and a container that browsers play and that holds its picture as it is.
-
-    Raises:
-        ValueError: no video, a longer one than the page takes, or one that no browser plays.
-    """
-    video = open_video(path)
-    if video.seconds > LONGEST:
-        raise ValueError(
-            f"the video lasts {video.seconds:.0f} s; this page takes up to {LONGEST:g} s, "
-            "`woosh dub` any part of a longer one"
-        )
-    problems = []
-    for container in PLAYED:
-        try:
-            check_output(video, path.with_suffix(f".new{container}"), mix=mix)
-        except ValueError as error:
-            problems.append(str(error))
-        else:
-            return video, container
-    raise ValueError(problems[0])
 
 
 def build_page(studio: Studio) -> gr.Blocks:
@@ -370,11 +282,15 @@ def build_sound_tab(studio: Studio) -> None:
             )
             choice = gr.Radio(choices=[], label="Takes of this session", elem_id="choice")
             with gr.Row():
-                one = gr.DownloadButton("Download the take", interactive=False, elem_id="one")
-                every = gr.DownloadButton("Download all as zip", interactive=False, elem_id="all")
-                again = gr.Button("Use its prompt and seed", elem_id="again")
-                bring = gr.UploadButton(
-                    "Open a sound of yours", file_types=["audio"], elem_id="bring"
+                one = gr.DownloadButton(
+                    "Download the take", size="md", interactive=False, elem_id="one"
+                )
+                every = gr.DownloadButton(
+                    "Download all as zip", size="md", interactive=False, elem_id="all"
+                )
+                again = gr.Button("Use its prompt and seed", size="md", elem_id="again")
+                own = gr.UploadButton(
+                    "Open a sound of yours", size="md", file_types=["audio"], elem_id="bring"
                 )
             operations = build_operations(takes, choice, wave, count)
     results = [takes, choice, wave, one, every, status]
@@ -393,7 +309,7 @@ def build_sound_tab(studio: Studio) -> None:
     stop.click(studio.stop, None, status, queue=False, api_name="stop")
     choice.input(studio.select, [takes, choice], [wave, one], api_name="select")
     again.click(studio.recall, [takes, choice], [prompt, seed], api_name="recall")
-    bring.upload(studio.bring, [takes, bring], results, api_name="bring")
+    own.upload(studio.bring, [takes, own], results, api_name="bring")
 
 
 def build_operations(
@@ -404,29 +320,35 @@ def build_operations(
         words = text_field(
             "What to hear", "change-prompt", info="Left empty, it is what the take was asked for."
         )
-        with gr.Row():
-            strength = gr.Slider(
-                0, 1, 1, step=0.05, label="How much of the part is new", elem_id="strength"
-            )
-            part = gr.Button("Replace the selected part", elem_id="edit")
-        with gr.Row():
-            similarity = gr.Slider(
-                0, 1, 0.7, step=0.05, label="How similar variations are", elem_id="similarity"
-            )
-            vary_button = gr.Button("Make variations, as many as Takes", elem_id="vary")
-        with gr.Row():
-            longer = gr.Slider(
-                1, LONGEST, 10, step=0.5, label="Seconds of the longer sound", elem_id="longer"
-            )
-            extend_button = gr.Button("Make it longer", elem_id="extend")
-        loop_button = gr.Button("Cut a loop out of it", elem_id="loop")
-    named = {"edit": part, "vary": vary_button, "extend": extend_button, "loop": loop_button}
+        rows = {  # operation -> its slider's name, label, info, least, most, first and step; its button
+            "edit": (
+                ("strength", "Strength", "How much of the part is new.", 0, 1, 1, 0.05),
+                "Replace the selected part",
+            ),
+            "vary": (
+                ("similarity", "Similarity", "How much of the take is left.", 0, 1, 0.7, 0.05),
+                "Make as many variations as Takes",
+            ),
+            "extend": (
+                ("longer", "Seconds", "Length of the longer sound.", 1, LONGEST, 10, 0.5),
+                "Make it longer",
+            ),
+        }
+        sliders, buttons = [], {}
+        for operation, ((name, label, info, least, most, first, step), said) in rows.items():
+            with gr.Row():
+                sliders.append(
+                    gr.Slider(least, most, first, step=step, label=label, info=info, elem_id=name)
+                )
+                buttons[operation] = gr.Button(said, size="md", elem_id=operation)
+        buttons["loop"] = gr.Button("Cut a loop out of it", size="md", elem_id="loop")
+    strength, similarity, longer = sliders
     return {
-        name: (
+        operation: (
             button,
-            [takes, choice, wave, gr.State(name), words, strength, similarity, count, longer],
+            [takes, choice, wave, gr.State(operation), words, strength, similarity, count, longer],
         )
-        for name, button in named.items()
+        for operation, button in buttons.items()
     }
 
 
@@ -442,9 +364,12 @@ def status_field(name: str) -> gr.Textbox:
 
 def negative_field(sampler: Sampler, prefix: str = "") -> gr.Textbox:
     """What not to hear, where the model can be told."""
-    info = "Few-step models take none." if sampler.few_step else "What not to hear."
-    able = not sampler.few_step
-    return text_field("Negative prompt", f"{prefix}negative", info=info, interactive=able)
+    return text_field(
+        "Negative prompt",
+        f"{prefix}negative",
+        info="What not to hear.",
+        visible=not sampler.few_step,
+    )
 
 
 def sampling_fields(sampler: Sampler, prefix: str = "") -> tuple[gr.Slider, gr.Slider]:
@@ -525,6 +450,8 @@ def theme() -> Base:
     return system.set(
         color_accent="*primary_700",
         body_text_color_subdued="*neutral_600",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",

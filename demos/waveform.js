@@ -7,8 +7,9 @@ const WINDOW = 1024;
 const FLOOR = -90; // decibels that are drawn black
 let context = null;
 let buffer = null; // the decoded sound
-let image = null; // its spectrogram
+let image = null; // what is drawn of it: a canvas with waveform and spectrogram
 let source = null; // what is playing
+let frame = 0; // the next one to draw, while something is
 let started = 0;
 let dragged = null; // where a selection began, in seconds
 
@@ -78,27 +79,41 @@ function drawSpectrogram(samples, columns, rows) {
   return pixels;
 }
 
-function show() {
-  const width = (picture.width = picture.clientWidth || 600);
-  const height = (picture.height = picture.clientHeight || 260);
-  const paint = picture.getContext("2d");
-  paint.clearRect(0, 0, width, height);
-  const [from, to] = selection();
-  for (const [name, value] of [["from", from], ["to", to]]) find(name).value = round(value);
-  if (!buffer) return;
-  const samples = buffer.getChannelData(0);
-  const waveHeight = Math.round(height * 0.35);
-  if (!image || image.width !== width) image = drawSpectrogram(samples, width, height - waveHeight);
-  paint.putImageData(image, 0, waveHeight);
+function drawWaveform(paint, samples, width, height) {
   paint.fillStyle = "#9fd0ff";
   for (let x = 0; x < width; x++) {
     const start = Math.floor((x / width) * samples.length);
     const end = Math.max(start + 1, Math.floor(((x + 1) / width) * samples.length));
     let peak = 0;
     for (let i = start; i < end; i++) peak = Math.max(peak, Math.abs(samples[i]));
-    const half = Math.max(0.5, (peak * waveHeight) / 2);
-    paint.fillRect(x, waveHeight / 2 - half, 1, 2 * half);
+    const half = Math.max(0.5, (peak * height) / 2);
+    paint.fillRect(x, height / 2 - half, 1, 2 * half);
   }
+}
+
+// Both are drawn once for a size: while a sound plays, the line that moves is drawn over them many times a second.
+function drawSound(width, height) {
+  const drawn = new OffscreenCanvas(width, height);
+  const paint = drawn.getContext("2d");
+  const samples = buffer.getChannelData(0);
+  const waveHeight = Math.round(height * 0.35);
+  paint.putImageData(drawSpectrogram(samples, width, height - waveHeight), 0, waveHeight);
+  drawWaveform(paint, samples, width, waveHeight);
+  return drawn;
+}
+
+function show() {
+  const width = (picture.width = picture.clientWidth || 600);
+  const height = (picture.height = picture.clientHeight || 260);
+  const paint = picture.getContext("2d");
+  paint.clearRect(0, 0, width, height);
+  const [from, to] = selection();
+  for (const [name, value] of [["from", from], ["to", to]]) {
+    if (find(name) !== document.activeElement) find(name).value = round(value); // nobody is typing there
+  }
+  if (!buffer) return;
+  if (!image || image.width !== width || image.height !== height) image = drawSound(width, height);
+  paint.drawImage(image, 0, 0);
   if (props.value?.from != null) {
     paint.fillStyle = "rgba(255, 255, 255, 0.25)";
     paint.fillRect((from / seconds()) * width, 0, ((to - from) / seconds()) * width, height);
@@ -110,7 +125,8 @@ function show() {
     const at = low + (source.loop ? passed % length : Math.min(passed, length));
     paint.fillStyle = "#ffffff";
     paint.fillRect((at / seconds()) * width, 0, 2, height);
-    requestAnimationFrame(show);
+    cancelAnimationFrame(frame); // whoever else showed something may have asked for one
+    frame = requestAnimationFrame(show);
   }
 }
 

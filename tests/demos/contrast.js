@@ -1,4 +1,4 @@
-// Every visible text whose contrast with what lies behind it is below WCAG 2.1's AA (success criterion 1.4.3): [text, ratio].
+// Every visible text, in fields as well, whose contrast with what lies behind it is below WCAG 2.1's AA (success criterion 1.4.3): [text, ratio].
 const luminance = (color) => {
   const [red, green, blue] = color.map((value) => {
     const share = value / 255;
@@ -27,20 +27,27 @@ const behind = (element) => {
 const seen = (element) =>
   element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) &&
   !element.closest("script, style, noscript, :disabled");
-const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 const counted = [];
 const faint = [];
-for (let node; (node = texts.nextNode()); ) {
-  const element = node.parentElement;
-  if (!node.textContent.trim() || !seen(element)) continue;
-  const style = getComputedStyle(element);
+const count = (text, element, style) => {
   const background = behind(element);
   const [color, opacity] = parsed(style.color);
-  const levels = [luminance(over(color, opacity, background)), luminance(background)].sort((a, b) => b - a);
+  const shown = opacity * (parseFloat(style.opacity) || 1);
+  const levels = [luminance(over(color, shown, background)), luminance(background)].sort((a, b) => b - a);
   const ratio = (levels[0] + 0.05) / (levels[1] + 0.05);
   const size = parseFloat(style.fontSize);
   const large = size >= 24 || (size >= 18.66 && parseInt(style.fontWeight) >= 700);
-  counted.push(node.textContent.trim());
-  if (ratio < (large ? 3 : 4.5)) faint.push([node.textContent.trim(), ratio]);
+  counted.push(text);
+  if (ratio < (large ? 3 : 4.5)) faint.push([text, ratio]);
+};
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let node; (node = texts.nextNode()); ) {
+  const element = node.parentElement;
+  if (node.textContent.trim() && seen(element)) count(node.textContent.trim(), element, getComputedStyle(element));
+}
+for (const field of document.querySelectorAll("input, textarea")) {
+  if (!seen(field)) continue;
+  if (field.value) count(field.value, field, getComputedStyle(field));
+  else if (field.placeholder) count(field.placeholder, field, getComputedStyle(field, "::placeholder"));
 }
 return [counted.length, faint];
