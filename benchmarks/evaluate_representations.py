@@ -1,19 +1,20 @@
 """What a linear classifier learns from what each ear makes of a sound: ten classes, and categories of held-out recordings.
 
-    python benchmarks/evaluate_representations.py --manifest FILE [--ear NAME ...] [--least N] [--penalty P]
+    python benchmarks/evaluate_representations.py --manifest FILE [--ear NAME ...] [--least N] [--penalty P] [--plot FILE.png]
 
 Scene embeddings through the HEAR interface (`woosh.embeddings.hear`) of recordings' first 10 s, beside statistics of the
 log-mel spectrum (`log-mel`). A linear layer under a penalty on the squares of its weights learns four folds of five and is
 asked about the fifth, recordings of one source in one fold: ESC-10's own folds and its ten classes, and the validation
-split's UCS categories of --least clips or more. Printed are mean and deviation over the folds, chance is the share of the
-largest class.
+split's UCS categories of --least clips or more. Printed are mean and deviation over the folds, and apart the folds of ESC-10 that
+lie in the validation split, which no built-in ear has heard; chance is the share of the largest class. See
+docs/studies/representations.md.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from woosh.audio import read_audio
 from woosh.data.manifests import read_objects
 from woosh.embeddings import load_embedder
 from woosh.embeddings.hear import get_scene_embeddings, load_model
+from woosh.evaluation.plots import plot_trials
 from woosh.evaluation.ten_classes import LABELS
 
 FOLDS = 5
@@ -42,6 +44,7 @@ class Task(NamedTuple):
     paths: list[Path]
     kinds: list[str]
     folds: list[int]
+    held_out: frozenset[int]  # folds of the validation split alone, of a task that has others too
 
     @property
     def chance(self) -> float:
@@ -55,7 +58,9 @@ def ten_classes(manifest: Path) -> Task:
     rows = [row for row in rows if row.get("source") == ESC_10 and row.get("label") in LABELS]
     folds = [int(Path(row["file"]).stem.split("__")[-1].split("-")[0]) - 1 for row in rows]
     paths = [manifest.parent / row["file"] for row in rows]
-    return Task("ESC-10", paths, [row["label"] for row in rows], folds)
+    trained_on = {fold for row, fold in zip(rows, folds, strict=True) if row["split"] == "train"}
+    held_out = frozenset(set(folds) - trained_on if trained_on else ())
+    return Task("ESC-10", paths, [row["label"] for row in rows], folds, held_out)
 
 
 def categories(manifest: Path, least: int) -> Task:
@@ -68,7 +73,7 @@ def categories(manifest: Path, least: int) -> Task:
         [row["catid"] for row in rows], [row.get("group") or row["file"] for row in rows]
     )
     paths = [manifest.parent / row["file"] for row in rows]
-    return Task("validation categories", paths, [row["catid"] for row in rows], folds)
+    return Task("validation categories", paths, [row["catid"] for row in rows], folds, frozenset())
 
 
 def spread(kinds: Sequence[str], groups: Sequence[str]) -> list[int]:
@@ -94,11 +99,11 @@ def listener(name: str) -> tuple[int, Callable[[Tensor], Tensor]]:
     return model.sample_rate, lambda audio: get_scene_embeddings(audio[None], model)[0]
 
 
-def accuracies(vectors: Tensor, task: Task, penalty: float) -> list[float]:
+def accuracies(vectors: Tensor, task: Task, penalty: float) -> dict[int, float]:
     """Share of right answers in each fold, taught by the others."""
     kinds = sorted(set(task.kinds))
     answers = torch.tensor([kinds.index(kind) for kind in task.kinds])
-    folds, found = torch.tensor(task.folds), []
+    folds, found = torch.tensor(task.folds), {}
     for fold in sorted(set(task.folds)):
         taught, asked = folds != fold, folds == fold
         deviation, mean = torch.std_mean(vectors[taught], dim=0)
@@ -106,7 +111,7 @@ def accuracies(vectors: Tensor, task: Task, penalty: float) -> list[float]:
         layer = probe(scaled[taught], answers[taught], len(kinds), penalty)
         with torch.no_grad():
             right = layer(scaled[asked]).argmax(dim=1) == answers[asked]
-        found.append(float(right.float().mean()))
+        found[fold] = float(right.float().mean())
     return found
 
 
@@ -128,8 +133,32 @@ def probe(vectors: Tensor, answers: Tensor, classes: int, penalty: float) -> nn.
     return layer
 
 
+def columns(task: Task, found: Mapping[int, float]) -> Iterator[tuple[str, list[float]]]:
+    """What a table tells of a task: all its folds, and those apart that no built-in ear has heard."""
+    yield task.name, list(found.values())
+    if task.held_out:
+        yield f"{task.name}, held out", [found[fold] for fold in sorted(task.held_out)]
+
+
+def measured(
+    name: str, tasks: Sequence[Task], penalty: float
+) -> tuple[int, dict[str, list[float]]]:
+    """How many numbers an ear makes of a sound, and the accuracies of each column."""
+    rate, embed = listener(name)
+    found: dict[str, list[float]] = {}
+    width = 0
+    for task in tasks:
+        vectors = []
+        for path in tqdm(task.paths, desc=name, leave=False):
+            audio = read_audio(path, rate, longest_seconds=SECONDS)[0]
+            vectors.append(embed(torch.from_numpy(audio)))
+        width = len(vectors[0])
+        found |= columns(task, accuracies(torch.stack(vectors), task, penalty))
+    return width, found
+
+
 def main(options: argparse.Namespace) -> None:
-    """Print a row for each ear."""
+    """Print a row for each ear, and draw."""
     tasks = [ten_classes(options.manifest), categories(options.manifest, options.least)]
     tasks = [task for task in tasks if task.paths]
     if not tasks:
@@ -139,21 +168,21 @@ def main(options: argparse.Namespace) -> None:
     for task in tasks:
         count = len(set(task.kinds))
         print(f"{task.name}: {len(task.paths)} clips, {count} kinds, chance {task.chance:.1%}")
-    print(f"| ear | numbers | {' | '.join(task.name for task in tasks)} |")
-    print(f"|---|---|{'---|' * len(tasks)}")
+    titles = [title for task in tasks for title, _ in columns(task, dict.fromkeys(task.folds, 0.0))]
+    print(f"| ear | numbers | {' | '.join(titles)} |")
+    print(f"|---|---|{'---|' * len(titles)}")
+    rows = []
     for name in options.ear or BUILT_IN:
-        rate, embed = listener(name)
-        cells, width = [], 0
-        for task in tasks:
-            vectors = []
-            for path in tqdm(task.paths, desc=name, leave=False):
-                audio = read_audio(path, rate, longest_seconds=SECONDS)[0]
-                vectors.append(embed(torch.from_numpy(audio)))
-            found = np.array(accuracies(torch.stack(vectors), task, options.penalty)) * 100
-            cells.append(f"{found.mean():.1f} +- {found.std():.1f}")
-            width = len(vectors[0])
+        width, found = measured(name, tasks, options.penalty)
         shown = ":".join(Path(part).name for part in name.split(":"))
+        cells = []
+        for title, values in found.items():
+            rows += [{"kind": shown, title: value} for value in values]
+            spread = f" +- {100 * np.std(values):.1f}" if len(values) > 1 else ""
+            cells.append(f"{100 * np.mean(values):.1f}{spread}")
         print(f"| {shown} | {width} | {' | '.join(cells)} |", flush=True)
+    if options.plot:
+        plot_trials(rows, titles, options.plot, ordered=False)
 
 
 if __name__ == "__main__":
@@ -170,4 +199,5 @@ if __name__ == "__main__":
     )
     add("--least", type=int, default=5, help="validation clips of a category")
     add("--penalty", type=float, default=1e-2, help="on the squares of the weights")
+    add("--plot", type=Path, metavar="FILE.png")
     main(parser.parse_args())

@@ -144,6 +144,7 @@ def batch_source(config: Config, sounds: Sounds, sample_rate: int, seed: int) ->
         seed,
         load_responses(Path(config.responses), sample_rate) if config.responses else (),
         config.parallel.parallel_sounds if config.parallel.parallel_weight else 0,
+        config.parallel.parallel_codecs,
     )
     if config.streamed:
         return streamed_examples(config.data, config.split, settings)

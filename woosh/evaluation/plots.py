@@ -121,7 +121,7 @@ def plot_trials(
     """Draw the rows of a study: a point for every trial, and mean and standard deviation of each kind.
 
     Args:
-        rows: each with "kind" and the figures, which are shares from 0 to 1.
+        rows: each with "kind" and one or more of the figures, which are shares from 0 to 1.
         figures: a colour each.
         path: of the picture.
         ordered: whether kinds stand in a natural order, so that a line joins their means.
@@ -136,8 +136,12 @@ def plot_trials(
     axis = axes[0][0]
     for number, name in enumerate(figures):
         shift = 0.16 * (number - (len(figures) - 1) / 2)
-        places = [place + shift for place in range(len(kinds))]
-        values = [[100 * row[name] for row in rows if row["kind"] == kind] for kind in kinds]
+        found = [
+            [100 * row[name] for row in rows if row["kind"] == kind and name in row]
+            for kind in kinds
+        ]
+        places = [place + shift for place, own in enumerate(found) if own]
+        values = [own for own in found if own]
         means = [statistics.fmean(own) for own in values]
         spread = [statistics.stdev(own) if len(own) > 1 else 0.0 for own in values]
         style = "o-" if ordered else "o"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sounds import RATE, sound
+from woosh.data.codecs import CODECS, through_codec
 from woosh.training.styles import StyleConfig
 from woosh.training.taggers.examples import (
     ExampleBatches,
@@ -176,3 +177,22 @@ def test_a_folder_s_sub_folders_are_labels(tmp_path: Path) -> None:
 
 def test_full_scale_fits_into_16_bits() -> None:
     assert whole_numbers(np.array([1.0, -1.0, 0.0, 2.0])).tolist() == [32_767, -32_768, 0, 32_767]
+
+
+def test_versions_come_through_codecs_where_some_are_named() -> None:
+    """Each through one of them, drawn by chance, as recorded beside; no impulse response is needed for them."""
+    generator = np.random.default_rng(0)
+    sounds = [TaughtSound(whole_numbers(sound(n, 0.3)[0]), (), None) for n in range(6)]
+    chosen = settings(sample_rate=RATE, parallel_sounds=6, parallel_codecs=("8 kHz", "mp3"))
+    versions = batch_of(sounds, chosen, generator).versions
+    assert versions is not None
+    used = set()
+    for own, other in zip(*versions.numpy(), strict=True):
+        differences = {
+            name: np.abs(through_codec(own, RATE, name) - other).max() for name in CODECS
+        }
+        used.add(min(differences, key=lambda name: differences[name]))
+        assert min(differences.values()) < 1e-4
+    assert used == {"8 kHz", "mp3"}
+    with pytest.raises(ValueError, match="parallel_weight is above 0, but there are no impulse"):
+        settings(parallel_sounds=1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from woosh.data.augmentation import crop, through_response
+from woosh.data.codecs import through_codec
 from woosh.data.layouts import is_layout, read_layout
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_folder_of_sounds, is_sharded, load_source
@@ -58,7 +59,7 @@ class ExampleBatch:
         targets: of each sound alone.
         mixture: which sounds are to be mixed.
         styles: whose statistics their spectrograms get afterwards; None leaves them their own.
-        versions: of some of the sounds (2, V, S), not mixed: as they are, and through a device each; None for no sound.
+        versions: of some of the sounds (2, V, S), not mixed: as they are, and through a device or codec each; None for no sound.
         devices: that recorded the sounds.
     """
 
@@ -89,6 +90,7 @@ class ExampleSettings:
         seed: of all draws.
         responses: impulse responses (R,) at the sample rate.
         parallel_sounds: of a batch, that come in two versions beside.
+        parallel_codecs: that make the second version, each by chance; none leaves it to the responses.
 
     Raises:
         ValueError: sounds are to go through responses, and there are none.
@@ -103,15 +105,24 @@ class ExampleSettings:
     seed: int
     responses: Sequence[np.ndarray] = ()
     parallel_sounds: int = 0
+    parallel_codecs: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         wanted = {
             "response_share": self.variation.response_share > 0,
-            "parallel_weight": self.parallel_sounds > 0,
+            "parallel_weight": self.parallel_sounds > 0 and not self.parallel_codecs,
         }
         for name, needed in wanted.items():
             if needed and not self.responses:
                 raise ValueError(f"{name} is above 0, but there are no impulse responses")
+
+    def version(self, audio: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """A sound (S,) as another device or codec would have kept it (S,)."""
+        if self.parallel_codecs:
+            name = self.parallel_codecs[int(generator.integers(len(self.parallel_codecs)))]
+            return through_codec(audio, self.sample_rate, name)
+        response = self.responses[int(generator.integers(len(self.responses)))]
+        return through_response(audio, response)
 
 
 def load_examples(source: str, split: str, sample_rate: int) -> list[TaughtSound]:
@@ -322,12 +333,7 @@ def batch_of(
         return batch
     # Drawn last, so that a batch is otherwise the same with and without them.
     own = cropped[: settings.parallel_sounds]
-    heard = [
-        through_response(
-            audio, settings.responses[int(generator.integers(len(settings.responses)))]
-        )
-        for audio in own
-    ]
+    heard = [settings.version(audio, generator) for audio in own]
     versions = torch.from_numpy(np.stack([np.stack(own), np.stack(heard)]).astype(np.float32))
     return dataclasses.replace(batch, versions=versions)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.data.codecs import CODECS
 from woosh.metrics.distributions import squared_distances
 from woosh.taggers.networks import given
 from woosh.training.config import check_choice
@@ -122,25 +123,30 @@ DISTANCES: dict[str, Distance] = {
 class ParallelConfig:
     """The term of parallel recordings in a recipe's loss.
 
-    The versions of a sound are the sound itself and what one of the impulse responses makes of it, aligned in time.
+    The versions of a sound are the sound itself and what one of the codecs makes of it, or of the impulse responses where no
+    codec is named, aligned in time.
 
     Attributes:
         parallel_weight: of the term; .1 is published, 0 leaves it out.
         parallel_sounds: of each batch, heard in both versions; 4 of 32 are published.
         parallel_layer: whose results are compared, as `named_modules` has it.
         parallel_distance: one of `DISTANCES`.
+        parallel_codecs: of `woosh.data.codecs.CODECS`.
 
     Raises:
-        ValueError: an unknown distance, a weight below 0, or no sound.
+        ValueError: an unknown distance or codec, a weight below 0, or no sound.
     """
 
     parallel_weight: float = 0.0
     parallel_sounds: int = 4
     parallel_layer: str = "feed_forward"
     parallel_distance: str = "squared"
+    parallel_codecs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("parallel_distance", self.parallel_distance, tuple(DISTANCES))
+        for name in self.parallel_codecs:
+            check_choice("parallel_codecs", name, tuple(CODECS))
         if self.parallel_weight < 0 or self.parallel_sounds < 1:
             raise ValueError(
                 f"parallel_weight is {self.parallel_weight} and parallel_sounds {self.parallel_sounds}: at least 0 and 1"

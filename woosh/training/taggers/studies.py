@@ -183,6 +183,7 @@ def train(plan: Plan, material: Material, trial: int, steps: int) -> AudioTagger
         *(material.labels, RATE, True, round(CROP_SECONDS * RATE), BATCH, plan.variation, trial),
         responses=material.seen,
         parallel_sounds=versions,
+        parallel_codecs=plan.parallel.parallel_codecs,
     )
     source = ExampleBatches(sounds, np.ones(len(sounds)), settings)
     head = constant_logits([source.batch(0).targets], LABELS_ALONE)
