@@ -1,6 +1,7 @@
 """What a linear classifier learns from what each ear makes of a sound: ten classes, and categories of held-out recordings.
 
-    python benchmarks/evaluate_representations.py --manifest FILE [--ear NAME ...] [--least N] [--penalty P] [--plot FILE.png]
+    python benchmarks/evaluate_representations.py --manifest FILE --results FILE [--ear NAME ...] [--least N] [--penalty P]
+        [--plot FILE.png]
 
 Scene embeddings through the HEAR interface (`woosh.embeddings.hear`) of recordings' first 10 s, beside statistics of the
 log-mel spectrum (`log-mel`). A linear layer under a penalty on the squares of its weights learns four folds of five and is
@@ -13,6 +14,7 @@ docs/studies/representations.md.
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -140,9 +142,7 @@ def columns(task: Task, found: Mapping[int, float]) -> Iterator[tuple[str, list[
         yield f"{task.name}, held out", [found[fold] for fold in sorted(task.held_out)]
 
 
-def measured(
-    name: str, tasks: Sequence[Task], penalty: float
-) -> tuple[int, dict[str, list[float]]]:
+def measured(name: str, tasks: Sequence[Task], penalty: float) -> dict[str, Any]:
     """How many numbers an ear makes of a sound, and the accuracies of each column."""
     rate, embed = listener(name)
     found: dict[str, list[float]] = {}
@@ -154,7 +154,8 @@ def measured(
             vectors.append(embed(torch.from_numpy(audio)))
         width = len(vectors[0])
         found |= columns(task, accuracies(torch.stack(vectors), task, penalty))
-    return width, found
+    shown = ":".join(Path(part).name for part in name.split(":"))
+    return {"ear": name, "kind": shown, "numbers": width, "accuracies": found}
 
 
 def main(options: argparse.Namespace) -> None:
@@ -171,18 +172,22 @@ def main(options: argparse.Namespace) -> None:
     titles = [title for task in tasks for title, _ in columns(task, dict.fromkeys(task.folds, 0.0))]
     print(f"| ear | numbers | {' | '.join(titles)} |")
     print(f"|---|---|{'---|' * len(titles)}")
-    rows = []
+    lines = options.results.read_text("utf-8").splitlines() if options.results.is_file() else []
+    known = {row["ear"]: row for row in map(json.loads, lines)}
+    drawn = []
     for name in options.ear or BUILT_IN:
-        width, found = measured(name, tasks, options.penalty)
-        shown = ":".join(Path(part).name for part in name.split(":"))
-        cells = []
-        for title, values in found.items():
-            rows += [{"kind": shown, title: value} for value in values]
+        if name not in known:
+            known[name] = measured(name, tasks, options.penalty)
+            with options.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(known[name]) + "\n")
+        row, cells = known[name], []
+        for title, values in row["accuracies"].items():
+            drawn += [{"kind": row["kind"], title: value} for value in values]
             spread = f" +- {100 * np.std(values):.1f}" if len(values) > 1 else ""
             cells.append(f"{100 * np.mean(values):.1f}{spread}")
-        print(f"| {shown} | {width} | {' | '.join(cells)} |", flush=True)
+        print(f"| {row['kind']} | {row['numbers']} | {' | '.join(cells)} |", flush=True)
     if options.plot:
-        plot_trials(rows, titles, options.plot, ordered=False)
+        plot_trials(drawn, titles, options.plot, ordered=False)
 
 
 if __name__ == "__main__":
@@ -191,6 +196,7 @@ if __name__ == "__main__":
     )
     add = parser.add_argument
     add("--manifest", type=Path, required=True)
+    add("--results", type=Path, required=True, help="file of lines that a later call goes on with")
     add(
         "--ear",
         action="append",

@@ -319,7 +319,9 @@ def test_representations_are_probed_in_folds_of_sources(tmp_path: Path) -> None:
     ear = f"tagger-mid:{tmp_path / 'ear.safetensors'}"
     manifest = ("--manifest", tmp_path / "manifest.jsonl")
     ears = ("--ear", "log-mel", "--ear", ear, "--plot", tmp_path / "plot.png")
-    out = run("evaluate_representations", *manifest, *ears)
+    kept = ("--results", tmp_path / "rows.jsonl")
+    out = run("evaluate_representations", *manifest, *kept, *ears)
+    assert run("evaluate_representations", *manifest, *kept, *ears) == out  # nothing is heard twice
     assert "ESC-10: 22 clips, 2 kinds, chance 54.5%" in out
     assert "validation categories: 20 clips, 2 kinds, chance 50.0%" in out
     assert "| ear | numbers | ESC-10 | ESC-10, held out | validation categories |" in out

@@ -32,6 +32,7 @@ from woosh.taggers.dynamic_mobilenet import DynamicMobileNet
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt import Passt
+from woosh.taggers.tagger import AudioTagger, FrontEnd, save_tagger
 
 TOY = {"width": 16, "depth": 1, "heads": 2, "classes": 5}
 
@@ -113,6 +114,41 @@ def test_an_aligner_is_loaded_from_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_front_end_of_another_hop_is_refused() -> None:
+    """Where a recipe is made for one; windows of the others are as long with any."""
     ear = tagger_ear(MobileNet(0.1, 5).eval(), LogMel(hop_length=160))
-    with pytest.raises(ValueError, match="frames of 320 samples"):
-        HearModel(ear, "base")
+    with pytest.raises(ValueError, match="frames of 100 samples"):
+        HearModel(ear, "hop100")
+    assert HearModel(ear, "base").parts[0].window == 5120
+
+
+SAVED: dict[str, tuple[Callable[[], nn.Module], FrontEnd]] = {
+    "CP-ResNet": (lambda: CpResNet(8, 1, 5), FrontEnd()),
+    "CP-VGG": (lambda: CpVgg(8, 1, 5), FrontEnd(hop_length=640, bands=64)),
+    "CP-DenseNet": (lambda: CpDenseNet(4, 1, 5), FrontEnd(sample_rate=16_000)),
+    "CP-Mobile": (lambda: CpMobile(base=8, classes=5), FrontEnd(500, 256, 32_000, 4096, 3072)),
+    "DyMN": (lambda: DynamicMobileNet(0.4, 5), FrontEnd()),
+    "PaSST": (lambda: Passt(**TOY, frames=1000), FrontEnd()),
+    "ConGater": (
+        lambda: ConGater(Passt(**TOY, frames=1000), ("device",), "T", "last"),
+        FrontEnd(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_every_tagger_is_an_ear_by_its_folder(name: str, tmp_path: Path) -> None:
+    """What `save_tagger` wrote is heard with as it is: by its own front end, a ConGater at control 0."""
+    make, front_end = SAVED[name]
+    tagger = AudioTagger(make().eval(), tuple("abcde"), front_end).eval()
+    save_tagger(tagger, tmp_path / "tagger")
+    audio = 0.1 * torch.randn(1, 20_000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = torch.cat(tagger(audio), dim=1)
+    model = load_model(tmp_path / "tagger")
+    assert model.sample_rate == front_end.sample_rate
+    torch.testing.assert_close(get_scene_embeddings(audio, model), expected)
+    stamps, _ = get_timestamp_embeddings(audio[:, :3200], model)
+    assert stamps.shape[2] == expected.shape[1] and stamps.isfinite().all()
+    if name != "DyMN":
+        with pytest.raises(ValueError, match="has no middle blocks"):
+            load_model(f"tagger-mid:{tmp_path / 'tagger'}")

@@ -19,6 +19,7 @@ from woosh.taggers.log_mel import LogMel
 from woosh.taggers.mid_level import mid_level_features
 from woosh.taggers.mobilenet import MobileNet
 from woosh.taggers.passt import PATCH_SIZE, Passt
+from woosh.taggers.tagger import AudioTagger
 
 FieldNetwork = CpResNet | CpVgg | CpDenseNet | CpMobile
 LEAST_FIELD_FRAMES = 20  # that three pools of two and the kernels between them take
@@ -97,8 +98,29 @@ def tagger_ear(
     return measured(Ear(network, log_mel, embed, 0, least))
 
 
+def saved_ear(tagger: AudioTagger) -> Ear:
+    """Logits and features of a tagger of any network, by its own front end, as its controls are set."""
+
+    def embed(audio: Tensor) -> Tensor:
+        return torch.cat(tagger(audio), dim=1).float()  # type: ignore[arg-type]  # a tagger has logits
+
+    network = tagger.network
+    least = LEAST_FIELD_FRAMES if isinstance(network, FieldNetwork) else PATCH_SIZE
+    passt = network.passt if isinstance(network, ConGater) else network
+    most = most_frames(passt) if isinstance(passt, Passt) else None
+    return measured(Ear(network, tagger.log_mel, embed, 0, least, most))
+
+
 def mid_level_ear(network: MobileNet | DynamicMobileNet, log_mel: LogMel) -> Ear:
-    """The features of the middle of a MobileNet in evaluation mode, see `mid_level_features`."""
+    """The features of the middle of a MobileNet in evaluation mode, see `mid_level_features`.
+
+    Raises:
+        ValueError: another network, or one in training mode.
+    """
+    if not isinstance(network, MobileNet | DynamicMobileNet):
+        raise ValueError(
+            f"a {type(network).__name__} has no middle blocks as MobileNets have: take the tagger itself"
+        )
 
     def embed(audio: Tensor) -> Tensor:
         return mid_level_features(network, log_mel(audio)[:, None]).float()

@@ -21,7 +21,14 @@ from torch import Tensor, nn
 
 from woosh.catalogue import is_aligner, is_tagger
 from woosh.embeddings.clap import load_clap
-from woosh.embeddings.ears import Ear, aligner_ear, mid_level_ear, passt_ear, tagger_ear
+from woosh.embeddings.ears import (
+    Ear,
+    aligner_ear,
+    mid_level_ear,
+    passt_ear,
+    saved_ear,
+    tagger_ear,
+)
 from woosh.embeddings.embedders import MID_TAGGER, TAGGER, tagger_weights_of
 from woosh.taggers.log_mel import LogMel
 from woosh.taggers.passt_weights import VARIANTS, load_passt
@@ -183,9 +190,12 @@ class HearModel(nn.Module):
 
 
 def check_ear(ear: Ear, name: str, recipe: Recipe) -> None:
-    """Refuse an ear of another spectrogram, or one that would cut a recipe's windows short."""
-    hop = VARIANTS[recipe.variant].sizes.get("hop_length", 320)
-    if ear.log_mel.hop_length != hop:
+    """Refuse an ear of another spectrogram, or one that would cut a recipe's windows short.
+
+    Recipes that are made for a hop take no other.
+    """
+    hop = VARIANTS[recipe.variant].sizes.get("hop_length")
+    if hop is not None and ear.log_mel.hop_length != hop:
         raise ValueError(
             f"recipe {name} takes frames of {hop} samples, the network was trained with "
             f"{ear.log_mel.hop_length}: load variant {recipe.variant}"
@@ -252,12 +262,13 @@ def load_ear(name: str, variant: str) -> Ear:
     if name and is_aligner(name):
         return aligner_ear(load_clap(name))
     if name and (name.startswith((TAGGER, MID_TAGGER)) or is_tagger(name)):
-        make: Any = mid_level_ear if name.startswith(MID_TAGGER) else tagger_ear
-        path = tagger_weights_of(name)
+        path, middle = tagger_weights_of(name), name.startswith(MID_TAGGER)
         if path.is_file():  # whose labels do not matter
+            make: Any = mid_level_ear if middle else tagger_ear
             return make(load_published(path).eval(), LogMel())
         tagger = load_tagger(path)
-        return make(tagger.network, tagger.log_mel)
+        network: Any = tagger.network
+        return mid_level_ear(network, tagger.log_mel) if middle else saved_ear(tagger)
     folder = bool(name) and Path(name).is_dir()
     return passt_ear(load_passt(name, None if folder else variant))
 

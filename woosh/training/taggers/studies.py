@@ -59,6 +59,8 @@ class Plan:
         pruning: its ramp is counted in 20ths of the training.
         parallel: the term of parallel recordings.
         several_devices: a quarter of the training sounds each was recorded by one of three devices that are seen.
+        loss: of labels, and of a teacher where sounds have its logits.
+        crop_seconds: of a sound in training; None takes whole ones, as a teacher heard them.
     """
 
     architecture: NetworkConfig
@@ -66,6 +68,8 @@ class Plan:
     pruning: PruningConfig = PruningConfig(prune_epochs=PRUNING_EPOCHS // 2)
     parallel: ParallelConfig = ParallelConfig()
     several_devices: bool = False
+    loss: DistillationSettings = LABELS_ALONE
+    crop_seconds: float | None = CROP_SECONDS
 
     def styled(self, share: float, alpha: float) -> Plan:
         """The same with Freq-MixStyle."""
@@ -179,8 +183,9 @@ def train(plan: Plan, material: Material, trial: int, steps: int) -> AudioTagger
     if plan.several_devices:
         sounds = by_several_devices(sounds, material.recording)
     versions = plan.parallel.parallel_sounds if plan.parallel.parallel_weight else 0
+    samples = None if plan.crop_seconds is None else round(plan.crop_seconds * RATE)
     settings = ExampleSettings(
-        *(material.labels, RATE, True, round(CROP_SECONDS * RATE), BATCH, plan.variation, trial),
+        *(material.labels, RATE, True, samples, BATCH, plan.variation, trial),
         responses=material.seen,
         parallel_sounds=versions,
         parallel_codecs=plan.parallel.parallel_codecs,
@@ -202,7 +207,7 @@ def train(plan: Plan, material: Material, trial: int, steps: int) -> AudioTagger
             prune(network, share, plan.pruning.prune_scope)
         generator = batch_generator(trial, number, "spectrogram masks")
         batch = tagger_batch(source.batch(number), tagger, MASKS, generator)
-        loss, _ = training_step(network, batch, LABELS_ALONE, plan.parallel)
+        loss, _ = training_step(network, batch, plan.loss, plan.parallel)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
         optimizer.step()
