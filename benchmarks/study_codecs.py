@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from woosh.audio import read_audio
 from woosh.catalogue import find_aligner
 from woosh.data.augmentation import crop
-from woosh.data.clips import Clip, load_clips
 from woosh.data.codecs import CODECS, through_codec
 from woosh.data.manifests import read_manifest
 from woosh.embeddings.clap import embed_texts, load_clap
@@ -41,6 +41,7 @@ SECONDS = {
     "woosh-tiny-clap": 5.0,
 }  # of a crop, by ear; an aligner hears no less
 HEARD_SECONDS = 5.0  # of a clip that is judged
+TAUGHT_SECONDS = 20.0  # of a clip that crops are drawn from
 BATCH = 6
 LEARNING_RATE, WEIGHT_DECAY, BETAS = 3e-4, 1e-2, (0.9, 0.999)
 FIGURES = (*CODECS, "cosine", "ten classes", "ten classes, coded")
@@ -80,8 +81,8 @@ def load_ear(name: str) -> Ear:
     return Ear(towers, clap.embed_audio, lambda x: x @ words.T, lambda x: x @ prompts.T)
 
 
-def learn(name: str, clips: Sequence[Clip], steps: int, trial: int) -> Ear:
-    """An ear after so many steps between versions of clips; it stays in evaluation mode."""
+def learn(name: str, clips: Sequence[np.ndarray], steps: int, trial: int) -> Ear:
+    """An ear after so many steps between versions of sounds (S,); it stays in evaluation mode."""
     ear, first = load_ear(name), load_ear(name)
     samples, codecs = round(SECONDS[name] * RATE), list(CODECS)
     optimizer = adamw(ear.network.parameters(), LEARNING_RATE, WEIGHT_DECAY, BETAS)
@@ -89,7 +90,7 @@ def learn(name: str, clips: Sequence[Clip], steps: int, trial: int) -> Ear:
     generator = np.random.default_rng(trial)
     for _ in range(steps):
         drawn = generator.choice(len(clips), BATCH, replace=len(clips) < BATCH)
-        sounds = [crop(clips[row].audio, samples, generator) for row in drawn]
+        sounds = [crop(clips[row], samples, generator) for row in drawn]
         coded = [through_codec(sound, RATE, str(generator.choice(codecs))) for sound in sounds]
         own, other = (
             torch.from_numpy(np.stack(rows).astype(np.float32)) for rows in (sounds, coded)
@@ -143,14 +144,24 @@ def measured(
     }
 
 
-def read_clips(manifest: Path, split: str, count: int) -> list[Clip]:
-    """Clips of a split, of ESC-10 first in validation, so that there are ten classes to judge; others spread over the rest."""
+def read_sounds(
+    manifest: Path, split: str, count: int, seconds: float
+) -> list[tuple[np.ndarray, str]]:
+    """The first seconds (S,) of clips of a split, with their labels.
+
+    In the validation split half of them are of ESC-10, so that there are ten classes to judge; all are spread over their list.
+    """
     rows = [row for row in read_manifest(manifest) if row.split == split]
-    classed = [row for row in rows if row.source == ESC10 and split == "validation"][:count]
+    classed = [row for row in rows if row.source == ESC10 and split == "validation"]
     rest = [row for row in rows if row not in classed]
-    places = np.linspace(0, len(rest) - 1, min(len(rest), count - len(classed))).astype(int)
-    chosen = classed + [rest[place] for place in sorted(set(places))]
-    return load_clips(chosen, manifest.parent, RATE)
+    chosen = []
+    for part, number in ((classed, min(len(classed), count // 2)), (rest, count)):
+        wanted = min(len(part), number - len(chosen)) if part is rest else number
+        chosen += [part[place] for place in np.linspace(0, len(part) - 1, wanted).astype(int)]
+    return [
+        (read_audio(manifest.parent / row.file, RATE, longest_seconds=seconds)[0], row.label)
+        for row in chosen
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -161,20 +172,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--results", type=Path, required=True, help="file of lines that a later call goes on with")
     add("--plot", type=Path, metavar="FILE.png")
     add("--trials", type=int, default=3)
-    add("--steps", type=int, default=40, help="of each training")
-    add("--clips", type=int, default=120, help="of the validation split")
-    add("--training-clips", type=int, default=200)
+    add("--steps", type=int, default=30, help="of each training")
+    add("--clips", type=int, default=80, help="of the validation split")
+    add("--training-clips", type=int, default=150)
     options = parser.parse_args(arguments)
     found = options.results.read_text("utf-8").splitlines() if options.results.is_file() else []
     done = {(row["kind"], row["trial"]): row for row in map(json.loads, found)}
-    heard = [
-        (clip.audio[: round(HEARD_SECONDS * RATE)], clip.label)
-        for clip in read_clips(options.manifest, "validation", options.clips)
-    ]
+    heard = read_sounds(options.manifest, "validation", options.clips, HEARD_SECONDS)
     versions = {"": [audio for audio, _ in heard]} | {
         name: [through_codec(audio, RATE, name) for audio, _ in heard] for name in CODECS
     }
-    training = read_clips(options.manifest, "train", options.training_clips)
+    training = [
+        audio
+        for audio, _ in read_sounds(
+            options.manifest, "train", options.training_clips, TAUGHT_SECONDS
+        )
+    ]
     rows = []
     for trial in range(options.trials + 1):  # 0 is what an ear is before
         for name in SECONDS:

@@ -1,6 +1,6 @@
 """What a second stage of training does for retrieval: correspondences that trained aligners estimate in place of pairs.
 
-    python benchmarks/study_retrieval.py [--plot FILE.png] [--manifest FILE] [--trials N] [--steps N] [--clips N]
+    python benchmarks/study_retrieval.py --work FOLDER [--plot FILE.png] [--manifest FILE] [--trials N] [--steps N] [--clips N]
 
 As in arXiv 2408.11641, with the losses of training/train_clap.py, at a size of minutes: ear and text encoder are heard once and
 stay as they are, heads alone learn. Every trial trains three aligners by contrast, whose mean cosines are the correspondences;
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -41,6 +42,7 @@ from woosh.training.updates import adamw, cosine_schedule
 
 EAR, ALIGNER = "woosh-tiny-tagger", "woosh-tiny-clap"  # of the aligner the text encoder alone
 SECONDS = 5.0  # of each clip that are heard
+SHORTEST_SECONDS = 0.5  # a shorter sound is repeated, as an aligner does
 WIDTH = 128
 TEACHERS = 3
 BATCH = 64
@@ -69,36 +71,53 @@ class Pairs:
     groups: Tensor
 
 
-@torch.no_grad()
-def read_pairs(manifest: Path, split: str, count: int) -> Pairs:
-    """Hear clips of a split, spread over it, and read their captions."""
+def read_pairs(manifest: Path, split: str, count: int, work: Path) -> Pairs:
+    """Hear clips of a split, spread over it, and read their captions, unless a call before did."""
     rows = [row for row in read_manifest(manifest) if row.split == split and row.captions]
     places = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
     rows = [rows[place] for place in places]
-    ear, clap = load_tagger(EAR), load_clap(ALIGNER)
-    features = []
-    for row in rows:
-        audio = read_audio(manifest.parent / row.file, ear.sample_rate, longest_seconds=SECONDS)
-        least = round(0.5 * ear.sample_rate)  # a short sound is repeated, as an aligner does
-        heard = np.resize(audio[0], max(least, audio.shape[1]))
-        features.append(ear(torch.from_numpy(heard)[None]).features[0])
     words = tuple(dict.fromkeys(caption for row in rows for caption in row.captions))
+    file = work / f"{split}-{len(rows)}.safetensors"
+    if not file.is_file():
+        paths = [manifest.parent / row.file for row in rows]
+        save_file({"audio": heard(paths), "text": read(words)}, file)
+    known = load_file(file)
+    numbers = {caption: number for number, caption in enumerate(words)}
+    clips = [Clip(np.zeros(0), row.captions, row.file) for row in rows]
+    return Pairs(
+        known["audio"],
+        tuple(tuple(numbers[caption] for caption in row.captions) for row in rows),
+        known["text"],
+        words,
+        torch.from_numpy(caption_groups(clips)),
+    )
+
+
+@torch.no_grad()
+def heard(paths: Sequence[Path]) -> Tensor:
+    """Features (N, F) of the first seconds of files."""
+    ear = load_tagger(EAR)
+    features = []
+    for path in paths:
+        audio = read_audio(path, ear.sample_rate, longest_seconds=SECONDS)
+        least = round(SHORTEST_SECONDS * ear.sample_rate)
+        sound = np.resize(audio[0], max(least, audio.shape[1]))
+        features.append(ear(torch.from_numpy(sound)[None]).features[0])
+    return torch.stack(features)
+
+
+@torch.no_grad()
+def read(captions: Sequence[str]) -> Tensor:
+    """The text encoder's mean states (M, W) of captions."""
+    clap = load_clap(ALIGNER)
     states = []
-    for start in range(0, len(words), BATCH):
-        texts = [normalise_text(caption) for caption in words[start : start + BATCH]]
+    for start in range(0, len(captions), BATCH):
+        texts = [normalise_text(caption) for caption in captions[start : start + BATCH]]
         ids, mask = tokenize(clap.tokenizer, texts, clap.text_encoder.config.max_tokens)
         weight = mask[..., None].float()
         made = clap.text_encoder(ids, mask)
         states.append((made * weight).sum(dim=1) / weight.sum(dim=1))
-    numbers = {caption: number for number, caption in enumerate(words)}
-    clips = [Clip(np.zeros(0), row.captions, row.file) for row in rows]
-    return Pairs(
-        torch.stack(features),
-        tuple(tuple(numbers[caption] for caption in row.captions) for row in rows),
-        torch.cat(states),
-        words,
-        torch.from_numpy(caption_groups(clips)),
-    )
+    return torch.cat(states)
 
 
 def embed(head: ClapHead, audio: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,15 +194,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--manifest", type=Path, default=Path("../shared/data/sfx/manifest.jsonl"))
+    add(
+        "--work",
+        type=Path,
+        required=True,
+        help="folder of what was heard, which a later call takes",
+    )
     add("--plot", type=Path, metavar="FILE.png")
     add("--trials", type=int, default=3)
     add("--steps", type=int, default=300, help="of each stage")
-    add(
-        "--clips", type=int, default=1200, help="of the training split, and of the validation split"
-    )
+    add("--clips", type=int, default=600, help="of the training split, and of the validation split")
     options = parser.parse_args(arguments)
-    training = read_pairs(options.manifest, "train", options.clips)
-    held_out = read_pairs(options.manifest, "validation", options.clips)
+    options.work.mkdir(parents=True, exist_ok=True)
+    training = read_pairs(options.manifest, "train", options.clips, options.work)
+    held_out = read_pairs(options.manifest, "validation", options.clips, options.work)
     deviation, mean = torch.std_mean(training.audio, dim=0)
     training, held_out = (
         replace(pairs, audio=(pairs.audio - mean) / deviation.clamp_min(1e-6))

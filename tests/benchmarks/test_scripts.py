@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from benchmarks import study_width
 from benchmarks.study_low_complexity import PLANS
 from tests.paths import ROOT
 from tests.sounds import first_part, sound
@@ -448,6 +449,21 @@ def test_networks_of_few_bytes_keep_their_bounds() -> None:
     assert sizes["decomposed, 48"].float16 < sizes["CP-Mobile, 28"].int8 < 128_000
     assert sizes["damped"] == sizes["CP-ResNet, 48"] and sizes["damped"].float16 < 500_000
     assert sizes["damped, pruned"].sparse_float16 < 250_000
+
+
+@pytest.mark.parametrize(("narrow", "wide"), [("16", "24, half as deep"), ("17", "24, two groups")])
+def test_pairs_of_depth_and_groups_are_of_equal_size(narrow: str, wide: str) -> None:
+    """What the study of width compares differs in depth or groups, and by less than 2 % in weights."""
+    counts = [
+        sum(
+            value.numel()
+            for value in build_network(
+                study_width.PLANS[kind].architecture, LABELS, torch.zeros(10), FRONT_END.log_mel()
+            ).parameters()
+        )
+        for kind in (narrow, wide)
+    ]
+    assert abs(counts[1] - counts[0]) < 0.02 * counts[0] and counts[0] != counts[1]
 
 
 def test_recognition_of_every_stage(tmp_path: Path) -> None:

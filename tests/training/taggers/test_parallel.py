@@ -89,3 +89,39 @@ def test_training_with_the_term_makes_a_layer_indifferent_to_devices() -> None:
         optimizer.step()
     assert float(apart().detach()) < before / 3
     assert float((model(sounds * colours[1]).argmax(1) == labels).float().mean()) > 0.9
+
+
+def accuracy_on_the_target(weight: float, trial: int) -> float:
+    """Of a small network that learned labels of one device alone, on another one that adds to every band."""
+    generator = torch.Generator().manual_seed(trial)
+    shapes = torch.randn(5, 16, generator=generator)  # of five kinds, in bands
+
+    def spectra(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        kinds = torch.randint(5, (count,), generator=generator)
+        return shapes[kinds] + torch.randn(count, 16, generator=generator), kinds
+
+    def filtered(x: torch.Tensor) -> torch.Tensor:
+        return x + colour
+
+    colour = 2.5 * torch.randn(16, generator=generator)
+    (sounds, labels), (beside, _) = spectra(200), spectra(40)
+    torch.manual_seed(trial)
+    model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 5))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(150):
+        versions = [heard_at(model, "2", x) for x in (beside, filtered(beside))]
+        loss = functional.cross_entropy(model(sounds), labels) + weight * parallel_loss(versions)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    judged, true = spectra(400)
+    return float((model(filtered(judged)).argmax(1) == true).float().mean())
+
+
+def test_unlabelled_pairs_help_on_the_device_without_labels() -> None:
+    """Random filters, the mean of five trials: labels are of one device, forty pairs tell what the other does to sounds."""
+    with_term, without = (
+        sum(accuracy_on_the_target(weight, trial) for trial in range(5)) / 5
+        for weight in (0.1, 0.0)
+    )
+    assert with_term > without + 0.1
