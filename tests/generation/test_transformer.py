@@ -245,6 +245,18 @@ def test_rotation_turns_adjacent_pairs_and_sees_distances_only() -> None:
     assert turned(9)[..., 12:].equal(heads[..., 12:])
 
 
+def test_rotation_is_a_complex_product_with_a_table_of_real_numbers() -> None:
+    """Graphs of other programs have no complex numbers: the table must do without, and mean the same."""
+    frequencies, positions = rotary_frequencies(16, 12, 20, 40.0), torch.arange(9) * 7.5
+    heads = torch.randn(2, 9, 3, 16)
+    table = rotary_table(positions, frequencies)
+    assert table.shape == (9, 1, 8, 2) and not table.is_complex()
+    angles = (positions[:, None] * frequencies)[:, None]
+    pairs = torch.view_as_complex(heads.unflatten(-1, (-1, 2)))
+    expected = torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2)
+    torch.testing.assert_close(rotate(heads, table), expected, rtol=0, atol=1e-6)
+
+
 def test_positions_of_audio_text_and_video() -> None:
     model = build(patch_size=2, **VIDEO)
     joint, fused = model.positions(audio=4, text=2, video=3, device=torch.device("cpu"))

@@ -340,7 +340,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
     def embed_tokens(self, latents: Tensor, condition: Condition) -> tuple[Tensor, ...]:
         """Tokens of audio (B, 1 + N, W), the memory token first, of the text (B, L, W) and, if seen, of the video."""
         audio = self.audio_in(self.to_patches(latents.to(self.dtype)))  # (B, N, W)
-        memory = self.memory_token.expand(len(latents), -1, -1)
+        memory = self.memory_token.expand(latents.shape[0], -1, -1)
         audio = torch.cat((memory, audio), dim=1)  # (B, 1 + N, W)
         seen = () if condition.video is None else (condition.video,)
         return (audio, condition.text, *seen)
@@ -427,7 +427,7 @@ class WooshTransformer(ModelMixin, ConfigMixin):
         return joint, torch.cat((memory, frames, still, moments))[: len(joint)]
 
     def rotary_tables(self, tokens: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        """Rotary tables (tokens, 1, D / 2) of the joint and of the fused blocks; see `positions`."""
+        """Rotary tables (tokens, 1, D / 2, 2) of the joint and of the fused blocks; see `positions`."""
         audio, text, *video = (stream.shape[1] for stream in tokens)
         device = tokens[0].device
         frequencies = rotary_frequencies(*self.rotary).to(device)
