@@ -1,6 +1,8 @@
 """Solvers against closed forms: no network."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from woosh.generation.solvers import (
     OnStep,
     dopri5,
     dopri5_shared,
+    draw_noise,
     euler,
     flow_map,
     multistep,
@@ -33,8 +36,10 @@ def mean_decay(latents: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
     return latents * (1 - torch.exp(-2 * span)) / span
 
 
-def generators(count: int = 3) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed) for seed in range(count)]
+def drawing(like: Tensor, first: int = 0) -> Callable[[], Tensor]:
+    """New noise for clips from generators of their own."""
+    seeds = range(first, first + len(like))
+    return partial(draw_noise, like, [torch.Generator().manual_seed(seed) for seed in seeds])
 
 
 def test_constant_velocity_is_exact_in_one_step() -> None:
@@ -45,7 +50,7 @@ def test_constant_velocity_is_exact_in_one_step() -> None:
     torch.testing.assert_close(dopri5_shared(lambda *_: constant, NOISE), expected)
     torch.testing.assert_close(dopri5([lambda *_: constant[:1]] * 3, NOISE), expected)
     torch.testing.assert_close(
-        flow_map(lambda *_: constant, NOISE, times, [0], generators()), expected
+        flow_map(lambda *_: constant, NOISE, times, [0], drawing(NOISE)), expected
     )
 
 
@@ -117,7 +122,7 @@ def test_times_reach_the_velocity_once_per_clip() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
 def test_exact_mean_velocity_is_exact_in_any_number_of_steps(steps: int) -> None:
-    result = flow_map(mean_decay, NOISE, uniform_times(steps), [0] * steps, generators())
+    result = flow_map(mean_decay, NOISE, uniform_times(steps), [0] * steps, drawing(NOISE))
     torch.testing.assert_close(result, NOISE * math.exp(-2))
 
 
@@ -145,16 +150,18 @@ def test_renoise_keeps_the_mixture_of_data_and_noise() -> None:
 
 def test_new_noise_of_a_clip_ignores_its_neighbours() -> None:
     weights = renoise_weights(4)
-    together = flow_map(mean_decay, NOISE, uniform_times(4), weights, generators())
-    alone = flow_map(mean_decay, NOISE[1:2], uniform_times(4), weights, generators()[1:2])
+    together = flow_map(mean_decay, NOISE, uniform_times(4), weights, drawing(NOISE))
+    alone = flow_map(mean_decay, NOISE[1:2], uniform_times(4), weights, drawing(NOISE[1:2], 1))
     assert alone.equal(together[1:2])
-    assert not together.equal(flow_map(mean_decay, NOISE, uniform_times(4), [0] * 4, generators()))
+    assert not together.equal(
+        flow_map(mean_decay, NOISE, uniform_times(4), [0] * 4, drawing(NOISE))
+    )
 
 
 def test_noise_is_not_changed_in_place() -> None:
     before = NOISE.clone()
     euler(decay, NOISE, uniform_times(3))
-    flow_map(mean_decay, NOISE, uniform_times(3), renoise_weights(3), generators())
+    flow_map(mean_decay, NOISE, uniform_times(3), renoise_weights(3), drawing(NOISE))
     dopri5_shared(decay, NOISE)
     assert NOISE.equal(before)
 
@@ -171,9 +178,9 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="2 velocities for 3 clips"):
         dopri5([decay, decay], NOISE)
     with pytest.raises(ValueError, match="renoise weights"):
-        flow_map(mean_decay, NOISE, uniform_times(4), [0] * 3, generators())
+        flow_map(mean_decay, NOISE, uniform_times(4), [0] * 3, drawing(NOISE))
     with pytest.raises(ValueError, match="generators"):
-        flow_map(mean_decay, NOISE, uniform_times(4), [0] * 4, generators(2))
+        draw_noise(NOISE, [torch.Generator()] * 2)
 
 
 @pytest.mark.parametrize("kind", ["euler", "multistep", "flow map"])
@@ -185,8 +192,7 @@ def test_on_step_sees_every_step_and_may_replace_the_latents(kind: str) -> None:
             return euler(decay, NOISE, times, on_step)
         if kind == "multistep":
             return multistep(decay, NOISE, times, on_step)
-        generators = [torch.Generator().manual_seed(row) for row in range(len(NOISE))]
-        return flow_map(mean_decay, NOISE, times, [0.0] * 4, generators, on_step)
+        return flow_map(mean_decay, NOISE, times, [0.0] * 4, drawing(NOISE), on_step)
 
     def watch(step: int, time: float, latents: Tensor) -> None:
         seen.append((step, time, latents))

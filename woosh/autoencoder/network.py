@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from woosh.autoencoder.phases import REFINEMENT, retrieve_phases, wrapped
+from woosh.autoencoder.phases import REFINEMENT, overlapped, retrieve_phases, wrapped
 from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 
 MAGNITUDE_FLOOR = 1e-7  # keeps powers of silent bins finite
@@ -203,11 +203,18 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         return rearrange(spectrum, "(b a) f t -> b (a f) t", a=channels)
 
     def istft(self, spectrum: Tensor) -> Tensor:
-        """Complex spectrum (B, F, T) -> audio (B, A, hop (T - 1))."""
+        """Complex spectrum (B, F, T) -> audio (B, A, hop (T - 1)).
+
+        Frames are weighted by the window and added, and the sum is divided by that of the squared windows (Griffin and Lim
+        1984, equation 6). `torch.istft` does the same, and asks the device in between whether that sum has a zero.
+        """
         window = torch.hann_window(self.n_fft, device=spectrum.device)
-        spectrum = rearrange(spectrum, "b (a f) t -> (b a) f t", a=self.audio_channels)
-        audio = torch.istft(spectrum, self.n_fft, self.hop_length, window=window)
-        return self._channels(audio)
+        spectrum = rearrange(spectrum, "b (a f) t -> (b a) t f", a=self.audio_channels)
+        frames = torch.fft.irfft(spectrum, n=self.n_fft) * window  # (B A, T, N)
+        count, half = frames.shape[1], self.n_fft // 2
+        inner = slice(half, half + self.hop_length * (count - 1))
+        envelope = overlapped(window.square().expand(count, -1), self.hop_length)[inner]
+        return self._channels(overlapped(frames, self.hop_length)[:, inner] / envelope)
 
     def _channels(self, audio: Tensor) -> Tensor:
         """Audio of all channels (B A, S) -> (B, A, S), left and right."""

@@ -128,17 +128,26 @@ def folded(line: Tensor, length: int, start: int) -> Tensor:
 
 
 def overlap_add(windows: Tensor, hop: int, total: Tensor, first: int = 0) -> None:
-    """Add frames (T, N) every `hop` samples to `total`, frame t from its sample hop (first + t) on.
+    """Add frames (..., T, N) every `hop` samples to `total` (..., S), frame t from its sample hop (first + t) on.
 
     Three times as fast as `torch.istft`'s.
 
     Raises:
         ValueError: N that `hop` does not divide.
     """
-    count, length = windows.shape
+    count, length = windows.shape[-2:]
     if length % hop:
         raise ValueError(f"the window's {length} samples must be a multiple of the hop, {hop}")
-    parts = windows.reshape(count, length // hop, hop)
-    rows = total.view(-1, hop)
+    parts = windows.unflatten(-1, (length // hop, hop))
+    rows = total.unflatten(-1, (-1, hop))
     for part in range(length // hop):
-        rows[first + part : first + part + count] += parts[:, part]
+        rows[..., first + part : first + part + count, :] += parts[..., part, :]
+
+
+def overlapped(windows: Tensor, hop: int) -> Tensor:
+    """Frames (..., T, N) laid every `hop` samples and added: (..., S), S the end of the last one or up to a hop more."""
+    windows = functional.pad(windows, (0, -windows.shape[-1] % hop))
+    *clips, count, length = windows.shape
+    total = windows.new_zeros(*clips, hop * (count - 1) + length)
+    overlap_add(windows, hop, total)
+    return total

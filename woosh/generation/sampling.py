@@ -223,10 +223,10 @@ class Sampler:
             )
         if circular and request.video is not None:
             raise ValueError("a video does not go around in a circle: leave it out")
-        times, renoise = self._times(request), self._renoise(request)
-        guidance = self._guidance(request)
+        times, renoise = self.times_of(request), self.renoise_of(request)
+        guidance = self.guidance_of(request)
         generators = noise_streams(request)
-        noise = self._noise(request, generators, circular)  # (B, C, T)
+        noise = self.noise_of(request, generators, circular)  # (B, C, T)
         if start is not None:
             noise, times = start.noisy(noise), start.times(times)
             if len(times) == 1:
@@ -245,7 +245,8 @@ class Sampler:
             if self.few_step:
                 embedded = guidance.scale + self.settings.guidance_offset
                 mean_velocity = taught_velocity(self.transformer, groups, embedded)
-                return flow_map(mean_velocity, noise, times, renoise, generators, after_step)
+                draw = partial(draw_noise, noise, generators)
+                return flow_map(mean_velocity, noise, times, renoise, draw, after_step)
             velocity = guided_velocity(self.transformer, groups, guidance)
             solve = euler if request.solver == "euler" else multistep
             return solve(velocity, noise, times, after_step)
@@ -268,16 +269,16 @@ class Sampler:
 
             return dopri5([of_one_clip(group) for group in groups], noise)
 
-    def _times(self, request: Request) -> Tensor:
+    def times_of(self, request: Request) -> Tensor:
         """The grid (steps + 1,) from 1 to 0 (of no meaning to dopri5)."""
         if request.times is not None:
             return torch.tensor([float(time) for time in request.times])
         steps = self.steps if request.steps is None else request.steps
         return shifted_times(steps, self.settings.time_shift)
 
-    def _renoise(self, request: Request) -> tuple[float, ...]:
+    def renoise_of(self, request: Request) -> tuple[float, ...]:
         """A weight for each step of a few-step model."""
-        steps = len(self._times(request)) - 1
+        steps = len(self.times_of(request)) - 1
         if request.renoise is None:
             scale = self.settings.renoise_scale
             return tuple(scale * weight for weight in renoise_weights(steps))
@@ -287,7 +288,8 @@ class Sampler:
             )
         return tuple(float(weight) for weight in request.renoise)
 
-    def _guidance(self, request: Request) -> Guidance:
+    def guidance_of(self, request: Request) -> Guidance:
+        """The request's guidance, or the model's own."""
         if request.guidance_scale is None:
             scale = self.guidance_scale
         else:
@@ -300,7 +302,7 @@ class Sampler:
                 )
         return Guidance(scale, request.video_guidance_scale, self.settings.guidance_start)
 
-    def _noise(
+    def noise_of(
         self, request: Request, generators: Sequence[torch.Generator], circular: bool
     ) -> Tensor:
         """Noise (B, C, T) in float32, each clip's from its own generator."""
@@ -380,15 +382,23 @@ class Sampler:
         decode = partial(self.autoencoder.decode, circular=circular)
         decode = partial(decode, doubt=doubt) if doubt else decode
         audio = torch.cat([decode(clips) for clips in latents.split(size)])
-        audio = audio.float()
-        if not bool(audio.isfinite().all()):
-            raise ValueError(
-                f"the audio of this model is not finite, computed in {self.transformer.dtype}: use float32 or "
-                "bfloat16"
-            )
-        # The last factor keeps the rounding of the division from passing 1.
-        peak = audio.abs().amax(dim=(1, 2), keepdim=True)
-        return torch.where(peak > 1, audio / peak * (1 - 1e-7), audio)
+        return limited(audio, self.transformer.dtype)
+
+
+def limited(audio: Tensor, dtype: torch.dtype) -> Tensor:
+    """Decoded audio (B, A, S) in float32, peaks above 1 scaled down to 1.
+
+    Raises:
+        ValueError: it is not finite; the error names the `dtype` that the network computed in.
+    """
+    audio = audio.float()
+    if not bool(audio.isfinite().all()):
+        raise ValueError(
+            f"the audio of this model is not finite, computed in {dtype}: use float32 or bfloat16"
+        )
+    # The last factor keeps the rounding of the division from passing 1.
+    peak = audio.abs().amax(dim=(1, 2), keepdim=True)
+    return torch.where(peak > 1, audio / peak * (1 - 1e-7), audio)
 
 
 def noise_streams(request: Request) -> list[torch.Generator]:

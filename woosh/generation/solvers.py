@@ -127,7 +127,7 @@ def flow_map(
     noise: Tensor,
     times: Tensor,
     renoise: Sequence[float],
-    generators: Sequence[torch.Generator],
+    draw: Callable[[], Tensor],
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Few-step sampling with a flow map: renoise a little, then jump x <- x - (t - r) u(x, t, r).
@@ -137,23 +137,20 @@ def flow_map(
         noise: (B, C, T).
         times: decreasing times (steps + 1,) from 1 to 0.
         renoise: weight per step, see `renoise_weights`; zeros never renoise.
-        generators: one per clip, the source of its new noise.
+        draw: gives new noise (B, C, T), such as `draw_noise` of a generator for each clip.
         on_step: see `OnStep`.
 
     Raises:
-        ValueError: the numbers of weights or generators do not fit.
+        ValueError: another number of weights than of steps.
     """
     grid = check_times(times)
-    if len(renoise) != len(grid) - 1 or len(generators) != len(noise):
-        raise ValueError(
-            f"{len(grid) - 1} steps of {len(noise)} clips need as many renoise weights and generators, "
-            f"not {len(renoise)} and {len(generators)}"
-        )
+    if len(renoise) != len(grid) - 1:
+        raise ValueError(f"{len(grid) - 1} steps need as many renoise weights, not {len(renoise)}")
     latents = noise
     for step, (time, next_time) in enumerate(pairwise(grid)):
         time, scale, sigma = renoise_step(time, next_time, renoise[step])
         if sigma > 0:
-            latents = scale * latents + sigma * draw_noise(noise, generators)
+            latents = scale * latents + sigma * draw()
         mean_velocity = velocity(latents, fill_time(time, noise), fill_time(next_time, noise))
         latents = latents - (time - next_time) * mean_velocity
         latents = _after_step(on_step, step, next_time, latents)
@@ -188,7 +185,13 @@ def renoise_step(time: float, next_time: float, weight: float) -> tuple[float, f
 
 
 def draw_noise(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """Standard normal noise (B, ...), each clip's from its own generator."""
+    """Standard normal noise (B, ...), each clip's from its own generator.
+
+    Raises:
+        ValueError: another number of generators than of clips.
+    """
+    if len(generators) != len(like):
+        raise ValueError(f"{len(like)} clips need as many generators, not {len(generators)}")
     shape = like.shape[1:]
     clips = [torch.randn(shape, generator=g, device=g.device, dtype=like.dtype) for g in generators]
     return torch.stack([clip.to(like.device) for clip in clips])
@@ -207,4 +210,7 @@ def check_times(times: Tensor) -> list[float]:
 
 def fill_time(time: float | Tensor, like: Tensor) -> Tensor:
     """One time for all clips, (B,) float32 on the device of the latents."""
-    return torch.as_tensor(time, dtype=torch.float32, device=like.device).expand(len(like))
+    if isinstance(time, Tensor):
+        return time.to(like.device, torch.float32).expand(len(like))
+    # Filled on the device: to copy one number there would wait for all that it still computes.
+    return torch.full((len(like),), time, dtype=torch.float32, device=like.device)
