@@ -87,20 +87,24 @@ def main() -> None:
     checkouts = {"other": options.other.resolve(), "here": HERE}
     print("| command | other | here | ratio |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
+        rows = {
+            name: arguments
+            for name, arguments in commands(options.models, options.video).items()
+            if options.only in name
+        }
         for side, checkout in checkouts.items():
             (Path(scratch) / side / "sounds").mkdir(parents=True)
-            prepare(checkout, Path(scratch) / side)
-        for name, arguments in commands(options.models, options.video).items():
-            if options.only not in name:
-                continue
+            if any("sounds" in part or "index" in part for row in rows.values() for part in row):
+                prepare(checkout, Path(scratch) / side)
+        for name, arguments in rows.items():
             times: dict[str, list[float | None]] = {side: [] for side in checkouts}
             for _ in range(options.runs):
                 for side, checkout in checkouts.items():
                     times[side].append(spent(checkout, arguments, Path(scratch) / side))
-            print(f"| `{name}` | {row(times['other'], times['here'])} |", flush=True)
+            print(f"| `{name}` | {compared(times['other'], times['here'])} |", flush=True)
 
 
-def row(other: Sequence[float | None], here: Sequence[float | None]) -> str:
+def compared(other: Sequence[float | None], here: Sequence[float | None]) -> str:
     """The least of both and their ratio, or which of them failed."""
     least = [
         min(run for run in runs if run is not None) if None not in runs else None

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.toys import make_autoencoder
+from tests.toys import make_autoencoder, randomise
+from woosh.autoencoder import network
 from woosh.autoencoder.network import WooshAutoencoder, levels
 from woosh.training.autoencoder.losses import complex_loss, magnitude_loss, phase_loss
 from woosh.training.autoencoder.magnitudes import add_magnitude_channels
@@ -33,6 +34,21 @@ def test_lengths(samples: int) -> None:
         latents = model.encode(torch.randn(1, 1, samples))
         assert latents.shape == (1, 8, 1 + samples // 480)
         assert model.decode(latents).shape == (1, 1, samples // 480 * 480)
+
+
+@pytest.mark.parametrize(("frames", "circular"), [(7, False), (60, False), (57, False), (60, True)])
+def test_decoded_in_pieces_the_audio_is_that_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, frames: int, circular: bool
+) -> None:
+    """Within rounding, at every seam: a piece knows the frames beside it."""
+    model = randomise(make_autoencoder(), 1)
+    latents = torch.randn(2, 8, frames, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        whole = model.decode(latents, circular)
+        monkeypatch.setattr(network, "PIECE", 7)
+        pieces = model.decode(latents, circular)
+    assert pieces.shape == whole.shape
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-6 * float(whole.abs().max()))
 
 
 def test_latents_are_normalised_by_the_buffers() -> None:

@@ -177,6 +177,45 @@ def test_the_cost_of_full_size_training_is_that_of_the_released_networks() -> No
     assert found["flow"] == "337" and set(found) == {"autoencoder", "aligner", "flow"}
 
 
+def test_figures_of_an_accelerator_at_toy_size(tmp_path: Path) -> None:
+    """Every part that starts no other process and no compiler runs on the processor; its function gives plain's audio."""
+    parts = ("plain", "graph", "throughput", "float8", "memory", "training")
+    toy = ("--device", "cpu", "--toy", "--json", tmp_path / "rows.json", "--parts", *parts)
+    out = run("accelerator", *toy)
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert {row["part"] for row in rows} == set(parts) and "failed" not in out
+    found = {row["what"]: row["value"] for row in rows}
+    assert found["difference from plain"] == 0 < found["relative error of the latents"] < 0.1
+    assert min(value for what, value in found.items() if "share" in what) > 0
+
+
+def test_a_part_that_fails_leaves_the_others() -> None:
+    """Toy networks have no such device: the error is a row, and the part after it is measured."""
+    toy = ("--device", "meta", "--toy", "--parts", "plain", "memory")
+    out = run("accelerator", *toy)
+    assert re.search(r"\| plain \| failed: \w+: .* \| failed \|", out)
+    assert "| memory | is told by CUDA devices alone | left out |" in out
+
+
+@pytest.mark.slow
+def test_launched_and_compiled_parts_of_an_accelerator_at_toy_size() -> None:
+    out = run_alone("accelerator", "--device", "cpu", "--toy", "--parts", "launch", "compiled")
+    for kind in ("alone", "ddp", "fsdp"):
+        assert f"| launch | flow, {kind}: clips_per_second |" in out
+    assert "failed" not in out and "| compiled | one sound |" in out
+
+
+def test_memory_of_decoding_at_toy_size() -> None:
+    out = run("decoding_memory", "--alone", "pieces", "--seconds", 0.5, "--width", 16)
+    assert 0 < int(out) < 2**30
+
+
+def test_commands_are_compared_with_another_checkout() -> None:
+    """With itself: as quick, give or take what a fresh process differs by."""
+    out = run_alone("against_version", ROOT, "--only", "models", "--runs", 1)
+    assert re.search(r"\| `models` \| [\d.]+ s \| [\d.]+ s \| [\d.]+ \|", out)
+
+
 def test_synchrony_of_a_toy_model(tmp_path: Path) -> None:
     model = save_seeing_pipeline(tmp_path / "toy")
     results = tmp_path / "results.json"

@@ -14,6 +14,7 @@ from woosh.autoencoder.phases import REFINEMENT, overlapped, retrieve_phases, wr
 from woosh.parts import ConfigMixin, ModelMixin, register_to_config
 
 MAGNITUDE_FLOOR = 1e-7  # keeps powers of silent bins finite
+PIECE = 1024  # latent frames that are decoded at a time
 AUDIBLE_MAGNITUDE = 1e-4  # what the magnitude channels take for silence
 
 
@@ -269,6 +270,12 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         Raises:
             ValueError: latents of another channel count, or fewer than two frames.
         """
+        self._check_latents(latents)
+        given, channels = latents.shape[1], len(self.latent_mean)
+        latents = latents * self.latent_std[:given, None] + self.latent_mean[:given, None]
+        return self.synthesise(functional.pad(latents, (0, 0, 0, channels - given)))
+
+    def _check_latents(self, latents: Tensor) -> None:
         channels = len(self.latent_mean)
         if (
             latents.ndim != 3
@@ -279,9 +286,6 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
                 f"latents must be (batch, {self.generated_channels}, frames) with two frames or more, "
                 f"got {tuple(latents.shape)}"
             )
-        given = latents.shape[1]
-        latents = latents * self.latent_std[:given, None] + self.latent_mean[:given, None]
-        return self.synthesise(functional.pad(latents, (0, 0, 0, channels - given)))
 
     def decode(self, latents: Tensor, circular: bool = False) -> Tensor:
         """Normalised latents (B, C, T) -> audio (B, A, hop (T - 1)), float32.
@@ -295,16 +299,31 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
         Raises:
             ValueError: latents of another channel count, or fewer than two frames.
         """
+        self._check_latents(latents)
         reach = self._decoder_reach() if circular else 0
-        magnitude, real, imaginary = self.spectrum(wrapped(latents, reach) if reach else latents)
-        count = latents.shape[2]
+        given = wrapped(latents, reach) if reach else latents
+        count, first = latents.shape[2], reach * self.hop_length
         if latents.shape[1] < len(self.latent_mean):
-            magnitude = magnitude[..., reach : reach + count]
+            magnitude = self.spectrum(given).magnitude[..., reach : reach + count]
             magnitude = rearrange(magnitude, "b (a f) t -> (b a) f t", a=self.audio_channels)
             return self._channels(retrieve_phases(magnitude, self.hop_length, circular))
-        audio = self.istft(torch.complex(magnitude * real, magnitude * imaginary))
-        first = reach * self.hop_length
+        audio = self._decode_in_pieces(given)
         return audio[..., first : first + count * self.hop_length] if circular else audio
+
+    def _decode_in_pieces(self, latents: Tensor) -> Tensor:
+        """All channels of latents (B, C, T) -> audio (B, A, hop (T - 1)), `PIECE` frames at a time.
+
+        Every piece is decoded with the frames beside it that it depends on, so that the audio is that of the whole, and long
+        sounds need the memory of one piece.
+        """
+        reach, hop, last = self._decoder_reach(), self.hop_length, latents.shape[2] - 1
+        parts = []
+        for start in range(0, max(last, 1), PIECE):
+            before, end = max(0, start - reach), min(start + PIECE, last)
+            magnitude, real, imaginary = self.spectrum(latents[..., before : end + 1 + reach])
+            audio = self.istft(torch.complex(magnitude * real, magnitude * imaginary))
+            parts.append(audio[..., (start - before) * hop : (end - before) * hop])
+        return torch.cat(parts, dim=-1)
 
     def _decoder_reach(self) -> int:
         """Latent frames on either side that decoded audio depends on: kernels of 7, and half a window."""

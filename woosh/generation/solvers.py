@@ -7,6 +7,7 @@ Times run from 1 (noise) to 0 (data); velocity is dx / dt = noise - data, guidan
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -72,6 +73,53 @@ def multistep(
             mean = present + change / (2 * former_change) * (present - former_velocity)
         latents = _after_step(on_step, step, next_time, latents + change * mean)
         former = present, change
+    return latents
+
+
+@dataclass(frozen=True)
+class LearnedSteps:
+    """Steps of a solver that was fitted to one model: each has coefficients of its own (arXiv 2403.01329, section 3).
+
+        x_{i+1} = a_i x_0 + sum over j <= i of b_ij v_j
+
+    of the noise x_0 and the velocities v_j so far; every method with one velocity a step, such as `euler` and `multistep`,
+    is of this form.
+
+    Attributes:
+        times: t_0 = 1 to t_n = 0, (n + 1).
+        noise: a_i, (n).
+        velocities: b_ij, row i of i + 1 numbers.
+
+    Raises:
+        ValueError: numbers of steps that differ, or times that do not fall from 1 to 0.
+    """
+
+    times: Sequence[float]
+    noise: Sequence[float]
+    velocities: Sequence[Sequence[float]]
+
+    def __post_init__(self) -> None:
+        steps, rows = len(self.times) - 1, [len(row) for row in self.velocities]
+        if rows != list(range(1, steps + 1)) or len(self.noise) != steps:
+            raise ValueError(
+                f"{steps} steps need a coefficient of the noise each, and rows of 1 to {steps} of the velocities"
+            )
+        if (self.times[0], self.times[-1]) != (1, 0):
+            raise ValueError(f"learned times must fall from 1 to 0, not {list(self.times)}")
+        check_times(torch.tensor(self.times))
+
+
+def nonstationary(
+    velocity: Velocity, noise: Tensor, steps: LearnedSteps, on_step: OnStep | None = None
+) -> Tensor:
+    """Latents by `LearnedSteps`. What `on_step` puts in the place of the latents is seen by the next velocity alone."""
+    latents, velocities = noise, list[Tensor]()
+    for step, (time, next_time) in enumerate(pairwise(steps.times)):
+        velocities.append(velocity(latents, fill_time(time, noise)))
+        latents = steps.noise[step] * noise
+        for weight, former in zip(steps.velocities[step], velocities, strict=True):
+            latents = latents + weight * former
+        latents = _after_step(on_step, step, next_time, latents)
     return latents
 
 
