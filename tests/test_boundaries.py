@@ -37,6 +37,8 @@ HOMES = {
     "gradio": ("demos/", "tests/"),
     "mcp": ("woosh/agents/server.py", "tests/"),
     "c2pa": ("woosh/studio/provenance.py", "tests/"),
+    "fastapi": ("woosh/serving/",),
+    "sqlalchemy": ("woosh/serving/store.py",),
     "torchaudio": (),
     "torchvision": (),
 }
@@ -211,7 +213,7 @@ def third_party(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("woosh", ("mcp", "plot", "provenance", "train", "video", "wandb")),
+        ("woosh", ("mcp", "plot", "provenance", "serve", "train", "video", "wandb")),
         ("inference", ("video",)),
         ("training", ("train",)),
         ("demos", ("demo",)),

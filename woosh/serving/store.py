@@ -342,15 +342,14 @@ def _by_key(connection: sql.Connection, key: tuple[str, str]) -> Job | None:
         raise OtherRequestError(
             "this Idempotency-Key came with another request before: take a new one"
         )
-    return Job(*row[1:])
+    return Job(*tuple(row)[1:])
 
 
 def _repeated(connection: sql.Connection, content: str) -> Job | None:
     """A finished job of the same content."""
     alike = (JOBS.c.content == content) & (JOBS.c.state == "finished")
     rows: sql.Select[Any] = sql.select(JOBS).where(alike)
-    row = connection.execute(rows.limit(1)).one_or_none()
-    return None if row is None else Job(*row)
+    return next((Job(*row) for row in connection.execute(rows.limit(1))), None)
 
 
 def _check_room(connection: sql.Connection, cost: float, admission: Admission) -> None:
