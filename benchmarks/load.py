@@ -1,0 +1,291 @@
+"""Load on a server whose workers are killed every minute, and which is itself killed once.
+
+    python benchmarks/load.py [--clients 64] [--minutes 8] [--workers 1] [--seconds 0.5]
+
+Clients ask without a pause, each request with a seed and an idempotency key of its own, one in ten twice at once; whoever loses an
+answer asks again with the same key. Afterwards each answer is compared, byte for byte, with the file of `woosh generate` for its
+seed, and the table of jobs with the keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import multiprocessing
+import random
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from pathlib import Path
+
+import psutil
+
+from woosh import audio
+from woosh.catalogue import describe_model, find_model
+from woosh.command_line import Parser, missing_extra, run_to_exit_code
+
+try:
+    import httpx
+except ImportError as error:
+    sys.exit(f"load: error: {missing_extra('clients need httpx', 'dev')} ({error})")
+
+MODEL = "woosh-tiny-fast"
+PROMPT = "a dog barking"
+PROCESSES = 2  # of clients
+WAIT_SECONDS = 30  # of one request, after which it is sent again
+LAST_SECONDS = 240.0  # that open requests have once no new ones are sent
+TWICE = 0.1  # of the requests are sent twice at once
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client got.
+
+    Attributes:
+        seed: that it asked for.
+        jobs: that answered, more than one where something was doubled.
+        checksum: of the sound; empty where none came.
+        seconds: from the first request to the sound.
+        tries: requests that it took.
+    """
+
+    seed: int
+    jobs: tuple[str, ...]
+    checksum: str
+    seconds: float
+    tries: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """What clients do.
+
+    Attributes:
+        address: of the server.
+        clients: of this process.
+        first_seed: of its seeds.
+        until: `time.monotonic` after which no new request begins.
+        sound_seconds: of each sound.
+    """
+
+    address: str
+    clients: int
+    first_seed: int
+    until: float
+    sound_seconds: float
+
+
+async def ask(client: httpx.AsyncClient, load: Load, seed: int) -> tuple[str, str, int]:
+    """Job, checksum and number of tries of one sound."""
+    asked = {"prompt": PROMPT, "seconds": load.sound_seconds, "seed": seed}
+    headers = {"Idempotency-Key": f"seed {seed}"}
+    tries = 0
+    while time.monotonic() < load.until + LAST_SECONDS:
+        tries += 1
+        try:
+            answer = await client.post(
+                "/v1/generate", params={"wait": WAIT_SECONDS}, json=asked, headers=headers
+            )
+        except httpx.TransportError:  # the server was killed
+            await asyncio.sleep(0.5)
+            continue
+        if answer.status_code == 200:
+            checksum = hashlib.sha256(answer.content).hexdigest()
+            return answer.headers["woosh-job"], checksum, tries
+        if answer.status_code == 429:
+            await asyncio.sleep(float(answer.headers["retry-after"]))
+        elif answer.status_code not in (202, 503):
+            return "", f"{answer.status_code} {answer.text}", tries
+    return "", "", tries
+
+
+async def run_client(load: Load, number: int, answers: Queue[Answer]) -> None:
+    """One client: request after request until the time is over."""
+    chance = random.Random(load.first_seed + number)
+    async with httpx.AsyncClient(base_url=load.address, timeout=WAIT_SECONDS + 30) as client:
+        for turn in range(10_000):
+            if time.monotonic() > load.until:
+                return
+            seed = load.first_seed + number * 10_000 + turn
+            start = time.monotonic()
+            times = 2 if chance.random() < TWICE else 1
+            found = await asyncio.gather(*(ask(client, load, seed) for _ in range(times)))
+            checksums = {checksum for _, checksum, _ in found}
+            answers.put(
+                Answer(
+                    seed,
+                    tuple({job for job, _, _ in found}),
+                    checksums.pop() if len(checksums) == 1 else "",
+                    time.monotonic() - start,
+                    sum(tries for _, _, tries in found),
+                )
+            )
+
+
+def run_clients(load: Load, answers: Queue[Answer]) -> None:
+    """The clients of a process."""
+
+    async def run() -> None:
+        await asyncio.gather(*(run_client(load, number, answers) for number in range(load.clients)))
+
+    asyncio.run(run())
+
+
+@dataclass
+class Server:
+    """A server that is killed and started again at the same port."""
+
+    folder: Path
+    port: int
+    workers: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        options = ("--port", str(self.port), "--data", str(self.folder))
+        model = ("--model", MODEL, "--workers", str(self.workers), "--queue", "1000000")
+        words = [sys.executable, "-m", "woosh", "serve", *options, *model]
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"http://127.0.0.1:{self.port}/v1/health").status_code == 200:
+                    return
+            time.sleep(0.2)
+
+    def family(self) -> list[psutil.Process]:
+        """The server and its workers."""
+        assert self.process is not None
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children()]
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+def disturb(server: Server, minutes: float, every: float) -> Iterator[str]:
+    """Kill a worker every so many seconds, and the server once at half time; what is said of it, with memory in between."""
+    start, killed, restarted = time.monotonic(), 1, False
+    while (passed := time.monotonic() - start) < 60 * minutes:
+        time.sleep(1)
+        with contextlib.suppress(psutil.Error):
+            family = server.family()
+            yield f"memory {sum(one.memory_info().rss for one in family)}"
+            if passed > killed * every and len(family) > 1:
+                family[-1].kill()
+                killed += 1
+                yield "worker killed"
+        if not restarted and passed > 30 * minutes:
+            server.kill()
+            server.start()
+            restarted = True
+            yield "server killed"
+
+
+def expected(seeds: list[int], seconds: float, folder: Path) -> dict[int, str]:
+    """Checksums of the files that `woosh generate` writes for seeds."""
+    from woosh.audio.finishing import LOUDNESS
+    from woosh.generation.loading import load_model
+    from woosh.generation.records import full_record
+    from woosh.generation.request import Request
+    from woosh.studio.finishing import finished_take, full_finishing
+    from woosh.studio.takes import draw_take
+
+    info = describe_model(find_model(MODEL))
+    sampler = load_model(info, "cpu", "auto")
+    finishing = full_finishing(audio.CEILINGS["wav"], LOUDNESS, audio.Trim())
+    found, path = {}, folder / "expected.wav"
+    for seed in seeds:
+        request = Request(PROMPT, seconds=seconds, seed=seed)
+        take = draw_take(sampler, request)
+        ready = finished_take(take, finishing, info.sample_rate)
+        record = {**full_record(request, info, sampler), "seed": take.seed, **ready.record}
+        audio.write_audio(path, ready.audio, info.sample_rate, record)
+        found[seed] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Start, load, disturb, compare, tell."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "server"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        server = Server(folder, port, arguments.workers)
+        server.start()
+        answers: Queue[Answer] = multiprocessing.get_context("spawn").Queue()
+        until = time.monotonic() + 60 * arguments.minutes
+        loads = [
+            Load(
+                f"http://127.0.0.1:{port}",
+                arguments.clients // PROCESSES,
+                1 + number * 10_000_000,
+                until,
+                arguments.seconds,
+            )
+            for number in range(PROCESSES)
+        ]
+        clients = [
+            multiprocessing.get_context("spawn").Process(target=run_clients, args=(load, answers))
+            for load in loads
+        ]
+        for client in clients:
+            client.start()
+        said = list(disturb(server, arguments.minutes, arguments.kill_every))
+        got: list[Answer] = []
+        while any(client.is_alive() for client in clients) or not answers.empty():
+            with contextlib.suppress(Exception):  # empty for the moment
+                got.append(answers.get(timeout=0.5))
+        server.kill()
+        with contextlib.closing(sqlite3.connect(folder / "jobs.sqlite")) as database:
+            jobs = dict(database.execute("SELECT state, count(*) FROM jobs GROUP BY state"))
+        tell(got, said, jobs, expected([one.seed for one in got], arguments.seconds, Path(place)))
+
+
+def tell(got: list[Answer], said: list[str], jobs: dict[str, int], right: dict[int, str]) -> None:
+    """Print what came of it."""
+    lost = [one for one in got if len(one.checksum) != 64]
+    mixed = [one for one in got if len(one.checksum) == 64 and one.checksum != right[one.seed]]
+    doubled = [one for one in got if len(one.jobs) > 1]
+    times = sorted(one.seconds for one in got)
+    memory = [int(line.split()[1]) / 2**20 for line in said if line.startswith("memory")]
+    third = max(1, len(memory) // 3)
+    print(f"{len(got)} sounds asked for, in {sum(one.tries for one in got)} requests")
+    print(f"lost {len(lost)}, doubled {len(doubled)}, mixed up {len(mixed)}; jobs {jobs}")
+    print(f"workers killed {said.count('worker killed')}, server {said.count('server killed')}")
+    print(
+        f"seconds to a sound: p50 {statistics.median(times):.1f}, p95 {times[int(0.95 * len(times))]:.1f}"
+    )
+    print(
+        f"memory of server and workers in MiB: at most {max(memory):.0f}, median of the first third "
+        f"{statistics.median(memory[:third]):.0f}, of the last {statistics.median(memory[-third:]):.0f}"
+    )
+    for one in (*lost, *mixed, *doubled)[:5]:
+        print(f"  {one}")
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of a sound")
+    parser.add_argument("--kill-every", type=float, default=60.0, help="seconds")
+    return run_to_exit_code("load", lambda: run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""What ends in the middle of the work loses nothing: the sounds are the same bits as if nothing had happened."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.serving.running import Running, server, until
+from woosh import cli
+
+pytestmark = pytest.mark.slow
+PROMPT = "a dog barking"
+
+
+def begin(running: Running, seed: int, seconds: float, **headers: str) -> str:
+    asked = {"prompt": PROMPT, "seconds": seconds, "seed": seed}
+    answer = running.client.post("/v1/generate", json=asked, headers=headers)
+    assert answer.status_code == 202
+    return answer.json()["id"]
+
+
+def state(running: Running, job: str) -> dict[str, Any]:
+    return running.client.get(f"/v1/jobs/{job}").json()
+
+
+def check_sound(running: Running, job: str, folder: Path) -> None:
+    """The file of a job is that of the command, byte for byte."""
+    until(lambda: state(running, job)["state"] not in ("queued", "running"))
+    told = state(running, job)
+    assert told["state"] == "finished", told
+    path = folder / f"{job}.wav"
+    words = ["--seconds", str(told["sounds"][0]["record"]["seconds"]), "--seed", str(told["seed"])]
+    words += ["--model", "woosh-tiny-fast", "--quiet", "-o", str(path)]
+    assert cli.main(["generate", PROMPT, *words]) == 0
+    assert running.client.get(told["sounds"][0]["url"]).content == path.read_bytes()
+
+
+def test_a_worker_and_the_server_are_killed_at_work(tmp_path: Path) -> None:
+    """First the worker, then the server; what ran and what waited goes on, and an idempotency key is not forgotten."""
+    folder = tmp_path / "server"
+    with server(folder) as running:
+        running.wait_until_ready()
+        first = begin(running, 1, 20)
+        second = begin(running, 2, 0.5, **{"Idempotency-Key": "second"})
+        until(lambda: state(running, first)["progress"] > 0)
+        (worker,) = running.workers
+        psutil.Process(worker).kill()
+        until(lambda: worker not in running.workers)
+        check_sound(running, first, tmp_path)
+        third = begin(running, 3, 20)
+        waiting = begin(running, 4, 0.5)
+        until(lambda: state(running, third)["progress"] > 0)
+        (worker,) = running.workers
+        running.kill()
+        until(lambda: not psutil.pid_exists(worker))  # it does not outlive the server
+    with server(folder) as running:
+        for job in (second, third, waiting):
+            check_sound(running, job, tmp_path)
+        headers = {"Idempotency-Key": "second"}
+        asked = {"prompt": PROMPT, "seconds": 0.5, "seed": 2}
+        again = running.client.post("/v1/generate", json=asked, headers=headers)
+        assert again.json()["id"] == second
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(60) == 128 + signal.SIGTERM
+
+
+def test_no_request_makes_the_server_fail(tmp_path: Path) -> None:
+    """Requests that schemathesis makes of the server's own description, valid and not: none is answered with 500."""
+    schemathesis = pytest.importorskip("schemathesis")
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    with server(tmp_path, "--queue", "100") as running:
+        running.wait_until_ready()
+        described = schemathesis.openapi.from_dict(running.client.get("/v1/openapi.json").json())
+        seen: dict[str, int] = {}
+        for result in described.get_all_operations():
+            operation = result.ok()
+            if operation.path == "/v1/sound-generation":  # each would wait for its sound
+                continue
+
+            @given(case=operation.as_strategy())
+            @settings(
+                max_examples=12,
+                deadline=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            def ask(case: Any, name: str = operation.label) -> None:
+                case.query.pop("wait", None)
+                case.headers.pop("Prefer", None)
+                answer = case.call(base_url=running.address, timeout=60)
+                seen[name] = seen.get(name, 0) + 1
+                assert answer.status_code < 500 or name.endswith("/health"), case.as_curl_command()
+                if answer.status_code >= 400:
+                    assert isinstance(json.loads(answer.content)["detail"], str)
+
+            ask()
+        assert len(seen) >= 14
