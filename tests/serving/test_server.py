@@ -194,7 +194,7 @@ def test_hostile_uploads_are_refused(client: httpx.Client, running: Running, rai
     until(lambda: not list((running.folder / "uploads").iterdir()))
 
 
-def test_a_job_is_cancelled_at_once(client: httpx.Client) -> None:
+def test_a_job_is_cancelled_at_once(client: httpx.Client, running: Running) -> None:
     """Whether it runs or waits: the worker turns to the next one."""
     first = generate(client, wait=0, **LONG).json()["id"]
     until(lambda: client.get(f"/v1/jobs/{first}").json()["state"] == "running")
@@ -203,7 +203,7 @@ def test_a_job_is_cancelled_at_once(client: httpx.Client) -> None:
     heard: list[str] = []
 
     def listen() -> None:
-        heard.append(httpx.get(f"{client.base_url}v1/jobs/{first}/events", timeout=300).text)
+        heard.append(httpx.get(f"{running.address}/v1/jobs/{first}/events", timeout=300).text)
 
     thread = threading.Thread(target=listen)
     thread.start()
@@ -246,7 +246,7 @@ def test_what_the_server_tells_of_itself(client: httpx.Client) -> None:
     assert client.get("/v1/models", headers={"Origin": "https://example.org"}).status_code == 403
 
 
-def test_what_the_page_says_works(client: httpx.Client, tmp_path: Path) -> None:
+def test_what_the_page_says_works(running: Running, tmp_path: Path) -> None:
     """Every command of docs/serving.md that asks a server, as it stands there but for the address."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
@@ -259,12 +259,11 @@ def test_what_the_page_says_works(client: httpx.Client, tmp_path: Path) -> None:
         if line.startswith("curl ")
     ]
     assert len(commands) >= 4
-    address = str(client.base_url).rstrip("/")
     variables: dict[str, str] = {}
     for command in commands:
         for name, value in variables.items():
             command = command.replace(name, value)
-        words = shlex.split(command.replace("http://127.0.0.1:8765", address))
+        words = shlex.split(command.replace("http://127.0.0.1:8765", running.address))
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, (command, done.stderr)
         assert "detail" not in done.stdout, (command, done.stdout)
