@@ -13,7 +13,7 @@ import pytest
 from tests.paths import ROOT
 
 LIBRARY = ROOT / "woosh"
-SCRIPT_FOLDERS = ("inference", "training", "demos", "benchmarks")
+SCRIPT_FOLDERS = ("inference", "training", "demos", "benchmarks", "integrations")
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".txt", ".yaml", ".yml", ".json", ".csv", ".jsonl", ""}
 
 # What every module may import, whatever its package.
@@ -35,6 +35,7 @@ HOMES = {
     "wandb": ("training/", "woosh/training/"),
     "tensorboard": ("training/", "woosh/training/", "tests/"),
     "gradio": ("demos/", "tests/"),
+    "comfy": ("integrations/comfyui/",),
     "mcp": ("woosh/agents/server.py", "tests/"),
     "c2pa": ("woosh/studio/provenance.py", "tests/"),
     "fastapi": ("woosh/serving/",),
