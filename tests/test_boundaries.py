@@ -240,7 +240,15 @@ def test_every_core_dependency_is_needed() -> None:
 
 def starts_something(node: ast.stmt) -> bool:
     """Whether a statement at the top of a script does more than define and import."""
-    quiet = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    quiet = (
+        ast.Import,
+        ast.ImportFrom,
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.Assign,
+        ast.AnnAssign,
+    )
     is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     is_main = isinstance(node, ast.If) and ast.unparse(node.test) in {
         "__name__ == '__main__'",
