@@ -41,12 +41,12 @@ from woosh.generation.transformer import WooshTransformer
 ROOT = Path(__file__).parents[1]
 MINUTES = 8.0
 TOLERANCE = 1e-2  # of the audio's peak: what compiled code may differ by in bfloat16
-TOY_TRANSFORMER = {
+TOY_TRANSFORMER: dict[str, Any] = {
     **{"latent_channels": 8, "text_width": 16, "text_tokens": 12, "width": 32, "inner_width": 64},
     **{"joint_blocks": 1, "fused_blocks": 1, "heads": 2, "rotary_channels": 16},
 }
 TOY_TEXT = {"width": 16, "layers": 1, "heads": 2, "inner_width": 32, "max_tokens": 12}
-TOY_AUTOENCODER = {
+TOY_AUTOENCODER: dict[str, Any] = {
     **{"latent_channels": 8, "width": 16, "inner_width": 24},
     **{"encoder_layers": 1, "decoder_layers": 1},
 }
@@ -137,8 +137,10 @@ def few_step_sampler(setting: Setting, dtype: torch.dtype = torch.bfloat16) -> S
             vocabulary_size=50265, **(TOY_TEXT | {"hidden_layer": -1} if toy else {})
         )
         autoencoder = WooshAutoencoder(**(TOY_AUTOENCODER if toy else {}))
-    networks = [filled(network, setting, dtype) for network in (transformer, encoder)]
-    return Sampler(filled(autoencoder, setting, torch.float32), *networks, tokenizer)
+    sounds = filled(autoencoder, setting, torch.float32)
+    return Sampler(
+        sounds, filled(transformer, setting, dtype), filled(encoder, setting, dtype), tokenizer
+    )
 
 
 def plain(setting: Setting) -> list[Row]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ from woosh.evaluation.ten_classes import LABELS, PROMPTS, class_scores
 from woosh.generation.changes import load_transformer
 from woosh.generation.loading import load_sampler
 from woosh.generation.sampling import Sampler
-from woosh.generation.solvers import euler, flow_map, renoise_weights, shifted_times
+from woosh.generation.solvers import draw_noise, euler, flow_map, renoise_weights, shifted_times
 from woosh.generation.transformer import WooshTransformer
 from woosh.metrics.distributions import frechet_distance, kernel_distance
 from woosh.metrics.retrieval import clap_score
@@ -79,7 +80,7 @@ def make_student(
 
         renoise = [renoise_scale * share for share in renoise_weights(steps)]
         times = shifted_times(steps, sampler.settings.time_shift)
-        return flow_map(velocity, noise, times, renoise, generators)
+        return flow_map(velocity, noise, times, renoise, partial(draw_noise, noise, generators))
 
     return make
 

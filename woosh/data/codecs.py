@@ -55,6 +55,7 @@ def encoded(sound: np.ndarray, codec: Codec) -> bytes:
     """The file of a sound (S,) at the codec's rate."""
     import av
 
+    assert codec.encoder is not None
     file = io.BytesIO()
     with av.open(file, "w", format=codec.container) as target:
         stream = target.add_stream(codec.encoder, rate=codec.sample_rate, layout="mono")

@@ -51,6 +51,9 @@ class Float8Linear(nn.Module):
                 f"of {MULTIPLE}"
             )
         weight, scale = rows_in_eight_bits(linear.weight.detach())
+        self.weight: Tensor
+        self.scale: Tensor
+        self.bias: Tensor | None
         self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
         bias = linear.bias
@@ -58,7 +61,7 @@ class Float8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows, scale = rows_in_eight_bits(x.flatten(0, -2))
-        product = torch._scaled_mm(  # torch.nn.functional has it from 2.10 on
+        product = torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage] - torch.nn.functional has it from 2.10 on
             rows, self.weight.t(), scale, self.scale.t(), bias=self.bias, out_dtype=torch.bfloat16
         )
         return product.unflatten(0, x.shape[:-1])
