@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,7 +58,8 @@ def encoded(sound: np.ndarray, codec: Codec) -> bytes:
     assert codec.encoder is not None
     file = io.BytesIO()
     with av.open(file, "w", format=codec.container) as target:
-        stream = target.add_stream(codec.encoder, rate=codec.sample_rate, layout="mono")
+        # Its type would be that of a stream of pictures, too.
+        stream: Any = target.add_stream(codec.encoder, rate=codec.sample_rate, layout="mono")
         stream.bit_rate = codec.bit_rate
         frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
         frame.sample_rate = codec.sample_rate
