@@ -159,7 +159,7 @@ class Studio:
             seeds = seeds_of(None, int(count) if operation == "vary" else 1)
             jobs = self.workshop.changes(chosen(takes, index), change, seeds)
         for state in self.work(takes, jobs, http, progress):
-            yield self.shown(state)
+            yield [*self.shown(state), state.status]
 
     def bring(self, takes: list[Kept], path: str) -> list[Any]:
         """A sound that the visitor brings, as it is, among the takes."""
@@ -260,12 +260,16 @@ def build_sound_tab(studio: Studio) -> None:
         with gr.Column(scale=2):
             prompt = text_field("Prompt", "prompt", placeholder="a dog barking")
             with gr.Row():
-                seconds = gr.Slider(0.5, LONGEST, 5, step=0.1, label="Seconds", elem_id="seconds")
-                count = gr.Slider(1, MOST_TAKES, 2, step=1, label="Takes", elem_id="takes")
+                # Wide enough for a label beside its number; on a phone one is below the other.
+                wide: dict[str, Any] = {"min_width": 200}
+                seconds = gr.Slider(
+                    0.5, LONGEST, 5, step=0.1, label="Seconds", elem_id="seconds", **wide
+                )
+                count = gr.Slider(1, MOST_TAKES, 2, step=1, label="Takes", elem_id="takes", **wide)
             loop = gr.Checkbox(False, label="As a loop without a seam", elem_id="as-loop")
             with gr.Row():
-                button = gr.Button("Generate", variant="primary", elem_id="generate")
-                stop = gr.Button("Stop", elem_id="stop")
+                button = gr.Button("Generate", variant="primary", min_width=120, elem_id="generate")
+                stop = gr.Button("Stop", min_width=120, elem_id="stop")
             status = status_field("status")
             with gr.Accordion("More", open=False):
                 negative = negative_field(studio.workshop.words.sampler)
@@ -282,19 +286,17 @@ def build_sound_tab(studio: Studio) -> None:
             )
             choice = gr.Radio(choices=[], label="Takes of this session", elem_id="choice")
             with gr.Row():
-                one = gr.DownloadButton(
-                    "Download the take", size="md", interactive=False, elem_id="one"
-                )
-                every = gr.DownloadButton(
-                    "Download all as zip", size="md", interactive=False, elem_id="all"
-                )
-                again = gr.Button("Use its prompt and seed", size="md", elem_id="again")
+                usual: dict[str, Any] = {"size": "md", "min_width": 140}
+                fetch: dict[str, Any] = usual | {"interactive": False}
+                one = gr.DownloadButton("Download the take", elem_id="one", **fetch)
+                every = gr.DownloadButton("Download all as zip", elem_id="all", **fetch)
+                again = gr.Button("Use its prompt and seed", elem_id="again", **usual)
                 own = gr.UploadButton(
-                    "Open a sound of yours", size="md", file_types=["audio"], elem_id="bring"
+                    "Open a sound of yours", file_types=["audio"], elem_id="bring", **usual
                 )
-            operations = build_operations(takes, choice, wave, count)
+            operations, told = build_operations(takes, choice, wave, count)
     results = [takes, choice, wave, one, every, status]
-    shared: dict[str, Any] = {"concurrency_id": "model", "show_progress_on": status}
+    view: dict[str, Any] = {"js": SHOW_RESULT, "api_visibility": "private"}
     asked = [takes, prompt, seconds, count, loop, negative, steps, guidance, seed]
     gr.on(
         [button.click, prompt.submit],
@@ -302,10 +304,18 @@ def build_sound_tab(studio: Studio) -> None:
         asked,
         results,
         api_name="generate",
-        **shared,
-    ).then(None, js=SHOW_RESULT, api_visibility="private")
+        concurrency_id="model",
+        show_progress_on=status,
+    ).then(None, **view)
     for name, (pressed, inputs) in operations.items():
-        pressed.click(studio.change, inputs, results, api_name=name, **shared)
+        pressed.click(
+            studio.change,
+            inputs,
+            [*results, told],
+            api_name=name,
+            concurrency_id="model",
+            show_progress_on=told,
+        ).then(None, **view)
     stop.click(studio.stop, None, status, queue=False, api_name="stop")
     choice.input(studio.select, [takes, choice], [wave, one], api_name="select")
     again.click(studio.recall, [takes, choice], [prompt, seed], api_name="recall")
@@ -314,8 +324,12 @@ def build_sound_tab(studio: Studio) -> None:
 
 def build_operations(
     takes: gr.State, choice: gr.Radio, wave: gr.HTML, count: gr.Slider
-) -> dict[str, tuple[gr.Button, list[Any]]]:
-    """What is done with the selected take: a button for each operation, and the inputs of `Studio.change`."""
+) -> tuple[dict[str, tuple[gr.Button, list[Any]]], gr.Textbox]:
+    """What is done with the selected take.
+
+    Returns:
+        a button for each operation and the inputs of `Studio.change`, and where its progress is shown.
+    """
     with gr.Accordion("Change the selected take", open=False, elem_id="change"):
         words = text_field(
             "What to hear", "change-prompt", info="Left empty, it is what the take was asked for."
@@ -342,14 +356,16 @@ def build_operations(
                 )
                 buttons[operation] = gr.Button(said, size="md", elem_id=operation)
         buttons["loop"] = gr.Button("Cut a loop out of it", size="md", elem_id="loop")
+        told = status_field("change-status")
     strength, similarity, longer = sliders
-    return {
+    operations = {
         operation: (
             button,
             [takes, choice, wave, gr.State(operation), words, strength, similarity, count, longer],
         )
         for operation, button in buttons.items()
     }
+    return operations, told
 
 
 def text_field(label: str, name: str, **more: Any) -> gr.Textbox:
@@ -417,8 +433,10 @@ def build_video_tab(studio: Studio) -> None:
             )
             count = gr.Slider(1, MOST_TAKES, 1, step=1, label="Takes", elem_id="video-takes")
             with gr.Row():
-                button = gr.Button("Make the sound", variant="primary", elem_id="dub")
-                stop = gr.Button("Stop", elem_id="video-stop")
+                button = gr.Button(
+                    "Make the sound", variant="primary", min_width=140, elem_id="dub"
+                )
+                stop = gr.Button("Stop", min_width=120, elem_id="video-stop")
             status = status_field("video-status")
             with gr.Accordion("More", open=False):
                 negative = negative_field(sampler, "video-")

@@ -45,7 +45,8 @@ for (let node; (node = texts.nextNode()); ) {
   const element = node.parentElement;
   if (node.textContent.trim() && seen(element)) count(node.textContent.trim(), element, getComputedStyle(element));
 }
-for (const field of document.querySelectorAll("input, textarea")) {
+const written = "input:not([type=range], [type=checkbox], [type=radio], [type=file]), textarea";
+for (const field of document.querySelectorAll(written)) {
   if (!seen(field)) continue;
   if (field.value) count(field.value, field, getComputedStyle(field));
   else if (field.placeholder) count(field.placeholder, field, getComputedStyle(field, "::placeholder"));
