@@ -63,9 +63,9 @@ footer { display: none !important; }
 .dark button[role="tab"][aria-selected="true"] { color: var(--primary-300); }
 #change .row { align-items: center; }
 """
-# On a narrow page the result lies below the fields.
-SHOW_RESULT = """() => {
-  const result = document.querySelector("#result");
+# On a narrow page a result lies below the fields.
+SHOW = """() => {
+  const result = document.querySelector("#NAME");
   if (window.innerWidth < 800) result.scrollIntoView({ behavior: "smooth", block: "start" });
 }"""
 
@@ -288,15 +288,15 @@ def build_sound_tab(studio: Studio) -> None:
             with gr.Row():
                 usual: dict[str, Any] = {"size": "md", "min_width": 140}
                 fetch: dict[str, Any] = usual | {"interactive": False}
-                one = gr.DownloadButton("Download the take", elem_id="one", **fetch)
-                every = gr.DownloadButton("Download all as zip", elem_id="all", **fetch)
-                again = gr.Button("Use its prompt and seed", elem_id="again", **usual)
+                one = gr.DownloadButton("Download take", elem_id="one", **fetch)
+                every = gr.DownloadButton("Download zip", elem_id="all", **fetch)
+                again = gr.Button("Reuse its seed", elem_id="again", **usual)
                 own = gr.UploadButton(
-                    "Open a sound of yours", file_types=["audio"], elem_id="bring", **usual
+                    "Open a sound", file_types=["audio"], elem_id="bring", **usual
                 )
             operations, told = build_operations(takes, choice, wave, count)
     results = [takes, choice, wave, one, every, status]
-    view: dict[str, Any] = {"js": SHOW_RESULT, "api_visibility": "private"}
+    view = show("result")
     asked = [takes, prompt, seconds, count, loop, negative, steps, guidance, seed]
     gr.on(
         [button.click, prompt.submit],
@@ -306,7 +306,7 @@ def build_sound_tab(studio: Studio) -> None:
         api_name="generate",
         concurrency_id="model",
         show_progress_on=status,
-    ).then(None, **view)
+    ).then(**view)
     for name, (pressed, inputs) in operations.items():
         pressed.click(
             studio.change,
@@ -315,7 +315,7 @@ def build_sound_tab(studio: Studio) -> None:
             api_name=name,
             concurrency_id="model",
             show_progress_on=told,
-        ).then(None, **view)
+        ).then(**view)
     stop.click(studio.stop, None, status, queue=False, api_name="stop")
     choice.input(studio.select, [takes, choice], [wave, one], api_name="select")
     again.click(studio.recall, [takes, choice], [prompt, seed], api_name="recall")
@@ -366,6 +366,11 @@ def build_operations(
         for operation, button in buttons.items()
     }
     return operations, told
+
+
+def show(name: str) -> dict[str, Any]:
+    """How an event brings what has a name into view."""
+    return {"fn": None, "js": SHOW.replace("NAME", name), "api_visibility": "private"}
 
 
 def text_field(label: str, name: str, **more: Any) -> gr.Textbox:
@@ -433,9 +438,7 @@ def build_video_tab(studio: Studio) -> None:
             )
             count = gr.Slider(1, MOST_TAKES, 1, step=1, label="Takes", elem_id="video-takes")
             with gr.Row():
-                button = gr.Button(
-                    "Make the sound", variant="primary", min_width=140, elem_id="dub"
-                )
+                button = gr.Button("Make sound", variant="primary", min_width=120, elem_id="dub")
                 stop = gr.Button("Stop", min_width=120, elem_id="video-stop")
             status = status_field("video-status")
             with gr.Accordion("More", open=False):
@@ -446,7 +449,7 @@ def build_video_tab(studio: Studio) -> None:
                 gain = gr.Slider(
                     -60, 24, 0, step=1, label="Gain of the new sound over it, dB", elem_id="gain"
                 )
-        with gr.Column(scale=3):
+        with gr.Column(scale=3, elem_id="video-result"):
             shown = gr.Video(label="The selected take", interactive=False, elem_id="dubbed")
             choice = gr.Radio(choices=[], label="Takes of this session", elem_id="video-choice")
     gr.on(
@@ -457,7 +460,7 @@ def build_video_tab(studio: Studio) -> None:
         api_name="dub",
         concurrency_id="model",
         show_progress_on=status,
-    )
+    ).then(**show("video-result"))
     stop.click(studio.stop, None, status, queue=False, api_name="stop_video")
     choice.input(studio.select_video, [takes, choice], shown, api_name="select_video")
 
