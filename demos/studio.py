@@ -289,8 +289,8 @@ def build_sound_tab(studio: Studio) -> None:
                 usual: dict[str, Any] = {"size": "md", "min_width": 140}
                 fetch: dict[str, Any] = usual | {"interactive": False}
                 one = gr.DownloadButton("Download take", elem_id="one", **fetch)
-                every = gr.DownloadButton("Download zip", elem_id="all", **fetch)
-                again = gr.Button("Reuse its seed", elem_id="again", **usual)
+                every = gr.DownloadButton("Download all as zip", elem_id="all", **fetch)
+                again = gr.Button("Reuse prompt and seed", elem_id="again", **usual)
                 own = gr.UploadButton(
                     "Open a sound", file_types=["audio"], elem_id="bring", **usual
                 )
