@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from benchmarks import study_width
+from benchmarks import study_teachers, study_width
 from benchmarks.study_low_complexity import PLANS
 from tests.paths import ROOT
 from tests.sounds import first_part, sound
@@ -473,6 +473,49 @@ def test_studies_run(
     assert capsys.readouterr().out == said and results.read_text() == before
     with Image.open(plot) as picture:
         assert picture.width > 500 and len(picture.convert("RGB").getcolors(10**6)) > 20
+
+
+@pytest.mark.slow
+def test_codecs_and_retrieval_are_studied_with_the_built_in_ears(
+    ten_classes: Path, tmp_path: Path
+) -> None:
+    """Both at toy size: every row and figure is there, and what was measured or heard stays."""
+    path = ten_classes / "manifest.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    splits = ("train", "validation")
+    marked = [row | {"split": splits[place // 2 % 2]} for place, row in enumerate(rows)]
+    path.write_text("\n".join(map(json.dumps, marked)))
+    kept = ("--results", tmp_path / "rows.jsonl", "--plot", tmp_path / "plot.png")
+    small = ("--manifest", path, "--trials", 1, "--steps", 1, "--clips", 3)
+    out = run("study_codecs", *small, *kept, "--training-clips", 2)
+    cell = r"\d+\.\d \+- 0\.0"
+    for name in ("woosh-tiny-tagger, before", "woosh-tiny-clap, after"):
+        assert re.search(rf"\| {name} (\| {cell} ){{7}}\|", out), out
+    assert run("study_codecs", *small, *kept, "--training-clips", 2) == out
+    work = ("--work", tmp_path / "work")
+    out = run("study_retrieval", *small, *work)
+    assert "3 clips to learn from, 3 to find" in out
+    assert re.search(rf"\| second stage, correspondences (\| {cell} ){{5}}\|", out), out
+    assert run("study_retrieval", *small, *work) == out
+    assert len(list((tmp_path / "work").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_teachers_of_scenes_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a toy data set of TAU's layout; teachers and results stay."""
+    monkeypatch.setattr(study_teachers, "CLIPS", {"train": 40, "evaluate": 90})
+    kept = ["--work", str(tmp_path), "--trials", "1", "--steps", "1"]
+    with redirect_stdout(io.StringIO()) as printed:
+        study_teachers.main(kept)
+    cell = r"\d+\.\d \+- 0\.0"
+    for name in ("teacher: CNN", "labels alone", "one of each"):
+        assert re.search(rf"\| {name} \| {cell} \| {cell} \|", printed.getvalue())
+    assert (tmp_path / "trial-1" / "transformer-1-1" / "model_index.json").is_file()
+    before = (tmp_path / "results.jsonl").read_text()
+    with redirect_stdout(io.StringIO()) as again:
+        study_teachers.main(kept)
+    assert again.getvalue() == printed.getvalue()
+    assert (tmp_path / "results.jsonl").read_text() == before
 
 
 def test_networks_of_few_bytes_keep_their_bounds() -> None:
