@@ -1,14 +1,15 @@
 """Deep SNP on simulated arrays: whether windows with a break are told from others, and where its head says the break is.
 
-    python benchmarks/evaluate_snp.py --margin 1250 [--margin 2500 ...] --trials 3 --plot docs/studies/snp.png
+    python benchmarks/evaluate_snp.py --results FILE --margin 1250 [--margin 2500 ...] --trials 3 --plot docs/studies/snp.png
 
 The network learns from labels of windows alone. Then it hears two further sets of windows: each way of reading the place is
-measured on both, so that one can be chosen on the first and told of the second.
+measured on both, so that one can be chosen on the first and told of the second. A call goes on where one before was ended.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -129,13 +130,20 @@ def main() -> None:
     add("--batch", type=int, default=10)
     add("--windows", type=int, default=80, help="of each set that is measured")
     add("--trials", type=int, default=1)
+    add("--results", type=Path, required=True, help="file of lines that a later call goes on with")
     add("--plot", type=Path, metavar="FILE.png")
     arguments = parser.parse_args()
-    found = {}
+    lines = arguments.results.read_text("utf-8").splitlines() if arguments.results.is_file() else []
+    known = {(row["margin"], row["trial"]): row["found"] for row in map(json.loads, lines)}
+    found: dict[int, list[dict[str, list[float]]]] = {}
     for margin in arguments.margin or [1250]:
-        found[margin] = [
-            measured_trial(arguments, margin, seed) for seed in range(arguments.trials)
-        ]
+        for trial in range(arguments.trials):
+            if (margin, trial) not in known:
+                known[margin, trial] = measured_trial(arguments, margin, trial)
+                row = {"margin": margin, "trial": trial, "found": known[margin, trial]}
+                with arguments.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+        found[margin] = [known[margin, trial] for trial in range(arguments.trials)]
         for name in found[margin][0]:
             rows = [trial[name] for trial in found[margin]]
             cells = [
