@@ -34,6 +34,8 @@ DEFAULT_ALIGNER = "woosh-tiny-clap"
 DEFAULT_TAGGER = "woosh-tiny-tagger"
 PARTS = ("autoencoder", "transformer", "text_encoder", "tokenizer")
 VISUAL = "visual"  # folder of the network that watches, beside the parts of a model that sees
+GRAPHS_FILE = "graphs.json"  # in a folder of ONNX graphs that a model was exported into
+GRAPHS_FORMAT = "woosh-graphs 1"
 CHANGES_FILE = "changes.safetensors"  # weights of a transformer that another's are changed to
 CHANGES_FORMAT = "woosh-changes"
 MOST_HEADER_BYTES = 100_000_000  # of a safetensors file, as the format says
@@ -56,6 +58,47 @@ class ModelInfo:
     parameters: int
     size: int  # bytes of its own files
     licence: str  # of the weights, an SPDX identifier, or "not stated"
+    graphs: bool = False  # ONNX graphs, and not networks of torch
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """Of a folder's graphs.json: what is known of a model of graphs without loading it. `docs/onnx.md` has the meanings."""
+
+    format: str
+    name: str
+    licence: str
+    parameters: int
+    sample_rate: int
+    n_fft: int
+    hop_length: int
+    latent_channels: int
+    latent_rate: float
+    max_frames: int
+    frames_per_token: int
+    text_tokens: int
+    vocabulary_size: int
+    flow_map: bool
+    summary: bool
+    video_channels: int | None
+
+    def __post_init__(self) -> None:
+        if self.format != GRAPHS_FORMAT:
+            raise ValueError(
+                f"format is {shown(self.format)}, not {GRAPHS_FORMAT}: export the model again"
+            )
+        whole = (
+            "n_fft",
+            "hop_length",
+            "latent_channels",
+            "max_frames",
+            "frames_per_token",
+            "text_tokens",
+        )
+        _check_positive(**{name: getattr(self, name) for name in whole})
+        _check_rate(self.sample_rate)
+        if self.latent_rate <= 0:
+            raise ValueError(f"latent_rate is {self.latent_rate}; it must be above 0")
 
 
 @dataclass(frozen=True)
@@ -80,9 +123,7 @@ class _AutoencoderFacts:
 
     def __post_init__(self) -> None:
         _check_positive(hop_length=self.hop_length)
-        low, high = SAMPLE_RATES
-        if not low <= self.sample_rate <= high:
-            raise ValueError(f"sample_rate is {self.sample_rate}; it must be from {low} to {high}")
+        _check_rate(self.sample_rate)
 
 
 @dataclass(frozen=True)
@@ -125,6 +166,12 @@ def _check_positive(**values: int) -> None:
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name} is {value}; it must be 1 or more")
+
+
+def _check_rate(sample_rate: int) -> None:
+    low, high = SAMPLE_RATES
+    if not low <= sample_rate <= high:
+        raise ValueError(f"sample_rate is {sample_rate}; it must be from {low} to {high}")
 
 
 def window_frames(max_frames: int, sees: bool) -> int:
@@ -235,6 +282,8 @@ def _find(name: str, word: str, kind: str) -> Path:
         raise FileNotFoundError(
             f"unknown {word} {name!r}: neither built in ({', '.join(names) or 'none'}) nor {place}"
         )
+    if kind == "WooshPipeline" and (folder / GRAPHS_FILE).is_file():
+        return folder
     if not (folder / "model_index.json").is_file():
         released = (folder / "weights.safetensors").is_file()
         remedy = "name a folder that `woosh convert` or a recipe's packaging made"
@@ -251,6 +300,8 @@ def describe_model(folder: Path) -> ModelInfo:
         FileNotFoundError: one of its parts is missing.
         ValueError: a file in it is damaged, or it holds another kind of pipeline.
     """
+    if (folder / GRAPHS_FILE).is_file():
+        return _describe_graphs(folder)
     index = read_object(folder / "model_index.json")
     if index.get("_class_name") != "WooshPipeline":
         raise ValueError(f"{folder} holds a {shown(index.get('_class_name'))}, not a WooshPipeline")
@@ -275,9 +326,35 @@ def describe_model(folder: Path) -> ModelInfo:
         visual=visual,
         parts_of=index.get(SHARED),
         parameters=sum(_parameters(part) for part in holding),
-        size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        size=_size(folder),
         licence=_licence(folder),
     )
+
+
+def _describe_graphs(folder: Path) -> ModelInfo:
+    place = folder / GRAPHS_FILE
+    facts = shaped(GraphFacts, read_object(place), str(place))
+    frames = window_frames(facts.max_frames, facts.video_channels is not None)
+    return ModelInfo(
+        name=facts.name,
+        folder=folder,
+        sample_rate=facts.sample_rate,
+        longest=longest_seconds(frames, facts.hop_length, facts.sample_rate),
+        few_step=facts.flow_map,
+        video_channels=facts.video_channels,
+        told_length=facts.summary,
+        visual=None,
+        parts_of=None,
+        parameters=facts.parameters,
+        size=_size(folder),
+        licence=facts.licence,
+        graphs=True,
+    )
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def model_checksum(folder: Path) -> str:
@@ -287,6 +364,8 @@ def model_checksum(folder: Path) -> str:
         FileNotFoundError: a part is missing.
         ValueError: a file is damaged.
     """
+    if (folder / GRAPHS_FILE).is_file():
+        return hash_files(sorted(path for path in folder.rglob("*") if path.is_file()))
     places = list(part_folders(folder).values())
     for place in places:
         if (place / CHANGES_FILE).is_file():
@@ -301,8 +380,12 @@ def part_folders(folder: Path) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: a part is in none.
-        ValueError: the name is no built-in model's.
+        ValueError: the name is no built-in model's, or the folder holds graphs.
     """
+    if (folder / GRAPHS_FILE).is_file():
+        raise ValueError(
+            f"{folder} holds graphs and no networks: name the model that they were made of"
+        )
     places = _places(folder)
     found = {}
     for part in PARTS:
@@ -359,7 +442,7 @@ def describe_aligner(folder: Path) -> AlignerInfo:
         folder=folder,
         text_encoder_of=shared,
         parameters=sum(_parameters(folder / part) for part in parts),
-        size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        size=_size(folder),
         licence=_licence(folder),
     )
 
@@ -379,7 +462,7 @@ def describe_tagger(folder: Path) -> TaggerInfo:
         folder=folder,
         labels=len(lines_of(read_text(labels))),
         parameters=_parameters(folder / "network"),
-        size=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        size=_size(folder),
         licence=_licence(folder),
     )
 

@@ -19,6 +19,7 @@ from woosh.commands import (
     edit,
     engines,
     evaluate,
+    export,
     export_tagger,
     extend,
     generate,
@@ -28,6 +29,7 @@ from woosh.commands import (
     mcp,
     models,
     morph,
+    optimise,
     reconstruct,
     search,
     serve,
@@ -59,6 +61,8 @@ COMMANDS = (
     evaluate,
     data,
     convert,
+    export,
+    optimise,
     export_tagger,
     mcp,
 )
@@ -84,6 +88,8 @@ examples:
   woosh verify dog.wav
   woosh evaluate autoencoder --audio recordings/
   woosh convert checkpoints/Woosh-Flow models/woosh-flow
+  woosh export woosh-tiny-fast graphs/
+  woosh optimise woosh-small quick/ --int8
   woosh export-tagger mn04_as_mAP_432.pt mn04.onnx
   woosh mcp --output sounds/
 

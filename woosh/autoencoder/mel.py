@@ -157,17 +157,24 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
             circular: the first token follows the last one.
         """
         given = latents.transpose(1, 2).float()
-        batch, count, _ = given.shape
-        device, generator = latents.device, torch.Generator().manual_seed(0)
-        all_noise = torch.randn(
-            count, len(self.mean) + self.generated_channels, generator=generator
-        ).to(device)
-        noise, own = all_noise.split([len(self.mean), self.generated_channels], dim=1)
+        count = given.shape[1]
+        all_noise = drawing_noise(count, sum(self.noise_channels)).to(latents.device)
+        noise, own = all_noise.split(self.noise_channels, dim=1)
         given = given + doubt * own
         # Twice as many tokens around a circle as one evaluation looks at: what its steps add up to from afar is little.
         reach = 2 * (KERNEL // 2) * len(self.detail.blocks) if circular else 0
         if circular:
             noise, given = wrapped(noise.T, reach).T, wrapped(given.mT, reach).mT
+        return self.walk(noise, given, doubt)[:, reach : reach + count]
+
+    @property
+    def noise_channels(self) -> list[int]:
+        """Numbers of a token's noise: from which all channels are drawn (P), and for the doubt of those that are given (C)."""
+        return [len(self.mean), self.generated_channels]
+
+    def walk(self, noise: Tensor, given: Tensor, doubt: float) -> Tensor:
+        """Noise (T, P) -> the channels (B, T, P) of tokens whose first ones are given (B, T, C) with noise of `doubt`."""
+        batch, device = given.shape[0], given.device
         x = noise.expand(batch, -1, -1)
         doubts = torch.full((batch,), doubt, device=device)
         deviation = self.deviations / self.units
@@ -176,7 +183,7 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
             times = torch.full((batch,), time, device=device)
             guess = self.detail(x, times, given, doubts, deviation)
             x = next_time / time * x + (1 - next_time / time) * guess
-        return x[:, reach : reach + count]
+        return x
 
     def decode(self, latents: Tensor, doubt: float = 0.0, circular: bool = False) -> Tensor:
         """Normalised latents (B, C, T) -> audio (B, 1, hop (T - 1)), float32, with phases that fit the magnitudes.
@@ -205,6 +212,11 @@ class WooshMelAutoencoder(ModelMixin, ConfigMixin):
         return self.decode(self.encode(audio))
 
 
+def drawing_noise(count: int, channels: int) -> Tensor:
+    """What `WooshMelAutoencoder.draw` starts from: (tokens, `noise_channels`) on the CPU, the same for every sound."""
+    return torch.randn(count, channels, generator=torch.Generator().manual_seed(0))
+
+
 def drawing_times(steps: int) -> list[float]:
     """Noise levels from 1 to 0 (steps + 1), the squares of equal steps: what is drawn is weaker than the noise."""
     return [(1.0 - step / steps) ** 2 for step in range(steps + 1)]
@@ -221,7 +233,14 @@ def powers(levels: Tensor) -> Tensor:
 
 
 def fit_magnitudes(power: Tensor, filters: Tensor) -> Tensor:
-    """Magnitudes (B, F, T) whose powers have about the given powers (B, bands, T) in the bands of `filters` (bands, F).
+    """Magnitudes (B, F, T) whose powers have about the given powers (B, bands, T) in the bands of `filters` (bands, F)."""
+    # Frames do not depend on each other: of a long sound a block at a time, for which the memory at hand is enough.
+    parts = blocks(power.shape[-1])
+    return torch.cat([fit_frames(power[..., part], filters) for part in parts], dim=-1)
+
+
+def fit_frames(power: Tensor, filters: Tensor) -> Tensor:
+    """`fit_magnitudes` of all frames at once.
 
     The multiplicative updates of Lee and Seung (2001) for the Kullback-Leibler divergence, from each band's power spread
     over its bins. What no band covers is 0.
@@ -229,13 +248,8 @@ def fit_magnitudes(power: Tensor, filters: Tensor) -> Tensor:
     reach = filters.sum(dim=0)[:, None]  # (F, 1) of each bin, over the bands
     covered = reach > 0
     width = filters.sum(dim=1)[:, None].clamp_min(TINY)  # (bands, 1)
-
-    def fit(power: Tensor) -> Tensor:
-        estimate = filters.T @ (power / width) / reach.clamp_min(TINY)
-        for _ in range(FIT_STEPS):
-            ratio = power / (filters @ estimate).clamp_min(TINY)
-            estimate = estimate * (filters.T @ ratio) / reach.clamp_min(TINY)
-        return torch.where(covered, estimate, 0.0).sqrt()
-
-    # Frames do not depend on each other: of a long sound a block at a time, for which the memory at hand is enough.
-    return torch.cat([fit(power[..., block]) for block in blocks(power.shape[-1])], dim=-1)
+    estimate = filters.T @ (power / width) / reach.clamp_min(TINY)
+    for _ in range(FIT_STEPS):
+        ratio = power / (filters @ estimate).clamp_min(TINY)
+        estimate = estimate * (filters.T @ ratio) / reach.clamp_min(TINY)
+    return torch.where(covered, estimate, 0.0).sqrt()

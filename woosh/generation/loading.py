@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from woosh.autoencoder import load_autoencoder
-from woosh.catalogue import ModelInfo, part_folders
+from woosh.catalogue import GRAPHS_FILE, ModelInfo, part_folders
 from woosh.generation.changes import load_transformer
 from woosh.generation.sampling import Sampler, SamplingSettings
 from woosh.generation.text_encoder import WooshTextEncoder, read_tokenizer
@@ -47,9 +47,14 @@ def load_model(info: ModelInfo, device_name: str, dtype_name: str) -> Sampler:
     """Load a model folder onto a device, without network and without chatter.
 
     Raises:
-        ValueError: the device is not there.
+        ValueError: the device is not there, or graphs are to be computed elsewhere or otherwise than they are made for.
     """
-    device = choose_device(device_name)
+    if info.graphs and (device_name not in ("auto", "cpu") or dtype_name != "auto"):
+        raise ValueError(
+            f"{info.folder} holds graphs, which compute on the processor in their own precision: leave out --device and "
+            "--dtype"
+        )
+    device = choose_device("cpu" if info.graphs else device_name)
     if dtype_name == "auto":
         dtype = quickest_precision(device.type, info.parameters, computes_bfloat16())
     else:
@@ -98,15 +103,19 @@ def load_sampler(
     """Load a pipeline folder.
 
     Args:
-        folder: what `WooshPipeline.save_pretrained` wrote.
+        folder: what `WooshPipeline.save_pretrained` or `woosh export` wrote.
         device: where to compute.
-        dtype: of the transformer and the text encoder; the autoencoder is float32.
+        dtype: of the transformer and the text encoder; the autoencoder is float32, and graphs are what they are.
 
     Raises:
         FileNotFoundError: a part is missing.
         ValueError: a file is damaged, or parts that do not belong together.
     """
     folder = Path(folder)
+    if (folder / GRAPHS_FILE).is_file():
+        from woosh.generation.graphs import load_graphs
+
+        return load_graphs(folder)
     index = read_object(folder / "model_index.json")
     parts = part_folders(folder)
 

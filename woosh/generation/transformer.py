@@ -233,9 +233,11 @@ class WooshTransformer(ModelMixin, ConfigMixin):
                 raise ValueError("this network is not told lengths; leave sound_seconds out")
             return None
         if seconds is None:
-            seconds = torch.zeros(len(text), device=text.device)
-        if seconds.shape != (len(text),):
-            raise ValueError(f"sound_seconds must be ({len(text)},), not {tuple(seconds.shape)}")
+            seconds = torch.zeros(text.shape[0], device=text.device)
+        if seconds.shape != text.shape[:1]:
+            raise ValueError(
+                f"sound_seconds must be ({text.shape[0]},), not {tuple(seconds.shape)}"
+            )
         return self.prompt_summary(text, mask, seconds)
 
     def _prepare_video(self, video: Tensor | None, text: Tensor) -> Tensor | None:
