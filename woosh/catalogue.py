@@ -53,6 +53,7 @@ class ModelInfo:
     few_step: bool  # a distilled (flow-map) model
     video_channels: int | None  # of the features of a video that it takes, if it takes any
     told_length: bool  # whether it is told how long the sound itself is
+    learned_solver: bool  # whether it has a solver that was fitted to it
     visual: Path | None  # folder of the network that makes these, if it has one
     parts_of: str | None  # the built-in model that holds the parts which its folder has not
     parameters: int
@@ -323,6 +324,7 @@ def describe_model(folder: Path) -> ModelInfo:
         few_step=transformer.flow_map,
         video_channels=transformer.video_channels,
         told_length=transformer.summary,
+        learned_solver=index.get("learned_steps") is not None,
         visual=visual,
         parts_of=index.get(SHARED),
         parameters=sum(_parameters(part) for part in holding),

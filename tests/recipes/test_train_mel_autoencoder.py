@@ -24,7 +24,7 @@ from woosh.autoencoder import WooshMelAutoencoder, load_autoencoder
 from woosh.catalogue import describe_model
 from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
-from woosh.generation.sampling import SamplingSettings
+from woosh.generation.settings import SamplingSettings
 from woosh.generation.transformer import WooshTransformer
 from woosh.training.autoencoder.components import fit_components
 from woosh.training.autoencoder.detail import DoubtDistribution, draw_detail, training_step

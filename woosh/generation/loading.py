@@ -13,7 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from woosh.autoencoder import load_autoencoder
 from woosh.catalogue import GRAPHS_FILE, ModelInfo, part_folders
 from woosh.generation.changes import load_transformer
-from woosh.generation.sampling import Sampler, SamplingSettings
+from woosh.generation.sampling import Sampler
+from woosh.generation.settings import SamplingSettings
 from woosh.generation.text_encoder import WooshTextEncoder, read_tokenizer
 from woosh.outside_files import read_object, shaped
 from woosh.progress import steps_on_terminals

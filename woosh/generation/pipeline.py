@@ -46,6 +46,7 @@ class WooshPipeline(DiffusionPipeline):
         renoise_scale: of the renoise weights of a few-step call that names none.
         time_shift: of the steps of a call that names no times, see `woosh.generation.solvers.shifted_times`.
         latent_doubt: how far generated latents are doubted, see `WooshMelAutoencoder.draw`.
+        learned_steps: of a solver that was fitted to the model: the fields of `woosh.generation.solvers.LearnedSteps`.
     """
 
     def __init__(  # noqa: PLR0913
@@ -62,6 +63,7 @@ class WooshPipeline(DiffusionPipeline):
         renoise_scale: float = 1.0,
         time_shift: float = 1.0,
         latent_doubt: float = 0.0,
+        learned_steps: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -79,6 +81,7 @@ class WooshPipeline(DiffusionPipeline):
             renoise_scale=renoise_scale,
             time_shift=time_shift,
             latent_doubt=latent_doubt,
+            learned_steps=learned_steps,
         )
 
     @classmethod
@@ -189,7 +192,8 @@ class WooshPipeline(DiffusionPipeline):
             generator: source of the noise: one for each of the P x N sounds, or one for all. None takes fresh noise.
                 Noise is drawn in float32 on the generator's own device, so a CPU generator gives the same noise
                 everywhere.
-            solver: "multistep", "euler", or "dopri5" for adaptive steps, each clip with its own step size.
+            solver: "multistep", "euler", "dopri5" for adaptive steps, each clip with its own step size, or "learned" for
+                models with `learned_steps`.
             callback_on_step_end: called as callback(pipeline, step, time, {"latents": latents})
                 after each step, with the noise level reached; latents in the dictionary that it
                 may return replace the present ones. Not with dopri5.

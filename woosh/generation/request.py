@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SOLVERS = ("multistep", "euler", "dopri5")
+SOLVERS = ("multistep", "euler", "dopri5", "learned")
+OWN_STEPS = ("dopri5", "learned")  # solvers that take no number of steps
 DEFAULT_SOLVER = "multistep"
 SEED_LIMIT = 2**63  # torch takes seeds below it
 LARGEST_GUIDANCE = 1000.0  # far beyond what sounds good; without a limit float32 overflows
@@ -45,6 +46,11 @@ class Abilities(Protocol):
     @property
     def told_length(self) -> bool:
         """Whether it is told how long the sound itself is."""
+        ...
+
+    @property
+    def learned_solver(self) -> bool:
+        """Whether it has a solver that was fitted to it."""
         ...
 
 
@@ -137,9 +143,9 @@ class Request:
             raise ValueError(
                 f"solver must be {', '.join(SOLVERS[:-1])} or {SOLVERS[-1]}, got {self.solver!r}"
             )
-        if self.solver == "dopri5" and (self.steps is not None or self.times is not None):
+        if self.solver in OWN_STEPS and (self.steps is not None or self.times is not None):
             raise ValueError(
-                "dopri5 chooses its own steps: leave out the number of steps and times"
+                f"{self.solver} chooses its own steps: leave out the number of steps and times"
             )
         if self.times is not None:
             if self.steps is not None:
@@ -166,6 +172,10 @@ class Request:
         if self.sound_seconds is not None and not model.told_length:
             raise ValueError("this model is not told how long a sound is: leave out sound_seconds")
         if not model.few_step:
+            if self.solver == "learned" and not model.learned_solver:
+                raise ValueError(
+                    "this model has no learned solver: take multistep, or fit one with training/train_solver.py"
+                )
             if self.renoise is not None:
                 raise ValueError("renoise is for few-step models: leave it out")
             return

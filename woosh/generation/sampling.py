@@ -31,8 +31,10 @@ from woosh.generation.guidance import (
     windows_around,
     windows_of,
 )
-from woosh.generation.request import LARGEST_GUIDANCE, Request
+from woosh.generation.request import OWN_STEPS, Request
+from woosh.generation.settings import SamplingSettings
 from woosh.generation.solvers import (
+    LearnedSteps,
     OnStep,
     Velocity,
     dopri5,
@@ -40,6 +42,7 @@ from woosh.generation.solvers import (
     euler,
     flow_map,
     multistep,
+    nonstationary,
     renoise_weights,
     shifted_times,
 )
@@ -49,53 +52,6 @@ from woosh.generation.transformer import WooshTransformer
 from woosh.progress import silent_steps
 
 logger = logging.getLogger(__name__)
-LARGEST_DOUBT = 10.0  # beyond it nothing is left of the latents
-
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """What a model's `model_index.json` says of sampling.
-
-    Attributes:
-        default_steps: steps of a request that names none; None is 25, or 4 for few-step models.
-        default_guidance_scale: guidance of a request that names none; None is 5.5, or 4.5 for
-            few-step models.
-        guidance_start: largest time at which guidance acts (arXiv 2404.07724). Guidance near time 1
-            drives sparse sounds into silence. Not for few-step models.
-        guidance_range: least and greatest guidance that a few-step model was taught.
-        guidance_offset: what a few-step model embeds is the guidance plus this.
-        renoise_scale: of `solvers.renoise_weights`, for a few-step request that names no weights.
-        time_shift: of `solvers.shifted_times`, for a request that names no times.
-        latent_doubt: deviation of the noise that generated latents are taken to have, see `WooshMelAutoencoder.draw`.
-
-    Raises:
-        ValueError: a value out of its range.
-    """
-
-    default_steps: int | None = None
-    default_guidance_scale: float | None = None
-    guidance_start: float = 1.0
-    guidance_range: Sequence[float] | None = None
-    guidance_offset: float = 0.0
-    renoise_scale: float = 1.0
-    time_shift: float = 1.0
-    latent_doubt: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.default_steps is not None and self.default_steps < 1:
-            raise ValueError(f"default_steps is {self.default_steps}; it must be 1 or more")
-        if not 0 <= (self.default_guidance_scale or 0.0) <= LARGEST_GUIDANCE:
-            raise ValueError(
-                f"default_guidance_scale is {self.default_guidance_scale}; it must be from 0 to {LARGEST_GUIDANCE:g}"
-            )
-        if not 0 <= self.latent_doubt <= LARGEST_DOUBT:
-            raise ValueError(
-                f"latent_doubt is {self.latent_doubt}; it must be from 0 to {LARGEST_DOUBT:g}"
-            )
-        if self.guidance_range is not None and len(self.guidance_range) != 2:
-            raise ValueError("guidance_range must be two numbers, the least and the greatest")
-        if self.time_shift <= 0:
-            raise ValueError(f"time_shift is {self.time_shift}; it must be above 0")
 
 
 @dataclass(frozen=True)
@@ -172,6 +128,11 @@ class Sampler:
         return self.transformer.config.video_channels
 
     @property
+    def learned_solver(self) -> bool:
+        """Whether it has a solver that was fitted to it."""
+        return self.settings.learned_steps is not None
+
+    @property
     def told_length(self) -> bool:
         """Whether the transformer is told how long the sound itself is."""
         return self.transformer.config.summary
@@ -217,9 +178,9 @@ class Sampler:
         request.check_video(self)
         if request.solver == "dopri5" and on_step is not None:
             raise ValueError("dopri5 chooses its own steps: leave out callback_on_step_end")
-        if request.solver == "dopri5" and start is not None:
+        if request.solver in OWN_STEPS and start is not None:
             raise ValueError(
-                "dopri5 starts from noise: take the solver multistep to start from a sound"
+                f"{request.solver} starts from noise: take the solver multistep to start from a sound"
             )
         if circular and request.video is not None:
             raise ValueError("a video does not go around in a circle: leave it out")
@@ -248,6 +209,9 @@ class Sampler:
                 draw = partial(draw_noise, noise, generators)
                 return flow_map(mean_velocity, noise, times, renoise, draw, after_step)
             velocity = guided_velocity(self.transformer, groups, guidance)
+            if request.solver == "learned":
+                steps = self._learned_steps(guidance)
+                return nonstationary(velocity, noise, steps, after_step)
             solve = euler if request.solver == "euler" else multistep
             return solve(velocity, noise, times, after_step)
 
@@ -269,8 +233,25 @@ class Sampler:
 
             return dopri5([of_one_clip(group) for group in groups], noise)
 
+    def _learned_steps(self, guidance: Guidance) -> LearnedSteps:
+        """The steps that were fitted to this model.
+
+        Raises:
+            ValueError: they were fitted to velocities of another guidance.
+        """
+        steps = self.settings.learned_steps
+        assert steps is not None  # `Request.check` has asked
+        if guidance.video_scale is not None or guidance.scale != steps.guidance_scale:
+            raise ValueError(
+                f"this model's learned solver was fitted at guidance {steps.guidance_scale:g}: leave the guidance out, or "
+                "take the solver multistep"
+            )
+        return steps
+
     def times_of(self, request: Request) -> Tensor:
         """The grid (steps + 1,) from 1 to 0 (of no meaning to dopri5)."""
+        if request.solver == "learned" and self.settings.learned_steps is not None:
+            return torch.tensor(self.settings.learned_steps.times)
         if request.times is not None:
             return torch.tensor([float(time) for time in request.times])
         steps = self.steps if request.steps is None else request.steps

@@ -89,6 +89,7 @@ class LearnedSteps:
         times: t_0 = 1 to t_n = 0, (n + 1).
         noise: a_i, (n).
         velocities: b_ij, row i of i + 1 numbers.
+        guidance_scale: that the velocities had when they were fitted.
 
     Raises:
         ValueError: numbers of steps that differ, or times that do not fall from 1 to 0.
@@ -97,6 +98,7 @@ class LearnedSteps:
     times: Sequence[float]
     noise: Sequence[float]
     velocities: Sequence[Sequence[float]]
+    guidance_scale: float
 
     def __post_init__(self) -> None:
         steps, rows = len(self.times) - 1, [len(row) for row in self.velocities]

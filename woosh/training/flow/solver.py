@@ -31,13 +31,16 @@ def converged_path(velocity: Velocity, noise: Tensor, times: Tensor, finer: int)
     return path
 
 
-def fit_steps(velocity: Velocity, path: list[Tensor], times: Tensor) -> LearnedSteps:
+def fit_steps(
+    velocity: Velocity, path: list[Tensor], times: Tensor, guidance_scale: float
+) -> LearnedSteps:
     """The steps over these times that end nearest to a converged path.
 
     Args:
         velocity: of the clips, guidance included.
         path: latents (B, C, T) at the times, of `converged_path`.
         times: from 1 to 0, (n + 1).
+        guidance_scale: of the velocity.
     """
     noise, latents = path[0], path[0]
     scale = path[-1].flatten(1).norm(dim=1)[:, None]  # clips count the same, however loud they are
@@ -56,6 +59,7 @@ def fit_steps(velocity: Velocity, path: list[Tensor], times: Tensor) -> LearnedS
         tuple(times.tolist()),
         tuple(float(weights[0]) for weights in coefficients),
         tuple(tuple(weights[1:].tolist()) for weights in coefficients),
+        guidance_scale,
     )
 
 
@@ -65,3 +69,9 @@ def least_squares(known: Tensor, wanted: Tensor) -> Tensor:
     products = known @ known.T
     ridge = RIDGE * products.diagonal().mean() * torch.eye(len(known), dtype=torch.float64)
     return torch.linalg.solve(products + ridge, known @ wanted).float()
+
+
+def latent_error(latents: Tensor, converged: Tensor) -> float:
+    """Mean over clips (B, C, T) of |x - y| / |y|."""
+    missing = (latents - converged).flatten(1).norm(dim=1)
+    return float((missing / converged.flatten(1).norm(dim=1)).mean())
