@@ -50,7 +50,9 @@ def test_other_names_may_not_without_a_token(host: str) -> None:
     assert ask(TOKEN, host=host, headers={"Authorization": f"Bearer {TOKEN}"}) == 200
 
 
-@pytest.mark.parametrize("origin", ["https://example.org", "null", "http://127.0.0.1:9"])
+@pytest.mark.parametrize(
+    "origin", ["https://example.org", "null", "http://127.0.0.1:9", "http://["]
+)
 def test_pages_of_other_sites_may_not_ask(origin: str) -> None:
     assert ask(headers={"Origin": origin}) == 403
     assert ask(headers={"Origin": "http://127.0.0.1:8765"}) == 200
@@ -76,7 +78,7 @@ def test_the_token_is_needed(headers: dict[str, str], status: int) -> None:
 
 def test_bodies_are_bounded_whether_told_or_not() -> None:
     """A body without a told length is counted as it comes; the inner application gets the error as HTTP's."""
-    large = b"x" * (guard.MOST_JSON_BYTES + 1)
+    large = b"x" * (guard.MOST_TEXT_BYTES + 1)
 
     async def in_pieces() -> Any:
         for _ in range(3):
@@ -87,7 +89,9 @@ def test_bodies_are_bounded_whether_told_or_not() -> None:
     with pytest.raises(guard.HTTPException) as refused:
         ask(path="/v1/generate", content=in_pieces())
     assert refused.value.status_code == 413
-    assert ask(path="/v1/edit", content=large) == 200
+    assert ask(path="/v1/edit", content=large) == 413
+    upload = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert ask(path="/v1/edit", content=large, headers=upload) == 200
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

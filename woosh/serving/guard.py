@@ -25,7 +25,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MOST_JSON_BYTES = 64 * 1024
+MOST_TEXT_BYTES = 64 * 1024
 FORM_ROOM = 64 * 1024  # bytes of a form beside its upload
 PIECE_SECONDS = 30.0  # until the next piece of a body
 OPEN = ("/v1/health",)  # to everybody
@@ -52,7 +52,7 @@ class Guard:
         headers = {name.lower(): value for name, value in scope["headers"]}
         try:
             self._check(scope["path"], headers)
-            bounded = _bounded(receive, _most_bytes(scope["path"]), headers)
+            bounded = _bounded(receive, _most_bytes(scope["path"], headers), headers)
         except HTTPException as refused:
             await _answer(send, refused)
             return
@@ -62,7 +62,7 @@ class Guard:
         """Refuse pages of other sites, and whoever lacks the token."""
         host = headers.get(b"host", b"").decode("latin-1")
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin.decode("latin-1")).netloc != host:
+        if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
             raise HTTPException(403, "pages of other sites may not ask this server")
         if self.token is None:
             # A page of another site may give its own name this machine's address.
@@ -91,8 +91,10 @@ def _name_of(host: str) -> str:
         return ""
 
 
-def _most_bytes(path: str) -> int:
-    return MOST_JSON_BYTES if path in JSON_ROUTES else MOST_BYTES + FORM_ROOM
+def _most_bytes(path: str, headers: dict[bytes, bytes]) -> int:
+    """Of a body: only a form of several parts may carry an upload, which goes to a file as it comes."""
+    uploading = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+    return MOST_BYTES + FORM_ROOM if uploading and path not in JSON_ROUTES else MOST_TEXT_BYTES
 
 
 def _bounded(receive: Receive, most: int, headers: dict[bytes, bytes]) -> Receive:

@@ -17,10 +17,11 @@ from woosh.command_line import missing_extra
 
 try:
     import sqlalchemy as sql
-    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.exc import IntegrityError, OperationalError
 except ImportError as error:
     raise missing_extra("the server needs sqlalchemy", "serve") from error
 
+StoreError = OperationalError  # the database is busy for too long, or gone
 WAITING_SECONDS = 30  # that one waits for another who writes
 LEASE_SECONDS = 15.0  # after which a worker that says nothing has lost its job
 MOST_ATTEMPTS = 5  # of a job whose workers end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import subprocess
@@ -12,11 +13,13 @@ import time
 from dataclasses import dataclass, field
 
 from woosh.serving.settings import ServerSettings
-from woosh.serving.store import Store
+from woosh.serving.store import Store, StoreError
 from woosh.serving.worker import READY, settings_line
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds before a worker that ended is started again
 ENDING_SECONDS = 5.0  # that a worker has to end
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -57,11 +60,6 @@ class Supervisor:
         """Workers that take jobs."""
         return sum(worker.ready for worker in list(self._workers.values()))
 
-    @property
-    def processes(self) -> list[int]:
-        """Numbers of the processes that run."""
-        return [worker.process.pid for worker in list(self._workers.values())]
-
     def wake(self) -> None:
         """Tell the workers that a job waits."""
         for worker in list(self._workers.values()):
@@ -89,20 +87,33 @@ class Supervisor:
     def _keep_running(self, place: int) -> None:
         pause = FIRST_PAUSE
         while not self._ending.is_set():
-            worker = self._started()
-            self._workers[place] = worker
-            began = time.monotonic()
-            if self._ending.is_set():
-                worker.process.kill()
-            self._attend(worker)
-            self._workers.pop(place, None)
-            self.store.release(worker.name, its_fault=not self._ending.is_set())
+            began, lasting = time.monotonic(), False
+            try:
+                lasting = self._run_one(place)
+            except (
+                OSError,
+                StoreError,
+            ):  # a full memory or disk: what the worker held waits until its lease has run out
+                logger.exception("a worker")
             if self._ending.is_set():
                 return
             self.restarts += 1
-            lasting = worker.ready and time.monotonic() - began > LONGEST_PAUSE
+            lasting = lasting and time.monotonic() - began > LONGEST_PAUSE
             pause = FIRST_PAUSE if lasting else min(2 * pause, LONGEST_PAUSE)
             self._ending.wait(pause)
+
+    def _run_one(self, place: int) -> bool:
+        """Start a worker and attend it to its end; whether it was ready."""
+        worker = self._started()
+        self._workers[place] = worker
+        if self._ending.is_set():
+            worker.process.kill()
+        try:
+            self._attend(worker)
+        finally:
+            self._workers.pop(place, None)
+            self.store.release(worker.name, its_fault=not self._ending.is_set())
+        return worker.ready
 
     def _started(self) -> _Worker:
         """A new process, which has been told its settings."""

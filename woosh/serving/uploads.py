@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -61,7 +62,7 @@ def keep(source: BinaryIO, path: Path) -> str:
     """Write an upload to a file in a new folder; its sha256.
 
     Raises:
-        ValueError: it is larger than `MOST_BYTES`, or empty.
+        ValueError: it is larger than `MOST_BYTES`.
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True)
@@ -73,4 +74,6 @@ def keep(source: BinaryIO, path: Path) -> str:
                 raise ValueError(f"the upload has more than {MOST_BYTES / 1e6:g} MB")
             checksum.update(piece)
             file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())  # before its job is accepted
     return checksum.hexdigest()

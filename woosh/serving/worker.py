@@ -23,7 +23,7 @@ from woosh.command_line import own_process
 from woosh.outside_files import parse_object, printable, shaped
 from woosh.serving.settings import WorkerSettings
 from woosh.serving.shapes import KINDS
-from woosh.serving.store import LEASE_SECONDS, Job, Store
+from woosh.serving.store import LEASE_SECONDS, Job, Store, StoreError
 from woosh.studio.workshop import Stopped
 
 RESULTS, UPLOADS = "results", "uploads"  # folders
@@ -130,6 +130,8 @@ def do(
             pass
         except (ValueError, NoSoundError) as error:
             store.fail(job.id, settings.name, _in_a_line(error, place, upload), refused=True)
+        except StoreError:  # this worker ends, and the job waits again
+            raise
         except Exception:  # whatever it is, it stays in the log
             logger.exception("job %s", job.id)
             store.fail(job.id, settings.name, "the server failed: its log says why", refused=False)
