@@ -177,14 +177,14 @@ class Server:
 
 def disturb(server: Server, minutes: float, every: float) -> Iterator[str]:
     """Kill a worker every so many seconds, and the server once at half time; what is said of it, with memory in between."""
-    start, killed, restarted = time.monotonic(), 1, False
+    start, killed, restarted, chance = time.monotonic(), 1, False, random.Random(0)
     while (passed := time.monotonic() - start) < 60 * minutes:
         time.sleep(1)
         with contextlib.suppress(psutil.Error):
             family = server.family()
             yield f"memory {sum(one.memory_info().rss for one in family)}"
             if passed > killed * every and len(family) > 1:
-                family[-1].kill()
+                chance.choice(family[1:]).kill()
                 killed += 1
                 yield "worker killed"
         if not restarted and passed > 30 * minutes:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from woosh.serving.keeping import ABANDONED_SECONDS, Keeper
-from woosh.serving.settings import ServerSettings
+from woosh.serving.settings import RESULTS, UPLOADS, ServerSettings
 from woosh.serving.store import Admission, NewJob, Store, new_id
 from woosh.serving.supervisor import Supervisor
-from woosh.serving.worker import RESULTS, UPLOADS
 
 
 class Kept:

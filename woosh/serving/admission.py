@@ -14,9 +14,8 @@ from typing import Any, BinaryIO
 from woosh import __version__, audio, catalogue
 from woosh.generation.request import Request
 from woosh.serving import uploads
-from woosh.serving.settings import ServerSettings
+from woosh.serving.settings import UPLOADS, ServerSettings
 from woosh.serving.store import Admission, Job, NewJob, Store, new_id
-from woosh.serving.worker import UPLOADS
 from woosh.studio.finishing import check_record
 
 DRAWN_SEEDS = 2**32  # exact in every client's numbers

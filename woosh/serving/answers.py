@@ -18,9 +18,9 @@ except ImportError as error:
     raise missing_extra("the server needs fastapi", "serve") from error
 
 from woosh.serving.following import Following
+from woosh.serving.settings import RESULTS
 from woosh.serving.shapes import JobAnswer, Sound
 from woosh.serving.store import Job
-from woosh.serving.worker import RESULTS
 
 LONGEST_WAIT = 600.0  # seconds that a request may wait for its job
 ALIVE_SECONDS = (

@@ -9,10 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from woosh.serving.settings import ServerSettings
+from woosh.serving.settings import RESULTS, UPLOADS, ServerSettings
 from woosh.serving.store import FINAL, Job, Store
 from woosh.serving.supervisor import Supervisor
-from woosh.serving.worker import RESULTS, UPLOADS
 
 ROUND_SECONDS = 1.0
 REMOVING_ROUNDS = 30  # after which old results are looked for

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from woosh.catalogue import ModelInfo
 
+RESULTS, UPLOADS = "results", "uploads"  # folders of a server
+READY = "ready"  # the line by which a worker says that it takes jobs
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHORTEST_TOKEN = 16
 TOKEN = re.compile(r"[!-~]+")  # what a header can carry
@@ -34,6 +37,10 @@ class WorkerSettings:
     device: str
     dtype: str
     index: str | None = None
+
+    def line(self) -> str:
+        """The first line of a worker's input."""
+        return json.dumps(vars(self)) + "\n"
 
 
 @dataclass(frozen=True)

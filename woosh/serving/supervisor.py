@@ -12,9 +12,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from woosh.serving.settings import ServerSettings
+from woosh.serving.settings import READY, ServerSettings
 from woosh.serving.store import Store, StoreError
-from woosh.serving.worker import READY, settings_line
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds before a worker that ended is started again
 ENDING_SECONDS = 5.0  # that a worker has to end
@@ -129,7 +128,7 @@ class Supervisor:
         )
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it ended at once
-            process.stdin.write(settings_line(self.settings.of_worker(name)))
+            process.stdin.write(self.settings.of_worker(name).line())
             process.stdin.flush()
         return _Worker(name, process)
 

@@ -8,7 +8,6 @@ input says that the server is gone.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -21,13 +20,11 @@ from typing import Any
 
 from woosh.command_line import own_process
 from woosh.outside_files import parse_object, printable, shaped
-from woosh.serving.settings import WorkerSettings
+from woosh.serving.settings import READY, RESULTS, UPLOADS, WorkerSettings
 from woosh.serving.shapes import KINDS
 from woosh.serving.store import LEASE_SECONDS, Job, Store, StoreError
 from woosh.studio.workshop import Stopped
 
-RESULTS, UPLOADS = "results", "uploads"  # folders
-READY = "ready"  # the line that says that jobs are taken
 LOOKING_SECONDS = 1.0  # after which a worker looks for jobs that nobody told it of
 TELLING_SECONDS = 0.1  # between two words about a job
 HOLDING_SECONDS = LEASE_SECONDS / 5
@@ -173,11 +170,6 @@ def main() -> None:
     asked = threading.Event()
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     work(Store(settings.database, durable=False), settings, asked)
-
-
-def settings_line(settings: WorkerSettings) -> str:
-    """The first line of a worker's input."""
-    return json.dumps(vars(settings)) + "\n"
 
 
 if __name__ == "__main__":
