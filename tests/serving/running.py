@@ -15,7 +15,7 @@ import psutil
 
 from tests.paths import ROOT
 
-PATIENCE = 300.0  # seconds, on a machine that has other things to do
+PATIENCE = 600.0  # seconds, on a machine that has other things to do
 
 
 @dataclass

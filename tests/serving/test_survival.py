@@ -43,14 +43,14 @@ def test_a_worker_and_the_server_are_killed_at_work(tmp_path: Path) -> None:
     folder = tmp_path / "server"
     with server(folder) as running:
         running.wait_until_ready()
-        first = begin(running, 1, 20)
+        first = begin(running, 1, 8)
         second = begin(running, 2, 0.5, **{"Idempotency-Key": "second"})
         until(lambda: state(running, first)["progress"] > 0)
         (worker,) = running.workers
         psutil.Process(worker).kill()
         until(lambda: worker not in running.workers)
         check_sound(running, first, tmp_path)
-        third = begin(running, 3, 20)
+        third = begin(running, 3, 8)
         waiting = begin(running, 4, 0.5)
         until(lambda: state(running, third)["progress"] > 0)
         (worker,) = running.workers
