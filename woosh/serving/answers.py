@@ -111,7 +111,7 @@ def file_of(job: Job, number: int, folder: Path) -> Response:
         reason = f"this job has {len(sounds)} files" if job.ended_for_good else "it is not finished"
         raise HTTPException(404, reason)
     sound = sounds[number]
-    path = folder / RESULTS / job.id / sound["name"]
+    path = folder / RESULTS / job.id / job.results["folder"] / sound["name"]
     if not path.is_file():
         raise HTTPException(404, "the file was removed")
     headers = {

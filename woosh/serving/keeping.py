@@ -109,6 +109,4 @@ def _folders(place: Path) -> list[Path]:
 
 
 def _size(folder: Path) -> int:
-    if not folder.is_dir():
-        return 0
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

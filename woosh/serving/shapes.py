@@ -18,8 +18,6 @@ from woosh.studio.takes import LARGEST_SEED
 LONGEST_PROMPT = 1000  # characters
 MOST_SOUNDS = 16  # of a job
 MOST_PARTS = 100  # of a sound that is edited
-SHORT_STEPS = 1  # that `tag` and `search` count as, for each second
-LONGEST_HEARD = 60.0  # seconds of a sound that `tag` and `search` count as
 
 Text = Annotated[
     str,

@@ -8,6 +8,7 @@ input says that the server is gone.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -107,8 +108,9 @@ def do(
 
     place = Path(settings.folder)
     upload = None if job.upload is None else place / UPLOADS / job.id / job.upload
-    folder = place / RESULTS / job.id
-    shutil.rmtree(folder, ignore_errors=True)  # of a worker that ended over it
+    folder = (
+        place / RESULTS / job.id / settings.name
+    )  # another worker may have lost the job and not know it yet
     folder.mkdir(parents=True)
     kept = False
     with Hold(store, job, settings.name) as hold:
@@ -121,7 +123,7 @@ def do(
                 folder=folder,
                 tell=hold.tell,
             )
-            result = make(job.kind, task)
+            result = {**make(job.kind, task), "folder": settings.name}
             kept = store.finish(job.id, settings.name, result) and "sounds" in result
         except Stopped:
             pass
@@ -133,15 +135,17 @@ def do(
             logger.exception("job %s", job.id)
             store.fail(job.id, settings.name, "the server failed: its log says why", refused=False)
         finally:
-            if not kept:
-                _tidy(store, settings, job, folder)
+            _tidy(folder, kept)
 
 
-def _tidy(store: Store, settings: WorkerSettings, job: Job, folder: Path) -> None:
-    """Remove what nobody will fetch, unless another worker is at the job meanwhile."""
-    now = store.get(job.id)
-    if now is None or now.worker == settings.name or now.state != "running":
-        shutil.rmtree(folder, ignore_errors=True)
+def _tidy(folder: Path, kept: bool) -> None:
+    """Remove what nobody will fetch: what this worker made in vain, or what workers before it began."""
+    others = [path for path in folder.parent.glob("*") if path != folder]
+    for path in others if kept else [folder]:
+        shutil.rmtree(path, ignore_errors=True)
+    if not kept:
+        with contextlib.suppress(OSError):  # another worker is at it
+            folder.parent.rmdir()
 
 
 def _in_a_line(error: Exception, place: Path, upload: Path | None) -> str:
