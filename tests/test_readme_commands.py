@@ -44,6 +44,7 @@ KNOWN = (
     Known("woosh loop", "--seconds 0.6 --steps 2", "wind.wav"),
     Known("woosh vary", "--count 1 --steps 2", "storms/*.wav"),
     Known("woosh batch", "", "assets/manifest.json"),
+    Known("woosh engines", "", "assets/**/*.import"),
     Known("woosh dub", "--steps 2", "with-sound.mp4"),
     Known("woosh index", "", "sounds/.woosh-index/*"),
     Known("woosh search", "", ""),
