@@ -101,49 +101,45 @@ class Tools:
     ) -> Sounds:
         """Sounds from words, as `woosh generate`."""
         self._check(order, seconds)
-        model = self.equipment.words
         asked = Request(
             _text(prompt, "prompt"),
             negative_prompt=None if negative is None else _text(negative, "negative prompt"),
             seconds=seconds,
         )
-        asked.check(model.info)
+        asked.check(self.equipment.choice.words)
         ceiling = audio.CEILINGS[order.file_format]
         settings = FinishSettings(true_peak=min(TRUE_PEAK, decibels(ceiling)))
         finishing = Finishing(settings, stereo=False, loop=False, ceiling=ceiling)
 
         def make(seed: int, sampler: Sampler) -> Made:
             take = draw_take(sampler, replace(asked, seed=seed))
-            record = model.record(replace(asked, seed=take.seed))
+            record = self.equipment.words.record(replace(asked, seed=take.seed))
             return Made(take, sampler.sample_rate, record, finishing)
 
-        return self._deliver(order, prompt, model.sampler, watch, make)
+        return self._deliver(order, prompt, watch, make)
 
     def vary(
         self, path: str, similarity: float, prompt: str | None, order: Order, watch: Watch
     ) -> Sounds:
         """Variations of a sound, as `woosh vary`."""
         self._check(order)
-        source, model = self.equipment.choice.places.readable(path), self.equipment.words
-        sound = read_source(source, model.info.sample_rate)
-        self._check(order, sound.shape[1] / model.info.sample_rate)
+        source, info = self.equipment.choice.places.readable(path), self.equipment.choice.words
+        sound = read_source(source, info.sample_rate)
+        seconds = sound.shape[1] / info.sample_rate
+        self._check(order, seconds)
         words = prompt_for(source, None if prompt is None else _text(prompt, "prompt"))
-        asked = Request(
-            words,
-            seconds=sound.shape[1] / model.info.sample_rate,
-            guidance_scale=guidance_for(words, None, model.info),
-        )
+        asked = Request(words, seconds=seconds, guidance_scale=guidance_for(words, None, info))
         facts = {"from": source.name, "similarity": similarity}
         finishing = levelling_of(None, audio.CEILINGS[order.file_format])
 
         def make(seed: int, sampler: Sampler) -> Made:
             wanted = replace(asked, seed=seed)
-            told = record_of(source, "vary", wanted, model.info, **facts)
-            record = {**model.record(wanted), **told}
+            told = record_of(source, "vary", wanted, info, **facts)
+            record = {**self.equipment.words.record(wanted), **told}
             take = Take(vary(sampler, sound, wanted, similarity)[0], seed)
             return Made(take, sampler.sample_rate, record, finishing)
 
-        return self._deliver(order, f"{source.stem}-variation", model.sampler, watch, make)
+        return self._deliver(order, f"{source.stem}-variation", watch, make)
 
     def edit(
         self,
@@ -160,40 +156,40 @@ class Tools:
             raise ValueError(
                 "say which part with start and stop, or how much of the whole with strength"
             )
-        model, much = self.equipment.words, 1.0 if strength is None else strength
+        info, much = self.equipment.choice.words, 1.0 if strength is None else strength
         original = read_original(self.equipment.choice.places.readable(path))
         self._check(order, original.seconds)
         asked = Request(_text(prompt, "prompt"), seconds=original.seconds)
         facts = {"edited": original.path.name, "strength": much}
         regions = [] if region is None else [region]
         finishing, notes = levelling_of(None, audio.CEILINGS[order.file_format]), ()
-        if model.info.few_step and regions and much == 1:
-            notes = (
-                f"{model.info.name} hardly follows what is around a part: a strength below 1 does",
-            )
+        if info.few_step and regions and much == 1:
+            notes = (f"{info.name} hardly follows what is around a part: a strength below 1 does",)
 
         def make(seed: int, sampler: Sampler) -> Made:
             wanted, rate = replace(asked, seed=seed), original.sample_rate
-            told = record_of(original.path, "edit", wanted, model.info, **facts)
+            told = record_of(original.path, "edit", wanted, info, **facts)
             take = Take(edit(sampler, original.audio, rate, wanted, regions, much), seed)
-            return Made(take, rate, {**model.record(wanted), **told}, finishing, notes)
+            record = {**self.equipment.words.record(wanted), **told}
+            return Made(take, rate, record, finishing, notes)
 
-        return self._deliver(order, f"{original.path.stem}-edited", model.sampler, watch, make)
+        return self._deliver(order, f"{original.path.stem}-edited", watch, make)
 
     def loop_of_words(self, prompt: str, seconds: float, order: Order, watch: Watch) -> Sounds:
         """Loops from words, as `woosh loop`."""
         self._check(order, seconds)
-        model, asked = self.equipment.words, Request(_text(prompt, "prompt"), seconds=seconds)
+        asked = Request(_text(prompt, "prompt"), seconds=seconds)
         finishing = levelling_of(LOUDNESS, audio.CEILINGS[order.file_format], loop=True)
 
         def make(seed: int, sampler: Sampler) -> Made:
             wanted = replace(asked, seed=seed)
             loop = make_loop(sampler, wanted)
-            record = audio.derived_record({}, "loop", **{**model.record(wanted), "loop": loop.way})
+            facts = {**self.equipment.words.record(wanted), "loop": loop.way}
+            record = audio.derived_record({}, "loop", **facts)
             take = Take(loop.audio, seed)
             return Made(take, sampler.sample_rate, record, finishing, _seam(loop))
 
-        return self._deliver(order, prompt, model.sampler, watch, make)
+        return self._deliver(order, prompt, watch, make)
 
     def loop_of_file(
         self, path: str, seconds: float | None, prompt: str | None, order: Order, watch: Watch
@@ -236,7 +232,8 @@ class Tools:
         suffix = video.path.suffix.lower()
         suffix = suffix if suffix in SOUND_CODECS else ".mkv"
         stem = f"{video.path.stem}-dubbed" if order.name is None else audio.file_stem(order.name)
-        check_output(video, places.output / f"{stem}{suffix}.new{suffix}", mix=mix is not None)
+        first = next(path for path in places.free(stem, suffix[1:]) if not path.exists())
+        check_output(video, first, mix=mix is not None)
         model = self.equipment.pictures
         watch.sound_begins(0)
         features = watch_video(self.equipment.watcher, video, progress=partial(_watched, watch))
@@ -337,15 +334,14 @@ class Tools:
         self,
         order: Order,
         words: str,
-        sampler: Sampler,
         watch: Watch,
         make: Callable[[int, Sampler], Made],
     ) -> Sounds:
-        """Make the sounds of an order one after the other, and write each at once."""
-        sounds = []
+        """Make the sounds of an order one after the other, and write each at once; the model is loaded only now."""
+        sampler, sounds = replace(self.equipment.words.sampler, step_bar=watch), []
         for number, seed in enumerate(order.seeds()):
             watch.sound_begins(number)
-            made = make(seed, replace(sampler, step_bar=watch))
+            made = make(seed, sampler)
             sounds.append(self._write(made, order, words))
         return Sounds(sounds)
 
