@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from woosh import audio, catalogue
-from woosh.generation.loading import choose_device, load_model
+from woosh.generation.loading import load_model
 from woosh.generation.request import LARGEST_GUIDANCE, Request, clean_text
 from woosh.generation.sampling import Sampler
 from woosh.studio.edit import edit
@@ -257,7 +257,7 @@ class Dub:
         info = model.info
         if info.video_channels is None or info.visual is None:
             raise ValueError(f"{info.name} does not see: load {catalogue.DEFAULT_VIDEO_MODEL}")
-        watcher = load_watcher(info.visual, choose_device("auto"), info.video_channels)
+        watcher = load_watcher(info.visual, model.sampler.device, info.video_channels)
         with tempfile.TemporaryDirectory(prefix="woosh-") as folder:
             path = Path(folder) / "video.mp4"
             video.save_to(str(path))

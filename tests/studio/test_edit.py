@@ -13,8 +13,18 @@ from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.studio.edit import FADE_SECONDS, edit
 from woosh.studio.extend import extend
-from woosh.studio.joins import join_error, seam_error
-from woosh.studio.loop import best_stretch, fade_seam, fit_circle, make_loop, renew_seam
+from woosh.studio.joins import JoinError, join_error, seam_error
+from woosh.studio.loop import (
+    NEW_SEAM,
+    Loop,
+    Stretch,
+    best_stretch,
+    close_loop,
+    fade_seam,
+    fit_circle,
+    make_loop,
+    renew_seam,
+)
 from woosh.studio.places import Region, places_of
 
 RATE = 48_000
@@ -122,6 +132,29 @@ def test_a_loop_out_of_a_recording(sampler: Sampler, rain: np.ndarray) -> None:
     assert fade_seam(rain, RATE, best_stretch(rain, RATE)).audio.shape[1] >= rain.shape[1] // 2
     with pytest.raises(ValueError, match="gives no loop"):
         best_stretch(rain[:, : RATE // 3], RATE)
+
+
+def test_a_seam_is_made_anew_only_where_a_fade_is_heard_and_it_is_not_as_much(
+    rain: np.ndarray,
+) -> None:
+    """A model is asked, and loaded, only where it can help; the better of the two is kept."""
+    asked: list[Stretch] = []
+
+    def renewed(error: JoinError) -> Loop:
+        def renew(stretch: Stretch) -> Loop:
+            asked.append(stretch)
+            return Loop(rain[:, : stretch.length], error, NEW_SEAM)
+
+        return close_loop(changing, RATE, renew)
+
+    assert close_loop(rain, RATE, asked.append).way == "crossfade" and not asked  # type: ignore[arg-type]
+    # A tone that rises and swells all the way: no two places of it are alike.
+    times = np.arange(2 * RATE) / RATE
+    changing = (times / 4 * np.sin(2 * np.pi * 200 * times * 4**times))[None].astype(np.float32)
+    assert fade_seam(changing, RATE, best_stretch(changing, RATE)).error.heard
+    assert renewed(JoinError(0, 0, 0, 1, 1, 1)).way == NEW_SEAM
+    assert renewed(JoinError(1e6, 0, 0, 1, 1, 1)).way == "crossfade"
+    assert len(asked) == 2
 
 
 def test_a_circle_of_another_length_is_the_same_wave() -> None:

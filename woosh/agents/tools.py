@@ -26,12 +26,17 @@ from woosh.agents.answers import (
     Sounds,
 )
 from woosh.agents.equipment import Equipment
-from woosh.audio.finishing import LOUDNESS, TRUE_PEAK, FinishSettings
-from woosh.audio.true_peak import decibels
+from woosh.audio.finishing import LOUDNESS
 from woosh.generation.request import Request, clean_text
 from woosh.generation.sampling import Sampler
 from woosh.studio.edit import edit
-from woosh.studio.finishing import Finishing, Ready, finished_take, levelling_of
+from woosh.studio.finishing import (
+    Finishing,
+    Ready,
+    finished_take,
+    full_finishing,
+    levelling_of,
+)
 from woosh.studio.loop import NEW_SEAM, Loop, Stretch, close_loop, make_loop, renew_seam
 from woosh.studio.originals import guidance_for, prompt_for, read_original, read_source, record_of
 from woosh.studio.places import Region
@@ -107,9 +112,7 @@ class Tools:
             seconds=seconds,
         )
         asked.check(self.equipment.choice.words)
-        ceiling = audio.CEILINGS[order.file_format]
-        settings = FinishSettings(true_peak=min(TRUE_PEAK, decibels(ceiling)))
-        finishing = Finishing(settings, stereo=False, loop=False, ceiling=ceiling)
+        finishing = full_finishing(audio.CEILINGS[order.file_format], trim=audio.Trim())
 
         def make(seed: int, sampler: Sampler) -> Made:
             take = draw_take(sampler, replace(asked, seed=seed))
