@@ -215,7 +215,7 @@ def third_party(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("woosh", ("mcp", "plot", "provenance", "serve", "train", "video", "wandb")),
+        ("woosh", ("mcp", "onnx", "plot", "provenance", "serve", "train", "video", "wandb")),
         ("inference", ("video",)),
         ("training", ("train",)),
         ("demos", ("demo",)),
