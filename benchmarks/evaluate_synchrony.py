@@ -1,6 +1,6 @@
 """Whether a video model's sound happens when something happens in the picture, on rendered scenes it never saw.
 
-    python benchmarks/evaluate_synchrony.py [--model woosh-tiny-video] [--events 100] [--courses 60] [--device DEVICE]
+    python benchmarks/evaluate_synchrony.py [--model woosh-small-video] [--events 100] [--courses 60] [--device DEVICE]
 
 Scenes of events: F1 of the sound's onsets against the moments of the record, one to one, within 20, 50 and 100 ms, and
 the mean of onset minus moment; "chance" is the F1 at 50 ms against the moments of the other scenes, mean over all.
@@ -168,10 +168,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Render, generate, judge and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add = parser.add_argument
-    add("--model", default="woosh-tiny-video")
+    add("--model", default="woosh-small-video")
     add("--transformer", type=Path, help="folder of a transformer in the model's place")
     add("--visual", type=Path, help="folder of a network that watches in the model's place")
-    add("--text-model", default="woosh-tiny")
+    add("--text-model", default="woosh-small")
     add("--only", action="store_true", help="no bounds and no comparisons, for a quick look")
     add("--events", type=int, default=100, help="scenes of events")
     add("--courses", type=int, default=60, help="scenes that go on")

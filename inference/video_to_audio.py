@@ -1,6 +1,6 @@
 """The sound of a video with the Python API, in the fewest steps.
 
-    python inference/video_to_audio.py woosh/models/woosh-tiny-video clip.mp4 with-sound.mp4 --prompt "a ball"
+    python inference/video_to_audio.py woosh/models/woosh-small-video clip.mp4 with-sound.mp4 --prompt "a ball"
 
 The command `woosh dub` does the same with more options.
 """

@@ -1,6 +1,6 @@
 """Encode clips with their pictures once, so that the video flow's training runs neither autoencoder nor watcher.
 
-    accelerate launch training/encode_video.py configs/scenes_tiny.yaml [name=value ...]
+    accelerate launch training/encode_video.py configs/scenes_small.yaml [name=value ...]
 
 Clips are rendered scenes, videos (a folder of them, or a JSONL manifest beside them with `file`, `captions`, and `split`
 if there is one), or both. Processes share the shards; a run that was ended goes on where it was. Output folder: latents-NNNNNN.tar,
@@ -42,7 +42,7 @@ from woosh.video.watching import Watcher, load_watcher, watch_video
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one encoding; see `configs/scenes_tiny.yaml`."""
+    """Settings of one encoding; see `configs/scenes_small.yaml`."""
 
     output: str
     scenes: int  # rendered clips

@@ -1,6 +1,6 @@
 """Put a video flow and the network that sees for it into a model folder that shares all other parts with a built-in model.
 
-    python training/package_video.py configs/package_tiny_video.yaml [name=value ...]
+    python training/package_video.py configs/package_small_video.yaml [name=value ...]
 
 Output folder: model_index.json, transformer/, visual/, README.md (the model card). The runs' configurations, loss curves
 and evaluation go to the folder of records, which is no part of the wheel.
@@ -30,7 +30,7 @@ from woosh.weight_files import load_saved
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one packaging; see `configs/package_tiny_video.yaml`."""
+    """Settings of one packaging; see `configs/package_small_video.yaml`."""
 
     model: SharingConfig  # its transformer from a run of training/train_video_flow.py
     visual: str  # run folder of training/train_visual.py

@@ -1,6 +1,6 @@
 """Train a flow that makes the sound of a video, from one that makes sound from words.
 
-    accelerate launch training/train_video_flow.py configs/video_flow_tiny.yaml [name=value ...]
+    accelerate launch training/train_video_flow.py configs/video_flow_small.yaml [name=value ...]
 
 Clips with pictures come from training/encode_video.py; a share of the batches are the text flow's own sounds, so that
 it goes on making these without a picture. Output folder: log.jsonl, checkpoints/, transformer/ (the average).
@@ -47,7 +47,7 @@ from woosh.training.flow.video import (
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one training; see `configs/video_flow_tiny.yaml`."""
+    """Settings of one training; see `configs/video_flow_small.yaml`."""
 
     run: RunConfig
     data: FlowData  # of the sounds without a picture

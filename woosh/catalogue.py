@@ -28,7 +28,7 @@ from woosh.outside_files import (
 BUILT_IN = Path(__file__).parent / "models"
 DEFAULT_MODEL = "woosh-small"
 FEW_STEP_MODEL = "woosh-tiny-fast"
-DEFAULT_VIDEO_MODEL = "woosh-tiny-video"
+DEFAULT_VIDEO_MODEL = "woosh-small-video"
 LONGEST_SECONDS = 600.0  # of one call, in windows where a model's own length is shorter
 DEFAULT_ALIGNER = "woosh-tiny-clap"
 DEFAULT_TAGGER = "woosh-tiny-tagger"

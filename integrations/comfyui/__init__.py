@@ -240,7 +240,7 @@ class Dub:
     RETURN_TYPES = ("AUDIO",)
     FUNCTION = "dub"
     CATEGORY = CATEGORY
-    DESCRIPTION = "Makes a sound that follows the picture of a video, as long as it. Needs a model that sees, such as woosh-tiny-video."
+    DESCRIPTION = "Makes a sound that follows the picture of a video, as long as it. Needs a model that sees, such as woosh-small-video."
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

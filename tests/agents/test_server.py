@@ -207,7 +207,7 @@ def test_a_video_gets_its_sound(talk: Talk) -> None:
     (film,) = talk.sounds("dub")
     assert Path(film["path"]).name == "film-dubbed.mp4"
     assert open_video(Path(film["path"])).seconds == pytest.approx(0.6, abs=0.05)
-    assert film["record"]["video"] == "film.mp4" and film["record"]["model"] == "woosh-tiny-video"
+    assert film["record"]["video"] == "film.mp4" and film["record"]["model"] == "woosh-small-video"
 
 
 def test_the_library_is_searched_and_files_are_heard(talk: Talk) -> None:
@@ -223,7 +223,7 @@ def test_models_tell_the_bounds(talk: Talk) -> None:
     assert known is not None
     assert {model["name"] for model in known["models"] if model["used"]} == {
         "woosh-tiny-fast",
-        "woosh-tiny-video",
+        "woosh-small-video",
     }
     assert (known["longest_seconds"], known["most_sounds"]) == (8, 3)
     library = str((talk.folder / "library").resolve())

@@ -176,7 +176,7 @@ def test_a_video_gets_a_sound_of_its_length(
     (made,) = nodes.Dub().dub(seeing, Video(tmp_path / "film.mp4"), **asked)
     assert made["waveform"].shape[:2] == (1, 1)
     assert made["waveform"].shape[2] == pytest.approx(0.6 * made["sample_rate"], abs=2_000)
-    with pytest.raises(ValueError, match="does not see: load woosh-tiny-video"):
+    with pytest.raises(ValueError, match="does not see: load woosh-small-video"):
         nodes.Dub().dub(model, Video(tmp_path / "film.mp4"), **asked)
     assert comfy.bars[0][1][-1] == 100
 

@@ -308,7 +308,7 @@ def test_a_real_server_is_asked(tmp_path: Path) -> None:
     """Words, variations of what they gave, and a video: the sounds lie in the project."""
     film = tmp_path / "film.mp4"
     write_video(film, steady_times(Fraction(25), 1.0))
-    models = ("--model", "woosh-tiny-video")
+    models = ("--model", "woosh-small-video")
     with server(tmp_path / "server", *models) as running:
         running.wait_until_ready()
         project = reaper(tmp_path, running.address, GENERATE, ["rain", "2"], selection=(1.0, 1.6))

@@ -171,7 +171,7 @@ def videos_config(
         *(f"data={folder / 'videos.jsonl'}", f"visual={watcher}", f"common={latents_run}"),
         f"autoencoder={magnitude_run / 'autoencoder'}",
     )
-    return load_config(encode_video.Config, CONFIGS / "scenes_tiny.yaml", overrides)
+    return load_config(encode_video.Config, CONFIGS / "scenes_small.yaml", overrides)
 
 
 @pytest.fixture(scope="session")

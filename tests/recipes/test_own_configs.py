@@ -177,7 +177,10 @@ def test_the_aligner_is_measured_without_labels(sounds: Path, tmp_path: Path) ->
     assert any("text_to_audio_recall_at_10" in row for row in rows)
 
 
-def test_videos_and_the_flow_that_sees_them(latents: Path, tmp_path: Path) -> None:
+def test_videos_and_the_flow_that_sees_them(sounds: Path, tmp_path: Path) -> None:
+    latents = tmp_path / "sounds"
+    heard = "autoencoder=woosh/models/woosh-small/autoencoder"
+    run("own_latents", f"data={sounds}", f"output={latents}", "weighed_clips=1", heard)
     folder = tmp_path / "videos"
     folder.mkdir()
     audio = sound(0, seconds=1.5)
@@ -187,7 +190,7 @@ def test_videos_and_the_flow_that_sees_them(latents: Path, tmp_path: Path) -> No
     (clip,) = load_latents(videos).clips
     assert clip.captions == ("heavy door",) and clip.video is not None
     places = (f"latents={latents}", f"videos={videos}", f"output={tmp_path / 'run'}")
-    small = (*SHORT, "lengths=[51]", "frames_per_batch=102")
+    small = (*SHORT, "lengths=[26]", "frames_per_batch=52")
     run("own_video_flow", *places, *small)
     assert steps_of(tmp_path / "run") == [1, 2]
     model = WooshTransformer.from_pretrained(tmp_path / "run" / "transformer")

@@ -38,12 +38,14 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / run / "config.yaml").write_text(f"output: {run}\n")
         (folder / run / "log.jsonl").write_text("{}\n")
     config = replace_fields(
-        load_config(package_video.Config, CONFIGS / "package_tiny_video.yaml"),
+        load_config(package_video.Config, CONFIGS / "package_small_video.yaml"),
         output=str(folder / "model"),
         records=str(folder / "records"),
         transformer=str(folder / "flow"),
         visual=str(folder / "eyes"),
         videos=str(folder / "scenes"),
+        parts_of="woosh-tiny",
+        rank=0,
     )
     package_video.main(config)
     for run in ("transformer", "visual", "videos"):
@@ -93,7 +95,7 @@ def test_changes_make_a_model_that_sees_and_its_student(
     seeing.save_pretrained(tmp_path / "flow" / "transformer")
     randomise(make_visual(), 4).save_pretrained(tmp_path / "eyes" / "visual")
     config = replace_fields(
-        load_config(package_video.Config, CONFIGS / "package_tiny_video.yaml"),
+        load_config(package_video.Config, CONFIGS / "package_small_video.yaml"),
         output=str(models / "toy-video"),
         records=str(tmp_path / "records"),
         transformer=str(tmp_path / "flow"),

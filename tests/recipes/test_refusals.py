@@ -29,7 +29,7 @@ CONFIG_OF = {
     "package_model": "package_tiny",
     "package_student": "package_tiny_fast",
     "package_tagger": "package_tiny_tagger",
-    "package_video": "package_tiny_video",
+    "package_video": "package_small_video",
     "teach": "teach_tiny",
     "train_autoencoder": "own_autoencoder",
     "train_breaks": "breaks_tiny",

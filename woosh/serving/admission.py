@@ -141,7 +141,7 @@ class Desk:
             return self._settings.models[0]
         if not seeing:
             raise ValueError(
-                "no model here sees: start the server with one, such as woosh-tiny-video"
+                "no model here sees: start the server with one, such as woosh-small-video"
             )
         return seeing[0]
 
