@@ -13,7 +13,7 @@ from tests.commands.test_dub import sound_of
 from tests.models.test_woosh_tiny import assert_no_seam
 from woosh import cli
 from woosh.catalogue import BUILT_IN, DEFAULT_VIDEO_MODEL, describe_model
-from woosh.generation.guidance import windows_of
+from woosh.generation.guidance import Window, windows_of
 from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
@@ -104,7 +104,9 @@ def test_the_sound_of_a_long_film_has_no_seam(sampler: Sampler, watcher: Watcher
         seen = watcher.watch([frames])
         request = Request("", seconds=40.0, steps=12, video=seen, seed=10 + number)
         audio = sampler(request)[0, 0]
-        windows = windows_of(1_001, sampler.window_frames)
+        # In hundredths of a second, which the test of seams counts in.
+        laid = windows_of(1_001, sampler.window_frames)
+        windows = [Window(4 * window.start, 4 * window.end) for window in laid]
         steps, difference = assert_no_seam(audio, windows)
         ratios += steps
         louder.append(difference)
