@@ -46,11 +46,12 @@ def test_what_comes_to_rest_has_a_flat_line() -> None:
 
 
 def test_what_is_steady_or_repeats_does_not_die() -> None:
-    """Rain, a hum, strokes one after the other, and a sound that ends at its loudest."""
+    """Rain, a hum, strokes one after the other, a sound that ends at its loudest, and one that is over."""
     rain = procedural.generate(3, "rain").audio[None, : 3 * RATE]
     hum = (0.3 * np.sin(2 * np.pi * 100 * TIMES))[None].astype(np.float32)
     strokes = np.tile(decaying(-40.0), 3)
-    for one in (rain, hum, strokes, decaying(-40.0)[:, ::-1], hum[:, :10], 0 * hum):
+    over = np.concatenate([decaying(-60.0), 0 * hum], axis=1)
+    for one in (rain, hum, strokes, decaying(-40.0)[:, ::-1], hum[:, :10], 0 * hum, over):
         assert decay_of(one, RATE) is None
 
 

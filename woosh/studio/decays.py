@@ -12,6 +12,9 @@ FAINTEST = 1e-12  # power that counts as none
 FITTED_SECONDS = 0.5  # of the end, at most, that tell how fast a sound dies
 LEAST_FALL = 6.0  # dB that it has fallen from its loudest moment
 REVIVAL = 9.0  # dB by which a sound that rises again is not dying, but repeats
+OVER = (
+    -90.0
+)  # dB of full scale: a sound that ends below has ended, and what goes on from it is another one
 EVENT = 12.0  # dB below the loudest, where what comes before is an event as well
 
 
@@ -41,8 +44,8 @@ def moving_levels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
 def decay_of(audio: np.ndarray, sample_rate: int) -> Decay | None:
     """How a sound (C, S) dies away at its end, or None if it does not.
 
-    It does if it has one event, from whose loudest moment on it has fallen by 6 dB without coming back by 9. The line is
-    fitted to its last half second, or to the later half of what is behind that moment.
+    It does if it has one event, from whose loudest moment on it has fallen by 6 dB without coming back by 9, and is not over:
+    what ends in digital silence dies no more. The line is fitted to its last half second, or to the later half of what is behind that moment.
     """
     levels = moving_levels(audio, sample_rate)
     loudest = int(levels.argmax())
@@ -58,7 +61,7 @@ def decay_of(audio: np.ndarray, sample_rate: int) -> Decay | None:
         return None
     times = STEP_SECONDS * (np.arange(len(end)) + 0.5 - len(end))  # 0 is the end of the sound
     slope, level = np.polyfit(times, end, 1)
-    if levels[loudest] - level < LEAST_FALL:
+    if levels[loudest] - level < LEAST_FALL or level < OVER:
         return None
     return Decay(float(level), min(0.0, float(slope)))
 

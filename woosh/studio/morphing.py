@@ -25,8 +25,8 @@ def morph(
     """Sounds (1, S) on the way from one sound to another, the loudness included, each made when it is asked for.
 
     The latents are mixed linearly, since those of our autoencoders say levels, which so go evenly from one sound's to the
-    other's. All are drawn with the same noise, but for one that would be silent. The strength rises from 0 at either sound to the one given in the middle, with
-    the sine of the share: there the mixture is farthest from anything that was ever recorded.
+    other's. All are drawn with the same noise, but for one that would be silent. The strength rises from 0 at either sound to
+    the one given in the middle, with the sine of the share: there the mixture is farthest from anything that was ever recorded.
 
     Args:
         sampler: the model.
