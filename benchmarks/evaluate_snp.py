@@ -3,7 +3,8 @@
     python benchmarks/evaluate_snp.py --results FILE --margin 1250 [--margin 2500 ...] --trials 3 --plot docs/studies/snp.png
 
 The network learns from labels of windows alone. Then it hears two further sets of windows: each way of reading the place is
-measured on both, so that one can be chosen on the first and told of the second. A call goes on where one before was ended.
+measured on both, so that one can be chosen on the first and told of the second. A call goes on where one before was ended; results
+are of one setting, those without recurrent layers (--without-memory) of another file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from woosh.command_line import run_to_exit_code
 from woosh.metrics.precision import roc_area
-from woosh.taggers.breakpoints import Breaks, DeepSnp, break_places
+from woosh.taggers.breakpoints import Breaks, DeepSnp, attention_places, break_places
 from woosh.taggers.snp_arrays import MARGINS, normalised, simulated_windows
 from woosh.training.taggers.breaks import learn_breaks
 
@@ -30,28 +31,31 @@ SETS = ("first set", "second set")
 BROKEN = 1
 
 
-def peak(strength: Tensor) -> Tensor:
-    """The middle of the strongest step of (B, T), as a share of the window (B,)."""
-    return (strength.argmax(dim=1) + 0.5) / strength.shape[1]
-
-
-def steepest(strength: Tensor) -> Tensor:
+def steepest(strength: Tensor, places: Tensor) -> Tensor:
     """Between the two steps of (B, T) that differ most, as a share of the window (B,)."""
-    return (strength.diff(dim=1).abs().argmax(dim=1) + 1) / strength.shape[1]
+    first = strength.diff(dim=1).abs().argmax(dim=1)
+    return (places[first] + places[first + 1]) / 2
 
 
-READINGS: dict[str, Callable[[Breaks], Tensor]] = {
-    "peak of attention": lambda heard: peak(heard.attention[:, :, BROKEN]),
-    "peak of attention x localisation": lambda heard: peak(
-        (heard.attention * heard.localisation)[:, :, BROKEN]
+# What is heard, and the places of its steps (T,) -> where windows break (B,).
+READINGS: dict[str, Callable[[Breaks, Tensor], Tensor]] = {
+    "peak of attention": lambda heard, places: attention_places(heard.attention, places),
+    "peak of attention x localisation": lambda heard, places: attention_places(
+        heard.attention * heard.localisation, places
     ),
-    "largest change of attention": lambda heard: steepest(heard.attention[:, :, BROKEN].logit()),
-    "largest change of localisation": lambda heard: break_places(heard.localisation),
-    "largest difference between sides": lambda heard: sides(heard.localisation[:, :, BROKEN]),
+    "largest change of attention": lambda heard, places: steepest(
+        heard.attention[:, :, BROKEN].logit(), places
+    ),
+    "largest change of localisation": lambda heard, places: break_places(
+        heard.localisation, places
+    ),
+    "largest difference between sides": lambda heard, places: sides(
+        heard.localisation[:, :, BROKEN], places
+    ),
 }
 
 
-def sides(probability: Tensor) -> Tensor:
+def sides(probability: Tensor, places: Tensor) -> Tensor:
     """Where (B, T) splits into two parts whose means of log-odds explain most of it, as a share of the window (B,).
 
     The sum of squares between both parts is n_1 n_2 / n (m_1 - m_2)^2, largest at the change of a step function.
@@ -62,14 +66,15 @@ def sides(probability: Tensor) -> Tensor:
     total = odds.cumsum(dim=1)
     means = total[:, :-1] / first, (total[:, -1:] - total[:, :-1]) / (count - first)
     between = first * (count - first) / count * (means[0] - means[1]) ** 2
-    return (between.argmax(dim=1) + 1) / count
+    last = between.argmax(dim=1)  # step of the first part
+    return (places[last] + places[last + 1]) / 2
 
 
 def measured_trial(arguments: argparse.Namespace, margin: int, seed: int) -> dict[str, list[float]]:
     """Train once; area below the ROC curve and share of places that are right, for both sets."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
-    model = DeepSnp(margin)
+    model = DeepSnp(margin, memory=not arguments.without_memory)
 
     def draw() -> tuple[Tensor, Tensor]:
         windows = simulated_windows(arguments.batch, margin, arguments.noise, generator)
@@ -94,8 +99,9 @@ def measured_trial(arguments: argparse.Namespace, margin: int, seed: int) -> dic
         found.setdefault("area below the ROC curve", []).append(area)
         truth = torch.from_numpy(windows.points)[broken] / (MARGINS * margin)
         positives = Breaks(*(tensor[broken] for tensor in heard))
+        places = model.step_places(heard.attention.shape[1])
         for name, read in READINGS.items():
-            near = (read(positives) - truth).abs() <= NEAR
+            near = (read(positives, places) - truth).abs() <= NEAR
             found.setdefault(name, []).append(float(near.float().mean()))
     return found
 
@@ -130,6 +136,7 @@ def main() -> None:
     add("--batch", type=int, default=10)
     add("--windows", type=int, default=80, help="of each set that is measured")
     add("--trials", type=int, default=1)
+    add("--without-memory", action="store_true", help="steps that hear for themselves")
     add("--results", type=Path, required=True, help="file of lines that a later call goes on with")
     add("--plot", type=Path, metavar="FILE.png")
     arguments = parser.parse_args()

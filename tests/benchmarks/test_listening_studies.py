@@ -90,4 +90,5 @@ def test_two_sides_are_told_apart_where_they_meet() -> None:
     said = torch.full((1, 20), 0.1)
     said[0, 13:] = 0.8
     said[0, 4] = 0.99  # a single step does not mislead it
-    assert evaluate_snp.sides(said).item() == pytest.approx(13 / 20)
+    places = (torch.arange(20) + 0.5) / 20
+    assert evaluate_snp.sides(said, places).item() == pytest.approx(13 / 20)

@@ -7,7 +7,13 @@ import torch
 from tests.official import assert_parity
 from tests.taggers.fixtures import fixtures, load_fixture
 from woosh.metrics.precision import roc_area
-from woosh.taggers.breakpoints import DeepSnp, attended, break_places, hard_sigmoid
+from woosh.taggers.breakpoints import (
+    DeepSnp,
+    attended,
+    attention_places,
+    break_places,
+    hard_sigmoid,
+)
 from woosh.taggers.published import from_published
 from woosh.taggers.snp_arrays import normalised, simulated_windows
 from woosh.training.taggers.breaks import learn_breaks
@@ -67,7 +73,39 @@ def test_a_break_is_where_opinions_change_most() -> None:
     said = torch.full((2, 10, 2), 0.5)
     said[0, 4:, 1] = 0.9
     said[1, :7, 1] = 0.1
-    assert break_places(said).tolist() == pytest.approx([0.4, 0.7])
+    places = (torch.arange(10) + 0.5) / 10
+    assert break_places(said, places).tolist() == pytest.approx([0.4, 0.7])
+    assert attention_places(said.diff(dim=1).abs(), places[1:]).tolist() == pytest.approx(
+        [0.45, 0.75]
+    )
+
+
+@pytest.mark.parametrize(("margin", "strided"), [(160, False), (1400, True)])
+def test_steps_lie_in_the_middle_of_what_they_hear(margin: int, strided: bool) -> None:
+    """The support of a step's gradient has its place in the middle, but for a position or two of rounding."""
+    model = DeepSnp(margin, strided=strided, memory=False).eval()
+    x = torch.randn(1, 2, 4 * margin, requires_grad=True)
+    features = model.features(x)
+    step = features.shape[2] // 2
+    features[0, 0, step].sum().backward()
+    heard = x.grad[0, 0].nonzero()  # type: ignore[index]
+    ends = float(heard.min()), float(heard.max()) + 1
+    assert ends[0] > 0 and ends[1] < 4 * margin
+    place = float(model.step_places(features.shape[2])[step]) * 4 * margin
+    assert place == pytest.approx(sum(ends) / 2, abs=5 if strided else 1)
+
+
+def test_a_step_without_memory_hears_no_more_than_its_convolutions() -> None:
+    """Its attention does not change with what lies far away; with the recurrent layers it does."""
+    x = torch.randn(1, 2, 2400)
+    changed = x.clone()
+    changed[:, :, :200] += 3
+    for memory in (True, False):
+        torch.manual_seed(0)
+        model = DeepSnp(600, memory=memory).eval()
+        with torch.no_grad():
+            last = [model(y).attention[0, -1] for y in (x, changed)]
+        assert torch.equal(*last) is not memory
 
 
 @pytest.mark.slow

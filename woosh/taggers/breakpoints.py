@@ -19,6 +19,7 @@ LAYERS = 4  # of a dense block
 BLOCKS = 6
 HIDDEN = 128  # of a recurrent layer, in one direction
 TRACKS = 2
+WINDOW_MARGINS = 4  # positions of a window as a multiple of the margin
 FIRST_KERNEL, FIRST_PACE = 10, 5  # the pace is a dilation, or a stride in the second version
 WIDE, WIDE_TRANSITIONS = 5, 2  # kernel of so many transitions; the others halve with a kernel of 2
 DROPOUT = 0.2
@@ -117,7 +118,7 @@ def attended(localisation: Tensor, attention: Tensor) -> Tensor:
     return (localisation * attention).sum(dim=1) / attention.sum(dim=1)
 
 
-def break_places(localisation: Tensor, broken: int = 1) -> Tensor:
+def break_places(localisation: Tensor, places: Tensor, broken: int = 1) -> Tensor:
     """Where windows break, as shares of them (B,): between the two steps whose log-odds differ most.
 
     What a step says of a window with a break differs before and after it: the recurrent layers carry on what they have
@@ -125,11 +126,23 @@ def break_places(localisation: Tensor, broken: int = 1) -> Tensor:
 
     Args:
         localisation: (B, T, C) of `Breaks`.
+        places: of the steps (T,), see `DeepSnp.step_places`.
         broken: the class of windows that break.
     """
     odds = localisation[:, :, broken].clamp(FLOOR, 1 - FLOOR).logit()  # (B, T)
-    change = odds.diff(dim=1).abs()
-    return (change.argmax(dim=1) + 1) / localisation.shape[1]
+    first = odds.diff(dim=1).abs().argmax(dim=1)
+    return (places[first] + places[first + 1]) / 2
+
+
+def attention_places(attention: Tensor, places: Tensor, broken: int = 1) -> Tensor:
+    """Where windows break, as shares of them (B,), by a network without memory: at the step that counts most.
+
+    Args:
+        attention: (B, T, C) of `Breaks`.
+        places: of the steps (T,), see `DeepSnp.step_places`.
+        broken: the class of windows that break.
+    """
+    return places[attention[:, :, broken].argmax(dim=1)]
 
 
 class DeepSnp(nn.Module):
@@ -140,9 +153,18 @@ class DeepSnp(nn.Module):
         classes: C.
         strided: the second version: the first convolution strides in place of its dilation, and the features are not
             rectified at last.
+        memory: the published recurrent layers. They carry on what they have heard, so that every step may know of a break
+            and attention shows on which side of it a step lies; without them a step knows what the convolutions hear around
+            it, and attention peaks at the break.
     """
 
-    def __init__(self, margin: int = 10_000, classes: int = 2, strided: bool = False) -> None:
+    def __init__(
+        self,
+        margin: int = 10_000,
+        classes: int = 2,
+        strided: bool = False,
+        memory: bool = True,
+    ) -> None:
         super().__init__()
         self.margin, self.strided = margin, strided
         self.first = nn.Conv2d(
@@ -165,8 +187,13 @@ class DeepSnp(nn.Module):
             nn.init.kaiming_uniform_(convolution.weight, nonlinearity="relu")
         self.norms, self.convolutions = nn.ModuleList(norms), nn.ModuleList(convolutions)
         self.dropout = nn.Dropout(DROPOUT)
-        self.candidate = BothWays(width, nn.Identity())
-        self.gate = BothWays(width, torch.sigmoid)
+        states = 2 * HIDDEN
+        self.candidate = BothWays(width, nn.Identity()) if memory else nn.Linear(width, states)
+        self.gate = (
+            BothWays(width, torch.sigmoid)
+            if memory
+            else nn.Sequential(nn.Linear(width, states), nn.Sigmoid())
+        )
         self.localization = nn.Linear(2 * HIDDEN * TRACKS, classes)
         self.attention = nn.Linear(2 * HIDDEN * TRACKS, classes)
 
@@ -187,6 +214,20 @@ class DeepSnp(nn.Module):
         localisation = self.localization(joined).softmax(dim=-1)
         attention = self.attention(joined).sigmoid().clamp(FLOOR, 1 - FLOOR)
         return Breaks(attended(localisation, attention), attention, localisation)
+
+    def step_places(self, steps: int) -> Tensor:
+        """The middles of what steps hear, as shares of a window (T,).
+
+        A valid convolution or a mean of pairs shifts them by half its reach, what keeps the length by nothing.
+        """
+        pace = FIRST_PACE if self.strided else 1  # positions from one step to the next
+        middle = (FIRST_KERNEL - 1) * (1 if self.strided else FIRST_PACE) / 2
+        for block in range(BLOCKS - 1):
+            if block >= WIDE_TRANSITIONS:  # a convolution of pairs that halves
+                middle, pace = middle + pace / 2, 2 * pace
+            middle += pace / 2
+            pace *= 1 if block < unhalved_pools(self.margin) else 2
+        return (middle + 0.5 + pace * torch.arange(steps)) / (WINDOW_MARGINS * self.margin)
 
     def features(self, x: Tensor) -> Tensor:
         """What the dense network makes of windows (B, 2, positions): (B, R, T, W)."""
