@@ -4,8 +4,7 @@
 
 A few steps with the loss of parallel recordings (arXiv 1909.02869) between three versions of a sound of the training split: what
 the ear makes of it, what it makes of it through a codec, and what it made of it at first. The last one keeps what it knows, so
-that no labels are needed. Agreement is measured on the validation split, which no built-in ear has trained on. See
-docs/studies/codecs.md.
+that no labels are needed. Agreement is measured on the validation split, which no built-in ear has trained on.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 As in arXiv 2408.11641, with the losses of training/train_clap.py, at a size of minutes: ear and text encoder are heard once and
 stay as they are, heads alone learn. Every trial trains three aligners by contrast, whose mean cosines are the correspondences;
-one of them learns on for as many steps, by contrast or from these. See docs/studies/retrieval.md.
+one of them learns on for as many steps, by contrast or from these.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@
 
 As in arXiv 2503.11363, on a toy copy of the layout of TAU Urban Acoustic Scenes: ten scenes made by rule, one second each, heard by
 devices that are smooth random filters, three of which training never hears. Students are CP-Mobiles that learn for as many steps
-each, from labels alone or from labels and the mean logits of teachers. A run that was ended goes on where it was. See
-docs/studies/teachers.md.
+each, from labels alone or from labels and the mean logits of teachers. A run that was ended goes on where it was.
 """
 
 from __future__ import annotations
