@@ -11,7 +11,7 @@ from woosh.audio import resample
 
 
 class Codec(NamedTuple):
-    """How a sound is coded; neither encoder nor bit rate: only its band is cut."""
+    """How a sound is coded; without an encoder only its band is cut."""
 
     encoder: str | None  # FFmpeg's name
     container: str

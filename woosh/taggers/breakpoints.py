@@ -155,7 +155,7 @@ class DeepSnp(nn.Module):
             rectified at last.
         memory: the published recurrent layers. They carry on what they have heard, so that every step may know of a break
             and attention shows on which side of it a step lies; without them a step knows what the convolutions hear around
-            it, and attention peaks at the break.
+            it alone.
     """
 
     def __init__(
