@@ -6,7 +6,7 @@ import { Noise } from "./noise.js";
 
 const STEP_CONDITION = ["text", "summary", "video"];
 
-ort.env.wasm.wasmPaths = new URL("./", import.meta.url).href;
+ort.env.wasm.wasmPaths = { wasm: new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href };
 // Threads share memory, which a browser allows to pages of isolated origins alone.
 ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from woosh import __version__
 from woosh.autoencoder import Autoencoder, WooshAutoencoder, WooshMelAutoencoder
 from woosh.autoencoder.mel import fit_frames, powers
-from woosh.catalogue import GRAPHS_FILE, GRAPHS_FORMAT, ModelInfo, part_folders
+from woosh.catalogue import BUILT_IN, GRAPHS_FILE, GRAPHS_FORMAT, ModelInfo, part_folders
 from woosh.command_line import missing_extra
 from woosh.conversion.convert import staged
 from woosh.conversion.onnx_export import quiet_exporter
@@ -363,9 +363,12 @@ def export_model(info: ModelInfo, target: Path, *, int8: bool = False) -> None:
             if name == "phases":
                 graphs[name]["hop_length"] = magnitude_hop(sampler.autoencoder)
         shutil.copytree(part_folders(info.folder)["tokenizer"], folder / "tokenizer")
+        # A model that shares parts of another one may tell only there whose recordings these come from.
+        places = [info.folder, *([] if info.parts_of is None else [BUILT_IN / info.parts_of])]
         for card in CARDS:
-            if (info.folder / card).is_file():
-                shutil.copy(info.folder / card, folder / card)
+            there = [place / card for place in places if (place / card).is_file()]
+            if there:
+                shutil.copy(there[0], folder / card)
         facts = described(info, sampler) | {"weights": "int8" if int8 else "float32"}
         text = json.dumps(facts | {"graphs": graphs}, indent=1)
         (folder / GRAPHS_FILE).write_text(text + "\n", encoding="utf-8")
