@@ -40,7 +40,7 @@ Forms = Mapping[str, Callable[[Any], Tensor]]
 
 def main() -> None:
     """Print a table for each part."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("model", nargs="?", default="woosh-tiny-fast")
     parser.add_argument("--released-blocks", type=int, metavar="N")
     parser.add_argument("--seconds", type=float, default=5.0)
@@ -93,7 +93,7 @@ def step_forms(transformer: WooshTransformer) -> Forms:
     def in_half(call: Call) -> Tensor:
         latents, moment, condition, step = call
         parts = (condition.text, condition.video, condition.summary)
-        low = Condition(*(None if part is None else part.bfloat16() for part in parts))
+        low = Condition(*(None if part is None else part.bfloat16() for part in parts))  # type: ignore[arg-type]
         return half(latents, moment, low, *step)
 
     names = ("next_time", "guidance") if transformer.config.flow_map else ()

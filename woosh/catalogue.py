@@ -345,6 +345,7 @@ def _describe_graphs(folder: Path) -> ModelInfo:
         few_step=facts.flow_map,
         video_channels=facts.video_channels,
         told_length=facts.summary,
+        learned_solver=False,
         visual=None,
         parts_of=None,
         parameters=facts.parameters,

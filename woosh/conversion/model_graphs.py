@@ -112,6 +112,7 @@ class MelGraph(nn.Module):
     def __init__(self, autoencoder: WooshMelAutoencoder, doubt: float) -> None:
         super().__init__()
         self.autoencoder, self.doubt = autoencoder, doubt
+        self.filters: Tensor
         self.register_buffer("filters", autoencoder.filters)
 
     def forward(self, latents: Tensor, noise: Tensor) -> Tensor:
