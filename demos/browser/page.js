@@ -12,6 +12,7 @@ const link = document.querySelector("a");
 const folder = new URL("model/", location.href).href;
 const worker = new Worker("worker.js", { type: "module" });
 let facts;
+let shown;
 
 worker.onmessage = ({ data }) => {
   if (data.loading) state.textContent = `Reading ${data.loading} ...`;
@@ -50,7 +51,8 @@ function show({ audio, milliseconds, times }) {
   const made = audio.length / facts.sample_rate;
   const each = Object.entries(times).map(([name, time]) => `${name.replace("_", " ")} ${Math.round(time)}`);
   const rate = (milliseconds / 1000 / made).toFixed(2);
-  draw(audio);
+  shown = audio;
+  draw();
   URL.revokeObjectURL(player.src);
   player.src = URL.createObjectURL(wave(audio, facts.sample_rate));
   link.href = player.src;
@@ -58,8 +60,11 @@ function show({ audio, milliseconds, times }) {
   finish(`${rate} s for each second of sound (milliseconds: ${each.join(", ")}).`);
 }
 
-// The lowest and the highest sample of each column.
-function draw(audio) {
+// The lowest and the highest sample of each column, in the colour of the hour.
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shown && draw());
+
+function draw() {
+  const audio = shown;
   const pen = canvas.getContext("2d");
   const { width, height } = canvas;
   const peak = audio.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);

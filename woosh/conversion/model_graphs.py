@@ -370,6 +370,9 @@ def export_model(info: ModelInfo, target: Path, *, int8: bool = False) -> None:
             there = [place / card for place in places if (place / card).is_file()]
             if there:
                 shutil.copy(there[0], folder / card)
-        facts = described(info, sampler) | {"weights": "int8" if int8 else "float32"}
+        facts = described(info, sampler)
+        if int8:
+            # A seed gives other sounds with them: files must not name the model alone.
+            facts["name"] += "-int8"
         text = json.dumps(facts | {"graphs": graphs}, indent=1)
         (folder / GRAPHS_FILE).write_text(text + "\n", encoding="utf-8")
