@@ -1,10 +1,10 @@
-"""Fit a solver of few steps to a model of many: about a hundred numbers, in minutes, without a gradient.
+"""Fit a solver of few steps to a model of many: about a hundred numbers, in minutes.
 
     python training/train_solver.py configs/solver_small.yaml [name=value ...]
 
-Sounds of prompts are solved to convergence once; then every step takes that combination of the noise and the velocities so
-far which comes nearest to them (`woosh.training.flow.solver`). Of several shifts of the times the best is kept, as heard on
-other prompts from other seeds. Output folder: solver.json, whose numbers are `learned_steps` of a model's
+Sounds of prompts are solved to convergence once; then the coefficients of all steps are moved so that few steps end nearer
+to them (`woosh.training.flow.solver`). Of several shifts of the times the best is kept, as measured on other prompts from
+other seeds. Output folder: solver.json, whose numbers are `learned_steps` of a model's
 model_index.json, and errors.json: of the learned solver and of `multistep` with as many calls.
 """
 
@@ -26,7 +26,13 @@ from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler, noise_streams
 from woosh.generation.solvers import Velocity, multistep, nonstationary, shifted_times
 from woosh.training.command import run_recipe
-from woosh.training.flow.solver import converged_path, fit_steps, latent_error
+from woosh.training.flow.solver import (
+    Descent,
+    as_learned,
+    converged_latents,
+    fit_steps,
+    latent_error,
+)
 from woosh.whole_files import write_text
 
 
@@ -38,6 +44,7 @@ class Config:
     model: str  # name or folder
     steps: int
     shifts: tuple[float, ...]  # of the times, see `woosh.generation.solvers.shifted_times`
+    descent: Descent
     finer: int  # steps of the converged sounds for each of these
     seconds: float  # of the sounds; the numbers serve every length
     prompts: tuple[str, ...]
@@ -73,20 +80,23 @@ def main(config: Config) -> None:
     shared = {"seconds": config.seconds, "steps": config.steps}
     fitted = Request(list(config.prompts), seed=config.seed, **shared)
     heard = Request(list(config.held_out), seed=config.seed + len(config.prompts), **shared)
+    sampler.transformer.requires_grad_(False)
     velocity, noise = clips_of(sampler, fitted)
     other_velocity, other_noise = clips_of(sampler, heard)
-    own_times = sampler.times_of(heard)
-    converged = converged_path(other_velocity, other_noise, own_times, config.finer)[-1]
-    usual = latent_error(multistep(other_velocity, other_noise, own_times), converged)
-    errors = {"multistep": usual}
+    times = sampler.times_of(heard)
+    converged = converged_latents(velocity, noise, times, config.finer)
+    other = converged_latents(other_velocity, other_noise, times, config.finer)
+    errors = {"multistep": latent_error(multistep(other_velocity, other_noise, times), other)}
     found = []
     for shift in config.shifts:
-        times = shifted_times(config.steps, shift)
-        path = converged_path(velocity, noise, times, config.finer)
-        steps = fit_steps(velocity, path, times, sampler.guidance_of(fitted).scale)
-        error = latent_error(nonstationary(other_velocity, other_noise, steps), converged)
-        errors[f"learned, shift {shift:g}"] = error
-        found.append((error, steps))
+        start = as_learned(
+            shifted_times(config.steps, shift).tolist(), sampler.guidance_of(fitted).scale
+        )
+        steps = fit_steps(velocity, noise, converged, start, config.descent)
+        for name, tried in (("multistep", start), ("learned", steps)):
+            error = latent_error(nonstationary(other_velocity, other_noise, tried), other)
+            errors[f"{name}, shift {shift:g}"] = error
+            found.append((error, tried))
     _, best = min(found, key=lambda pair: pair[0])
     for name, error in errors.items():
         print(f"{name}, {config.steps} calls: {error:.4f} of the latents")

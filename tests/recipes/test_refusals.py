@@ -42,6 +42,7 @@ CONFIG_OF = {
     "train_video_flow": "own_video_flow",
     "train_visual": "visual_tiny",
     "tune_flow": "tune_mel",
+    "train_solver": "solver_tiny",
 }
 FITTING = ('precision="no"', "lengths=[51]", "length_chances=[1]")  # to the sounds here
 
