@@ -359,7 +359,7 @@ def test_few_step_refusals(few_step: WooshPipeline, options: dict[str, Any], mes
         ({"guidance_scale": -1}, "from 0 to 1000"),
         ({"guidance_scale": float("nan")}, "from 0 to 1000"),
         ({"num_waveforms_per_prompt": 0}, "1 or more"),
-        ({"solver": "heun"}, "multistep, euler or dopri5"),
+        ({"solver": "heun"}, "multistep, euler, dopri5 or learned"),
         ({"solver": "dopri5", "num_inference_steps": 9}, "its own steps"),
         ({"solver": "dopri5", "callback_on_step_end": print}, "its own steps"),
         ({"output_type": "wav"}, "np, pt or latent"),

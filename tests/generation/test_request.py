@@ -53,7 +53,7 @@ def test_no_negative_prompt_is_the_empty_text() -> None:
         ({"seed": 2**63}, "seed must be from 0"),
         ({"seed": 2**63 - 1, "sounds_per_prompt": 2}, "seed must be from 0"),
         ({"seed": 1, "generator": torch.Generator()}, "give one"),
-        ({"solver": "heun"}, "multistep, euler or dopri5"),
+        ({"solver": "heun"}, "multistep, euler, dopri5 or learned"),
         ({"solver": "dopri5", "times": [1, 0]}, "its own steps"),
         ({"times": [1, 0], "steps": 1}, "leave out the number of steps"),
         ({"times": [1]}, "fall from 1 to 0"),
