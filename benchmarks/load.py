@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import hashlib
 import multiprocessing
+import queue
 import random
 import signal
 import socket
@@ -170,9 +171,9 @@ class Server:
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
 
 
 def disturb(server: Server, minutes: float, every: float) -> Iterator[str]:
@@ -224,34 +225,42 @@ def run(arguments: argparse.Namespace) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         server = Server(folder, port, arguments.workers)
-        server.start()
-        answers: Queue[Answer] = multiprocessing.get_context("spawn").Queue()
-        until = time.monotonic() + 60 * arguments.minutes
-        loads = [
-            Load(
-                f"http://127.0.0.1:{port}",
-                arguments.clients // PROCESSES,
-                1 + number * 10_000_000,
-                until,
-                arguments.seconds,
-            )
-            for number in range(PROCESSES)
-        ]
-        clients = [
-            multiprocessing.get_context("spawn").Process(target=run_clients, args=(load, answers))
-            for load in loads
-        ]
-        for client in clients:
-            client.start()
-        said = list(disturb(server, arguments.minutes, arguments.kill_every))
-        got: list[Answer] = []
-        while any(client.is_alive() for client in clients) or not answers.empty():
-            with contextlib.suppress(Exception):  # empty for the moment
-                got.append(answers.get(timeout=0.5))
-        server.kill()
+        try:
+            server.start()
+            got, said = load_and_disturb(arguments, server)
+        finally:
+            server.kill()
         with contextlib.closing(sqlite3.connect(folder / "jobs.sqlite")) as database:
             jobs = dict(database.execute("SELECT state, count(*) FROM jobs GROUP BY state"))
         tell(got, said, jobs, expected([one.seed for one in got], arguments.seconds, Path(place)))
+
+
+def load_and_disturb(
+    arguments: argparse.Namespace, server: Server
+) -> tuple[list[Answer], list[str]]:
+    """What the clients got, and what was done to the server meanwhile."""
+    answers: Queue[Answer] = multiprocessing.get_context("spawn").Queue()
+    until = time.monotonic() + 60 * arguments.minutes
+    clients = []
+    for number in range(PROCESSES):
+        load = Load(
+            address=f"http://127.0.0.1:{server.port}",
+            clients=arguments.clients // PROCESSES,
+            first_seed=1 + number * 10_000_000,
+            until=until,
+            sound_seconds=arguments.seconds,
+        )
+        process = multiprocessing.get_context("spawn").Process(
+            target=run_clients, args=(load, answers), daemon=True
+        )
+        clients.append(process)
+        process.start()
+    said = list(disturb(server, arguments.minutes, arguments.kill_every))
+    got: list[Answer] = []
+    while any(client.is_alive() for client in clients) or not answers.empty():
+        with contextlib.suppress(queue.Empty):
+            got.append(answers.get(timeout=0.5))
+    return got, said
 
 
 def tell(got: list[Answer], said: list[str], jobs: dict[str, int], right: dict[int, str]) -> None:
