@@ -1,5 +1,6 @@
 """What a worker makes of videos, indices and recordings: the files and records of the commands."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def make(own: Maker, kind: str, work: Any, model: str, folder: Path, upload: Pat
 def test_a_video_gets_its_sound(tmp_path: Path) -> None:
     """In its own container or as a sound alone; whoever wants no more of it ends it in the middle."""
     clip, model = tmp_path / "clip.mp4", "woosh-tiny-video"
-    write_video(clip, steady_times(12, 24))
+    write_video(clip, steady_times(Fraction(24), 0.5))
     own = maker(tmp_path, model)
     (film,) = make(own, "dub", Dub(prompt="rain"), model, tmp_path, clip)["sounds"]
     assert (film["name"], film["media_type"], film["seed"]) == ("clip-5.mp4", "video/mp4", 5)
