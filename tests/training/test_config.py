@@ -46,7 +46,6 @@ RECIPES = {
     "mel_autoencoder": "train_mel_autoencoder",
     "videos": "encode_video",
     "scenes": "encode_video",
-    "solver": "train_solver",
     "video_flow": "train_video_flow",
     "package": "package_model",
     "teach": "teach",
