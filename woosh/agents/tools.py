@@ -29,7 +29,7 @@ from woosh.agents.equipment import Equipment
 from woosh.audio.finishing import LOUDNESS
 from woosh.generation.request import Request, clean_text
 from woosh.generation.sampling import Sampler
-from woosh.studio.edit import edit
+from woosh.studio.edit import draw_edit
 from woosh.studio.finishing import (
     Finishing,
     Ready,
@@ -37,11 +37,11 @@ from woosh.studio.finishing import (
     full_finishing,
     levelling_of,
 )
-from woosh.studio.loop import NEW_SEAM, Loop, Stretch, close_loop, make_loop, renew_seam
+from woosh.studio.loop import NEW_SEAM, Loop, Stretch, close_loop, draw_loop, renew_seam
 from woosh.studio.originals import guidance_for, prompt_for, read_original, read_source, record_of
 from woosh.studio.places import Region
 from woosh.studio.takes import Take, draw_take
-from woosh.studio.variations import vary
+from woosh.studio.variations import draw_variation
 from woosh.studio.workshop import Watch
 from woosh.video import open_video
 from woosh.video.muxing import CEILING, SOUND_CODECS, Soundtrack, check_output, write_soundtrack
@@ -137,9 +137,10 @@ class Tools:
 
         def make(seed: int, sampler: Sampler) -> Made:
             wanted = replace(asked, seed=seed)
-            told = record_of(source, "vary", wanted, info, **facts)
-            record = {**self.equipment.words.record(wanted), **told}
-            take = Take(vary(sampler, sound, wanted, similarity)[0], seed)
+            take = draw_variation(sampler, sound, wanted, similarity)
+            drawn = replace(wanted, seed=take.seed)
+            told = record_of(source, "vary", drawn, info, **facts)
+            record = {**self.equipment.words.record(drawn), **told}
             return Made(take, sampler.sample_rate, record, finishing)
 
         return self._deliver(order, f"{source.stem}-variation", watch, make)
@@ -171,9 +172,10 @@ class Tools:
 
         def make(seed: int, sampler: Sampler) -> Made:
             wanted, rate = replace(asked, seed=seed), original.sample_rate
-            told = record_of(original.path, "edit", wanted, info, **facts)
-            take = Take(edit(sampler, original.audio, rate, wanted, regions, much), seed)
-            record = {**self.equipment.words.record(wanted), **told}
+            take = draw_edit(sampler, original.audio, rate, wanted, regions, much)
+            drawn = replace(wanted, seed=take.seed)
+            told = record_of(original.path, "edit", drawn, info, **facts)
+            record = {**self.equipment.words.record(drawn), **told}
             return Made(take, rate, record, finishing, notes)
 
         return self._deliver(order, f"{original.path.stem}-edited", watch, make)
@@ -186,10 +188,10 @@ class Tools:
 
         def make(seed: int, sampler: Sampler) -> Made:
             wanted = replace(asked, seed=seed)
-            loop = make_loop(sampler, wanted)
-            facts = {**self.equipment.words.record(wanted), "loop": loop.way}
+            loop, take = draw_loop(sampler, wanted)
+            drawn = replace(wanted, seed=take.seed)
+            facts = {**self.equipment.words.record(drawn), "loop": loop.way}
             record = audio.derived_record({}, "loop", **facts)
-            take = Take(loop.audio, seed)
             return Made(take, sampler.sample_rate, record, finishing, _seam(loop))
 
         return self._deliver(order, prompt, watch, make)

@@ -23,14 +23,14 @@ from woosh.search.index import open_index, trusted_model
 from woosh.search.library import Library, load_library
 from woosh.serving import shapes
 from woosh.serving.settings import WorkerSettings
-from woosh.studio.edit import edit
-from woosh.studio.extend import extend
+from woosh.studio.edit import draw_edit
+from woosh.studio.extend import draw_extension
 from woosh.studio.finishing import Finishing, finished_take, full_finishing, levelling_of
-from woosh.studio.loop import best_stretch, fade_seam, make_loop, renew_seam
+from woosh.studio.loop import NEW_SEAM, Loop, Stretch, close_loop, draw_loop, renew_seam
 from woosh.studio.originals import guidance_for, prompt_for, read_original, read_source, record_of
 from woosh.studio.places import Region, places_of
 from woosh.studio.takes import Take, draw_take
-from woosh.studio.variations import vary
+from woosh.studio.variations import draw_variation
 from woosh.studio.workshop import Watch
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
 from woosh.video.muxing import CEILING, SOUND_CODECS, Soundtrack, check_output, write_soundtrack
@@ -194,9 +194,10 @@ class Maker:
             request = _request(work, work.prompt, original.seconds, seed, model)
             asked = record_of(original.path, "edit", request, model.info, **facts)
             record = full_record(request, model.info, sampler) | asked
-            sound = edit(sampler, original.audio, original.sample_rate, request, regions, strength)
+            rate = original.sample_rate
+            take = draw_edit(sampler, original.audio, rate, request, regions, strength)
             finishing = levelling_of(work.loudness, audio.CEILINGS[work.format])
-            made.append(_keep(task, Take(sound, seed), original.sample_rate, record, finishing))
+            made.append(_keep(task, take, rate, record, finishing))
         return made
 
     def _extend(self, task: Task) -> list[dict[str, Any]]:
@@ -209,9 +210,10 @@ class Maker:
             facts = {"extended": original.path.name}
             asked = record_of(original.path, "extend", request, model.info, **facts)
             record = full_record(request, model.info, sampler) | asked
-            sound = extend(sampler, original.audio, original.sample_rate, request, work.before)
+            rate = original.sample_rate
+            take = draw_extension(sampler, original.audio, rate, request, work.before)
             finishing = levelling_of(work.loudness, audio.CEILINGS[work.format])
-            made.append(_keep(task, Take(sound, seed), original.sample_rate, record, finishing))
+            made.append(_keep(task, take, rate, record, finishing))
         return made
 
     def _loop(self, task: Task) -> list[dict[str, Any]]:
@@ -229,7 +231,7 @@ class Maker:
             request = _request(work, work.prompt, seconds, seed, model)
             asked = audio.derived_record(request.record(model.info.name), "loop", loop="circle")
             record = full_record(request, model.info, sampler) | asked
-            take = Take(make_loop(sampler, request).audio, seed)
+            _, take = draw_loop(sampler, request)
             made.append(_keep(task, take, sampler.sample_rate, record, finishing))
         return made
 
@@ -243,22 +245,22 @@ class Maker:
             raise ValueError(
                 f"the sound has {len(original.audio)} channels already: leave out stereo"
             )
-        stretch = best_stretch(original.audio, original.sample_rate, work.seconds)
-        loop = fade_seam(original.audio, original.sample_rate, stretch)
         facts = {"looped": original.path.name}
         kept = audio.kept_record(original.path)
-        record = audio.derived_record(kept, "loop", **facts, loop=loop.way)
-        if loop.error.heard:
+        # Of a sound whose ends are faded into each other, nothing is made by a model.
+        records = {"crossfade": audio.derived_record(kept, "loop", **facts)}
+
+        def renew(stretch: Stretch) -> Loop:
             model = self.model(task.model)
             prompt = prompt_for(original.path, work.prompt)
-            for seed, sampler in task.watched(model.sampler):
-                request = _request(work, prompt, original.seconds, seed, model)
-                other = renew_seam(sampler, original.audio, original.sample_rate, request, stretch)
-                if other.error.excess < loop.error.excess:
-                    loop = other
-                    facts["loop"] = loop.way
-                    asked = record_of(original.path, "loop", request, model.info, **facts)
-                    record = full_record(request, model.info, sampler) | asked
+            ((seed, sampler),) = task.watched(model.sampler)
+            request = _request(work, prompt, original.seconds, seed, model)
+            asked = record_of(original.path, "loop", request, model.info, **facts)
+            records[NEW_SEAM] = full_record(request, model.info, sampler) | asked
+            return renew_seam(sampler, original.audio, original.sample_rate, request, stretch)
+
+        loop = close_loop(original.audio, original.sample_rate, renew, work.seconds)
+        record = {**records[loop.way], "loop": loop.way}
         take = Take(loop.audio, task.seed)
         finishing = levelling_of(work.loudness, audio.CEILINGS[work.format], True, work.stereo)
         return _keep(task, take, original.sample_rate, record, finishing)
@@ -282,7 +284,7 @@ class Maker:
                 request = replace(request, guidance_scale=usual)
             asked = record_of(task.sound, "vary", request, model.info, **facts)
             record = full_record(request, model.info, sampler) | asked
-            take = Take(vary(sampler, sound, request, work.similarity)[0], seed)
+            take = draw_variation(sampler, sound, request, work.similarity)
             made.append(_keep(task, take, rate, record, finishing))
         return made
 
