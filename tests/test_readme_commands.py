@@ -46,6 +46,7 @@ KNOWN = (
     Known("woosh batch", "", "assets/manifest.json"),
     Known("woosh engines", "", "assets/**/*.import"),
     Known("woosh dub", "--steps 2", "with-sound.mp4"),
+    Known("woosh serve", "--data served", ""),
     Known("woosh index", "", "sounds/.woosh-index/*"),
     Known("woosh search", "", ""),
     Known("woosh tag", "", ""),
@@ -124,8 +125,8 @@ def run_python(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not end.code, f"{line} ended with {end.code}"
 
 
-def served(line: str) -> str:
-    """Start a page, take what it answers, and stop it."""
+def served(line: str, path: str = "") -> str:
+    """Start a page or a server, take what it answers at a path, and stop it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -135,7 +136,7 @@ def served(line: str) -> str:
             assert server.poll() is None, f"{line} stopped with exit status {server.returncode}"
             with (
                 contextlib.suppress(urllib.error.URLError),
-                urllib.request.urlopen(f"http://127.0.0.1:{port}") as page,
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as page,
             ):
                 return page.read().decode()
             time.sleep(0.1)
@@ -167,6 +168,9 @@ def test_every_command_of_the_readme_runs(
         files = set(tmp_path.glob(how.written)) if how.written else set()
         capfd.readouterr()
         program, _, line = f"{command} {how.appended}".partition(" ")
+        if line.startswith("serve"):
+            assert "woosh-small" in served(f"-m woosh {line}", "/v1/models")
+            continue
         if program == "woosh":
             assert cli.main(shlex.split(line)) == 0, f"{command}: {capfd.readouterr().err}"
         elif line.startswith("demos/"):

@@ -342,7 +342,6 @@ def test_a_hop_that_is_no_time_is_refused(hop: float) -> None:
 @pytest.mark.parametrize(
     ("sizes", "recipe", "message"),
     [
-        ({"hop_length": 160, "frames": 2000}, "base", "frames of 320 samples"),
         ({}, "hop160", "frames of 160 samples"),
         ({}, "30sec", "windows of 3000 frames, the network has positions for 1005"),
         ({"frames": 500}, "base", "windows of 1000 frames"),

@@ -103,12 +103,14 @@ def _inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def latents(place: Path) -> Path:
-    """Latents of the two sounds, in `runs/own_latents`."""
+    """Latents of the two sounds, in `runs/own_latents`, and those that go with videos, in `runs/own_video_latents`."""
     recipe = importlib.import_module("training.encode_latents")
+    heard = ["output=runs/own_video_latents", "autoencoder=woosh/models/woosh-small/autoencoder"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        arguments = [str(CONFIGS / "own_latents.yaml"), "speeds=[1.0]", "weighed_clips=1"]
-        assert run_recipe(recipe.main, recipe.Config, None, arguments) == 0
+        for others in ([], heard):
+            arguments = [str(CONFIGS / "own_latents.yaml"), "speeds=[1.0]", "weighed_clips=1"]
+            assert run_recipe(recipe.main, recipe.Config, None, arguments + others) == 0
     return place / "runs" / "own_latents"
 
 

@@ -38,7 +38,7 @@ def make(own: Maker, kind: str, work: Any, model: str, folder: Path, upload: Pat
 
 def test_a_video_gets_its_sound(tmp_path: Path) -> None:
     """In its own container or as a sound alone; whoever wants no more of it ends it in the middle."""
-    clip, model = tmp_path / "clip.mp4", "woosh-tiny-video"
+    clip, model = tmp_path / "clip.mp4", "woosh-small-video"
     write_video(clip, steady_times(Fraction(24), 0.5))
     own = maker(tmp_path, model)
     (film,) = make(own, "dub", Dub(prompt="rain"), model, tmp_path, clip)["sounds"]
