@@ -102,6 +102,8 @@ def test_wheel_holds_the_library_and_its_weights_only(tmp_path: Path) -> None:
     assert {Path(name).suffix for name in models} <= {".safetensors", ".json", ".txt", ".md"}
     assert {Path(name).suffix for name in sizes.keys() - models.keys()} <= {
         ".py",
+        ".cs",
+        ".js",
         ".csv",
         ".json",
         ".txt",

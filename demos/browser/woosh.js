@@ -43,8 +43,9 @@ export class Woosh {
     const latents = facts.flow_map
       ? await this.walkFewSteps(start, frames, condition, scale, noise, onStep)
       : await this.walk(start, frames, condition, scale, onStep);
-    const audio = (await this.decode(latents, frames)).slice(0, samples);
-    const peak = audio.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    const whole = await this.decode(latents, frames);
+    const peak = whole.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    const audio = whole.slice(0, samples);
     return { audio: peak > 1 ? audio.map((value) => value / peak) : audio, latents };
   }
 
