@@ -16,7 +16,7 @@ from tests.paths import ROOT
 from tests.toys import save_pipeline
 from woosh import audio, cli
 from woosh.autoencoder.phases import retrieve_phases
-from woosh.catalogue import describe_model, find_model, model_checksum
+from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model, model_checksum
 from woosh.conversion.phase_graph import InverseTransform, PhaseSearch, factors
 from woosh.conversion.quantisation import products, quantise
 from woosh.generation.graphs import Graph
@@ -191,14 +191,11 @@ def test_a_program_of_numpy_alone_makes_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["woosh-tiny-fast", "woosh-small"])
-def test_built_in_models_as_graphs(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_model_as_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Latents within 1e-4 of the largest; sounds, whose phases are searched, within .1 of the norm."""
-    assert cli.main(["export", name, str(tmp_path / "graphs")]) == 0
+    assert cli.main(["export", DEFAULT_MODEL, str(tmp_path / "graphs")]) == 0
     ours = load_model(describe_model(tmp_path / "graphs"), "cpu", "auto")
-    theirs = load_model(describe_model(find_model(name)), "cpu", "auto")
+    theirs = load_model(describe_model(find_model(DEFAULT_MODEL)), "cpu", "auto")
     request = Request("a dog", seconds=0.3, seed=7, steps=None)
     latents = theirs.latents(request)
     assert_parity(ours.latents(request), latents, TOLERANCE)
