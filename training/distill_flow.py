@@ -19,8 +19,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from woosh.catalogue import CHANGES_FILE
 from woosh.data.streaming import StreamedBatches
-from woosh.generation.changes import load_transformer
+from woosh.generation.changes import changed, load_transformer, read_changes
 from woosh.generation.flow import expand_like, interpolate
 from woosh.generation.transformer import WooshTransformer
 from woosh.training import (
@@ -80,6 +81,9 @@ class Config:
     video: VideoData
     teacher: str  # folder of a transformer
     student: str | None  # few-step transformer to go on from; null starts from the teacher
+    changes: (
+        str | None
+    )  # folder of changes that made another few-step network of its model, put upon the teacher's weights
     rank: (
         int  # of the changes that this run adds to the student's matrices; 0 lets all weights learn
     )
@@ -195,9 +199,15 @@ def build_judge(run: Run, config: Config, teacher: WooshTransformer) -> Judge:
 
 
 def build_student(config: Config, teacher: WooshTransformer) -> WooshTransformer:
-    """The student to go on from, or one with the teacher's weights and an embedding fitted to the teacher's."""
+    """The student to go on from; or one of the teacher's weights, under changes that made few steps of another network or
+    with an embedding fitted to the teacher's.
+    """
     if config.student is not None:
         student = load_transformer(config.student, torch.float32)
+    elif config.changes is not None:
+        student, path = student_of(teacher), Path(config.changes) / CHANGES_FILE
+        changes, _ = read_changes(path)
+        student.load_state_dict(changed(student.state_dict(), changes, str(path)))
     else:
         student = student_of(teacher)
         if not config.run.resume:
@@ -210,6 +220,8 @@ def build_student(config: Config, teacher: WooshTransformer) -> WooshTransformer
 def main(config: Config) -> None:
     """Distil and save."""
     # 1. Run
+    if config.student is not None and config.changes is not None:
+        raise ValueError("student and changes are two starts: give one of them")
     check_choice("objective", config.objective, JUMP_OBJECTIVES)
     check_choice("optimizer", config.optimising.optimizer, OPTIMIZERS)
     run: Run[WooshTransformer] = Run(config.run, config)

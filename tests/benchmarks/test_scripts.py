@@ -206,8 +206,9 @@ def test_launched_and_compiled_parts_of_an_accelerator_at_toy_size() -> None:
 
 
 def test_memory_of_decoding_at_toy_size() -> None:
-    out = run("decoding_memory", "--alone", "pieces", "--seconds", 0.5, "--width", 16)
-    assert 0 < int(out) < 2**30
+    """Long enough that the result alone, in which pieces are put together, is more than memory lying free."""
+    out = run_alone("decoding_memory", "--alone", "pieces", "--seconds", 20, "--width", 16)
+    assert 20 * 48_000 * 4 < int(out) < 2**30
 
 
 def test_commands_are_compared_with_another_checkout() -> None:

@@ -22,6 +22,7 @@ from tests.recipes.toy_recipes import (
 from tests.toys import TEXT_WIDTH, make_transformer, randomise
 from training import distill_flow, train_flow, train_video_flow
 from woosh.autoencoder import WooshAutoencoder
+from woosh.generation.changes import changes_between, save_changes
 from woosh.generation.lora import LAYERS
 from woosh.generation.pipeline import WooshPipeline
 from woosh.generation.transformer import WooshTransformer
@@ -145,6 +146,26 @@ def test_a_resumed_student_of_a_rank_equals_an_uninterrupted_one(
     distill_flow.main(replace_fields(config, resume=True))
     assert same(weights(low_rank_run / "transformer"), weights(tmp_path / "run" / "transformer"))
     check_end(distill_flow.main, config, "transformer")
+
+
+def test_a_student_may_start_from_the_changes_that_made_another(
+    low_rank_run: Path, told_flow: Path, latents_run: Path, text_run: Path, tmp_path: Path
+) -> None:
+    """Upon the teacher that they were taken of, they give that student again, but for eight bits."""
+    student = WooshTransformer.from_pretrained(low_rank_run / "transformer")
+    teacher = WooshTransformer.from_pretrained(told_flow / "transformer")
+    changes, _ = changes_between(teacher, student, 2, whole=("flow_map_embedding.", "final."))
+    save_changes(student, changes, "woosh-small", tmp_path)
+    config = low_rank_config(
+        latents_run, text_run, told_flow, tmp_path / "run", changes=str(tmp_path)
+    )
+    begun = distill_flow.build_student(config, teacher)
+    wrapped = {name.replace(".base_layer", ""): value for name, value in begun.state_dict().items()}
+    for name, value in student.state_dict().items():
+        assert (wrapped[name] - value).abs().max() <= 0.02 * value.abs().max() + 1e-6, name
+    both = replace_fields(config, student=str(low_rank_run / "transformer"))
+    with pytest.raises(ValueError, match="student and changes are two starts: give one of them"):
+        distill_flow.main(both)
 
 
 def test_a_negative_rank_is_refused(
