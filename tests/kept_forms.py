@@ -64,15 +64,15 @@ def save_forms(models: Path) -> dict[str, WooshTransformer]:
         save_compact(getattr(pipeline, part), models / "eight" / part)
 
     networks = {"whole": whole, "eight": whole, "changed": make_student(whole, RANK, 5)}  # type: ignore[arg-type]
-    changes, _ = changes_between(whole, networks["changed"], RANK)  # type: ignore[arg-type]
-    save_changes(networks["changed"], changes, "whole", models / "changed" / "transformer")
+    changes, _ = changes_between(whole.state_dict(), networks["changed"], RANK)  # type: ignore[arg-type]
+    save_changes(networks["changed"], changes, ("whole",), models / "changed" / "transformer")
     share_parts(models / "changed", models / "whole")
 
     kept = copy.deepcopy(networks["changed"])
     kept.load_state_dict(changed(whole.state_dict(), changes, ""))
     networks["further"] = copy.deepcopy(kept)
     change_by_rank(networks["further"], RANK, 6)
-    changes, _ = changes_between(kept, networks["further"], RANK)
-    save_changes(networks["further"], changes, "changed", models / "further" / "transformer")
+    changes, _ = changes_between(kept.state_dict(), networks["further"], RANK)
+    save_changes(networks["further"], changes, ("changed",), models / "further" / "transformer")
     share_parts(models / "further", models / "changed")
     return networks  # type: ignore[return-value]

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.kept_forms import RANK, change_by_rank, make_student, save_forms
+from tests.kept_forms import RANK, change_by_rank, make_student, save_forms, share_parts
 from tests.toys import TEXT_WIDTH, make_transformer, randomise
 from woosh import catalogue
 from woosh.catalogue import CHANGES_FILE, CHANGES_FORMAT
@@ -22,9 +22,11 @@ from woosh.generation.changes import (
     low_rank,
     read_changes,
     save_changes,
+    tensors_under,
 )
 from woosh.generation.lora import A, B
 from woosh.generation.transformer import WooshTransformer
+from woosh.training.flow.distillation import student_of
 from woosh.training.flow.video import with_video
 
 EIGHT_BITS = 5e-3  # of the velocity, which large matrices lose
@@ -79,7 +81,7 @@ def assert_close(
 
 def rebuilt(original: WooshTransformer, network: WooshTransformer, rank: int) -> dict[str, Tensor]:
     """A network's tensors as its changes keep them."""
-    changes, left = changes_between(original, network, rank)
+    changes, left = changes_between(original.state_dict(), network, rank)
     assert left < 1e-3
     return changed(original.state_dict(), changes, "")
 
@@ -90,7 +92,7 @@ def test_a_low_rank_student_is_kept_to_half_precision() -> None:
     with torch.no_grad():
         student.fused[0].out.bias.add_(0.1)
     before, after = teacher.state_dict(), student.state_dict()
-    changes, left = changes_between(teacher, student, RANK)
+    changes, left = changes_between(teacher.state_dict(), student, RANK)
     assert 0 < left < 1e-3
     assert all(value.dtype == torch.float16 for value in changes.values())
     matrices = {name.removesuffix(A) + ".weight" for name in changes if name.endswith(A)}
@@ -114,7 +116,7 @@ def test_a_new_video_stream_is_whole() -> None:
     seeing = randomise(with_video(blind, 5), 4)
     seeing.load_state_dict(blind.state_dict(), strict=False)
     change_by_rank(seeing, RANK, 5)
-    changes, _ = changes_between(blind, seeing, RANK)  # type: ignore[arg-type]
+    changes, _ = changes_between(blind.state_dict(), seeing, RANK)  # type: ignore[arg-type]
     new = {name for name in seeing.state_dict() if name not in blind.state_dict()}
     assert "video_in.weight" in new and "joint.0.video.qkv.weight" in new
     assert new == {name for name in changes if not name.endswith((A, B))}
@@ -130,8 +132,8 @@ def test_what_the_rank_leaves_out_is_its_share_of_the_norm() -> None:
     change = 4 * torch.outer(turn[0], turn[1]) + 3 * torch.outer(turn[2], turn[3])
     with torch.no_grad():
         network.joint[0].audio.out.weight.add_(change)
-    assert changes_between(original, network, 1)[1] == pytest.approx(0.6, abs=1e-3)
-    assert changes_between(original, network, 2)[1] < 1e-3
+    assert changes_between(original.state_dict(), network, 1)[1] == pytest.approx(0.6, abs=1e-3)
+    assert changes_between(original.state_dict(), network, 2)[1] < 1e-3
     first, second = low_rank(change, 1)
     assert first.shape == (1, 32) and second.shape == (32, 1)
     assert float(first.norm()) == pytest.approx(2, rel=1e-3) == float(second.norm())
@@ -139,23 +141,25 @@ def test_what_the_rank_leaves_out_is_its_share_of_the_norm() -> None:
 
 def test_small_and_equal_tensors_need_no_factors() -> None:
     original, network = base(), base()
-    assert changes_between(original, network, RANK) == ({}, 0.0)
+    assert changes_between(original.state_dict(), network, RANK) == ({}, 0.0)
     with torch.no_grad():
         network.joint[0].audio.out.weight.add_(torch.randn(32, 32))
-    changes, left = changes_between(original, network, 16)  # as many numbers as the matrix has
+    changes, left = changes_between(
+        original.state_dict(), network, 16
+    )  # as many numbers as the matrix has
     assert list(changes) == ["joint.0.audio.out.weight"] and left == 0
 
 
 def test_networks_that_changes_cannot_make_are_refused() -> None:
     original = base()
     with pytest.raises(ValueError, match=r"the network lacks \['joint.0.video"):
-        changes_between(with_video(original, 5), original, RANK)
+        changes_between(with_video(original, 5).state_dict(), original, RANK)
     for name, value in (("fused.0.out.bias", 1e6), ("fused.0.out.weight", 1e12)):
         network = base()
         with torch.no_grad():
             network.get_parameter(name).view(-1)[0] = value
         with pytest.raises(ValueError, match=r"fused.0.out\S* holds values beyond half precision"):
-            changes_between(original, network, RANK)
+            changes_between(original.state_dict(), network, RANK)
 
 
 @pytest.mark.parametrize("form", ["changed", "further"])
@@ -169,25 +173,56 @@ def test_what_is_loaded_is_the_network(
     assert loaded.state_dict().keys() == network.state_dict().keys()
     assert load_transformer(folder).dtype == torch.float32
     assert load_transformer(folder, torch.bfloat16).dtype == torch.bfloat16
-    changes, name = read_changes(folder / CHANGES_FILE)
-    original = load_transformer(models / name / "transformer", torch.float32)
-    tensors = changed(original.state_dict(), changes, "")
+    changes, bases = read_changes(folder / CHANGES_FILE)
+    tensors = changed(tensors_under(bases, ""), changes, "")
     assert all(torch.equal(value, tensors[name]) for name, value in loaded.state_dict().items())
 
 
 def test_a_chain_holds_at_each_link_what_that_link_changed(models: Path) -> None:
     """The second student's folder names the first one, and has nothing of the embedding that the first one made."""
-    changes, name = read_changes(models / "further" / "transformer" / CHANGES_FILE)
-    assert name == "changed" and all(name.endswith((A, B)) for name in changes)
-    changes, name = read_changes(models / "changed" / "transformer" / CHANGES_FILE)
-    assert name == "whole" and any(name.startswith("flow_map_embedding.") for name in changes)
+    changes, bases = read_changes(models / "further" / "transformer" / CHANGES_FILE)
+    assert bases == ("changed",) and all(name.endswith((A, B)) for name in changes)
+    changes, bases = read_changes(models / "changed" / "transformer" / CHANGES_FILE)
+    assert bases == ("whole",) and any(name.startswith("flow_map_embedding.") for name in changes)
+
+
+def test_changes_upon_those_of_two_models(models: Path, tmp_path: Path) -> None:
+    """A network that sees, under the changes that made few steps of another: its own file holds what it learned since."""
+    original = load_transformer(models / "whole" / "transformer")
+    seeing = with_video(original, 5).eval()
+    change_by_rank(seeing, RANK, 9)
+    folder = tmp_path / "seeing" / "transformer"
+    changes, _ = changes_between(original.state_dict(), seeing, RANK)
+    save_changes(seeing, changes, ("whole",), folder)
+    share_parts(folder.parent, models / "whole")
+    bases = ("seeing", "changed")
+    with pytest.MonkeyPatch.context() as patch:
+        for form in ("whole", "changed"):
+            (tmp_path / form).symlink_to(models / form)
+        patch.setattr(catalogue, "BUILT_IN", tmp_path)
+        both = student_of(seeing)
+        both.load_state_dict(tensors_under(bases, ""))
+        learned = copy.deepcopy(both).eval()
+        change_by_rank(learned, RANK, 10)
+        changes, _ = changes_between(both.state_dict(), learned, RANK)
+        assert changes and all(name.endswith((A, B)) for name in changes)
+        save_changes(learned, changes, bases, tmp_path / "learned")
+        assert_close(load_transformer(tmp_path / "learned"), learned, True, EIGHT_BITS)
+        save_changes(learned, changes, ("seeing", "whole"), tmp_path / "learned")
+        with pytest.raises(FileNotFoundError, match="needs the changes of .*whole.* which holds"):
+            load_transformer(tmp_path / "learned")
+        save_changes(learned, changes, ("seeing", "unknown"), tmp_path / "learned")
+        with pytest.raises(
+            FileNotFoundError, match="changes 'unknown', which is no built-in model"
+        ):
+            load_transformer(tmp_path / "learned")
 
 
 def test_changes_of_a_model_in_eight_bits(models: Path, tmp_path: Path) -> None:
     original = load_transformer(models / "eight" / "transformer", torch.float32)
     student = make_student(original, RANK, 7)
-    changes, _ = changes_between(original, student, RANK)
-    save_changes(student, changes, "eight", tmp_path)
+    changes, _ = changes_between(original.state_dict(), student, RANK)
+    save_changes(student, changes, ("eight",), tmp_path)
     assert_close(load_transformer(tmp_path, torch.float32), student, error=EIGHT_BITS)
 
 
@@ -195,8 +230,8 @@ def test_large_matrices_are_kept_in_eight_bits(tmp_path: Path) -> None:
     """Half of the file's bytes, and a fifth of a per cent of what was changed."""
     whole = randomise(make_transformer(width=256), 1)
     student = make_student(whole, 64, 8)
-    changes, _ = changes_between(whole, student, 64)
-    save_changes(student, changes, "whole", tmp_path)
+    changes, _ = changes_between(whole.state_dict(), student, 64)
+    save_changes(student, changes, ("whole",), tmp_path)
     held = sum(value.numel() for value in changes.values())
     assert (tmp_path / CHANGES_FILE).stat().st_size < 1.2 * held
     read, _ = read_changes(tmp_path / CHANGES_FILE)

@@ -154,8 +154,10 @@ def test_a_student_may_start_from_the_changes_that_made_another(
     """Upon the teacher that they were taken of, they give that student again, but for eight bits."""
     student = WooshTransformer.from_pretrained(low_rank_run / "transformer")
     teacher = WooshTransformer.from_pretrained(told_flow / "transformer")
-    changes, _ = changes_between(teacher, student, 2, whole=("flow_map_embedding.", "final."))
-    save_changes(student, changes, "woosh-small", tmp_path)
+    changes, _ = changes_between(
+        teacher.state_dict(), student, 2, whole=("flow_map_embedding.", "final.")
+    )
+    save_changes(student, changes, ("woosh-small",), tmp_path)
     config = low_rank_config(
         latents_run, text_run, told_flow, tmp_path / "run", changes=str(tmp_path)
     )

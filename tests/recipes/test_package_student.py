@@ -115,6 +115,7 @@ def low_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> package_student
         transformer=str(tmp_path / "run"),
         parts_of="toy",
         rank=3,
+        changes_of=(),
     )
 
 
@@ -160,6 +161,7 @@ def test_a_student_of_a_student_is_changes_of_changes(
         output=str(tmp_path / "models" / "toy-faster"),
         parts_of="toy-fast",
         rank=1,
+        changes_of=(),
     )
     package_student.main(config)
     loaded = load_sampler(config.model.output)

@@ -46,6 +46,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
         videos=str(folder / "scenes"),
         parts_of="woosh-tiny",
         rank=0,
+        changes_of=(),
     )
     package_video.main(config)
     for run in ("transformer", "visual", "videos"):
@@ -103,6 +104,7 @@ def test_changes_make_a_model_that_sees_and_its_student(
         videos=str(tmp_path / "scenes"),
         parts_of="toy",
         rank=2,
+        changes_of=(),
     )
     package_video.main(config)
     kept = load_transformer(models / "toy-video" / "transformer", torch.float32)
@@ -116,6 +118,7 @@ def test_changes_make_a_model_that_sees_and_its_student(
             transformer=str(tmp_path / "student"),
             parts_of="toy-video",
             rank=2,
+            changes_of=(),
         )
     )
     features = torch.randn(12, 8)

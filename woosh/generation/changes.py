@@ -2,12 +2,13 @@
 
 A few-step student or a network that sees is a few megabytes in this form. A folder holds the config.json of the whole
 network and `CHANGES_FILE`: two matrices for every changed one, named as in `woosh.generation.lora` (W becomes W + B A),
-other tensors under their own names, and in the metadata the built-in model whose transformer was changed.
+other tensors under their own names, and in the metadata what was changed: the transformer of a built-in model, or that of one
+under the changes of others ("woosh-small-video woosh-small-fast" sees, and then takes few steps).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,27 +44,44 @@ def load_transformer(folder: str | Path, dtype: torch.dtype | None = None) -> Wo
     path = folder / CHANGES_FILE
     if not path.is_file():
         return load_saved(WooshTransformer, folder, dtype)
-    changes, base = read_changes(path)
-    if not is_built_in(base):
-        raise FileNotFoundError(f"{path} changes {base!r}, which is no built-in model")
-    original = load_transformer(part_folders(find_model(base))["transformer"], torch.float32)
-    tensors = changed(original.state_dict(), changes, str(path))
+    changes, bases = read_changes(path)
+    tensors = changed(tensors_under(bases, str(path)), changes, str(path))
     cast = {name: value.to(dtype or torch.float32) for name, value in tensors.items()}
     config: Any = WooshTransformer.load_config(folder)
     return build(WooshTransformer, config, cast, str(path))
 
 
-def read_changes(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Tensors of a file of `save_changes`, and the name of the model that they change.
+def tensors_under(bases: Sequence[str], title: str) -> dict[str, Tensor]:
+    """The tensors, float32, of the first built-in model's transformer under the changes of each further one, in their order.
+
+    Raises:
+        FileNotFoundError: one is no built-in model, or keeps no changes; `title` says whose bases they are.
+    """
+    unknown = [base for base in bases if not is_built_in(base)]
+    if unknown:
+        raise FileNotFoundError(f"{title} changes {unknown[0]!r}, which is no built-in model")
+    folders = [part_folders(find_model(base))["transformer"] for base in bases]
+    tensors: dict[str, Tensor] = load_transformer(folders[0], torch.float32).state_dict()
+    for folder in folders[1:]:
+        if not (folder / CHANGES_FILE).is_file():
+            raise FileNotFoundError(f"{title} needs the changes of {folder}, which holds none")
+        changes, _ = read_changes(folder / CHANGES_FILE)
+        tensors = changed(tensors, changes, str(folder / CHANGES_FILE))
+    return tensors
+
+
+def read_changes(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Tensors of a file of `save_changes`, and the names of the models that they change; see `tensors_under`.
 
     Raises:
         ValueError: it is no such file, or damaged.
     """
     tensors, metadata = read_safetensors(path)
-    if metadata.get("format") != CHANGES_FORMAT or not metadata.get("base"):
+    bases = tuple(metadata.get("base", "").split())
+    if metadata.get("format") != CHANGES_FORMAT or not bases:
         raise ValueError(f"{path} does not say which model it changes")
     try:
-        return restored(tensors, torch.float32), metadata["base"]
+        return restored(tensors, torch.float32), bases
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
@@ -97,13 +115,13 @@ def changed(
 
 
 def changes_between(
-    original: WooshTransformer, network: WooshTransformer, rank: int, whole: tuple[str, ...] = ()
+    before: Mapping[str, Tensor], network: WooshTransformer, rank: int, whole: tuple[str, ...] = ()
 ) -> tuple[dict[str, Tensor], float]:
     """What makes of one network another, in half precision.
 
     Args:
-        original: the one, float32.
-        network: the other, float32; it has all tensors of the first.
+        before: the tensors of the one, float32.
+        network: the other, float32; it has all of them.
         rank: of the changes of matrices. Tensors that a change would not make smaller are kept whole.
         whole: parts of names; matrices with one of them in their names are kept whole, too.
 
@@ -113,7 +131,7 @@ def changes_between(
     Raises:
         ValueError: the other network lacks a tensor, or what differs is beyond half precision.
     """
-    before, after = original.state_dict(), network.state_dict()
+    after = network.state_dict()
     missing = sorted(set(before) - set(after))
     if missing:
         raise ValueError(f"the network lacks {missing[:5]}, which the one that it changes has")
@@ -153,9 +171,9 @@ def low_rank(change: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def save_changes(
-    network: WooshTransformer, changes: Mapping[str, Tensor], base: str, folder: Path
+    network: WooshTransformer, changes: Mapping[str, Tensor], bases: Sequence[str], folder: Path
 ) -> None:
-    """Write a network's config.json and the changes that make it of a built-in model's, the large matrices in eight bits."""
+    """Write a network's config.json and the changes that make it of `tensors_under(bases)`, the large matrices in eight bits."""
     from safetensors.torch import save_file
 
     large = {
@@ -165,5 +183,5 @@ def save_changes(
     save_file(
         compacted_tensors(changes, large),
         folder / CHANGES_FILE,
-        {"format": CHANGES_FORMAT, "base": base},
+        {"format": CHANGES_FORMAT, "base": " ".join(bases)},
     )

@@ -13,9 +13,14 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from woosh.catalogue import SHARED, describe_model, find_model, part_folders
+from woosh.catalogue import SHARED, describe_model, find_model
 from woosh.data.manifests import Row, check_captions, read_objects, split_of
-from woosh.generation.changes import changes_between, load_transformer, save_changes
+from woosh.generation.changes import (
+    changes_between,
+    load_transformer,
+    save_changes,
+    tensors_under,
+)
 from woosh.outside_files import read_object
 from woosh.training.exports import write_whole
 from woosh.weight_files import save_compact
@@ -82,6 +87,9 @@ class SharingConfig:
     default_guidance_scale: float
     size_limit: int  # bytes of the folder
     rank: int  # keep the transformer as changes of this rank of the built-in model's; 0 keeps it whole, in eight bits
+    changes_of: tuple[
+        str, ...
+    ]  # built-in models whose changes are put upon that transformer before these
 
     @property
     def licence(self) -> str:
@@ -108,16 +116,15 @@ def write_sharing(config: SharingConfig, sampling: Mapping[str, Any], folder: Pa
     parameters = sum(value.numel() for value in network.parameters())
     changes: dict[str, torch.Tensor] = {}
     if config.rank:
-        base = part_folders(find_model(config.parts_of))["transformer"]
-        original = load_transformer(base, torch.float32)
-        changes, left = changes_between(original, network, config.rank, WHOLE)
+        bases = (config.parts_of, *config.changes_of)
+        before = tensors_under(bases, config.transformer)
+        changes, left = changes_between(before, network, config.rank, WHOLE)
         if left > TOLERANCE:
             raise ValueError(
                 f"changes of rank {config.rank} leave out {left:.1%} of what {config.transformer} changed in the "
                 f"transformer of {config.parts_of}: train it with that rank, from that transformer, or choose rank 0"
             )
-    if config.rank:
-        save_changes(network, changes, config.parts_of, folder / "transformer")
+        save_changes(network, changes, bases, folder / "transformer")
     else:
         save_compact(network, folder / "transformer")
     index |= {
