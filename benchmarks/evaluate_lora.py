@@ -1,9 +1,9 @@
 """What a LoRA learns and what the model forgets by it, on sounds of a kind that no model knows.
 
-    python benchmarks/evaluate_lora.py --work FOLDER [--model NAME|DIR] [--scales S ...] [--takes N] [name=value ...]
+    python benchmarks/evaluate_lora.py [name=value ...] --work FOLDER [--model NAME|DIR] [--takes N] [--scales S ...]
 
 Twelve sounds made by rule, "zorbo beams", teach `--model` through training/finetune_lora.py and configs/own_lora.yaml, under the
-trigger "zorbo"; what follows the options changes that configuration. Then every share of the LoRA makes takes of 2 s of two prompts from the same
+trigger "zorbo"; what stands before the options changes that configuration. Then every share of the LoRA makes takes of 2 s of two prompts from the same
 noise. Printed are mean cosines in the space of `woosh-tiny-clap`: of generated beams to the collection's, and of barking dogs to
 those of the model without the LoRA; and, to compare, those of the collection's sounds and of the first dogs among each other.
 """

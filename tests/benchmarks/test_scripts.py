@@ -635,6 +635,15 @@ def test_cost_of_a_second_over_the_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_what_a_lora_teaches_and_takes(tmp_path: Path) -> None:
+    short = ("steps=2", "save_every=2", "warmup_steps=1", "speeds=[1.0]", "rank=2", "lengths=[0.5]")
+    command = (*short, "--work", tmp_path, "--model", "woosh-tiny", "--takes", 2, "--scales", 1)
+    said = run("evaluate_lora", *command)
+    assert re.search(r"^\| 0 \| -?0\.\d\d \| 0\.\d\d \|\n\| 1 \|", said, re.MULTILINE)
+    assert re.search(r"The collection's sounds among each other: 0\.[89]", said)
+
+
 def test_errors_of_solvers_fall_with_their_calls(tmp_path: Path) -> None:
     model = save_pipeline(tmp_path / "toy", max_frames=100)
     plot = tmp_path / "errors.png"
