@@ -115,6 +115,7 @@ def test_wheel_holds_the_library_and_its_weights_only(tmp_path: Path) -> None:
         "woosh-tiny": 17_000_000,
         "woosh-tiny-fast": 5_000_000,
         "woosh-small-video": 5_000_000,
+        "woosh-small-video-fast": 2_500_000,
         "woosh-tiny-clap": 6_000_000,
         "woosh-tiny-tagger": 3_500_000,
         "woosh-tiny-breaks": 600_000,

@@ -40,7 +40,9 @@ def card_of(config: Config, parameters: int) -> str:
         f"from that model's, which holds all other parts. Guidance from {low:g} to {high:g} is an input; there is no "
         "negative prompt."
     )
-    trained_on = f"they were trained on the recordings that {model.parts_of}'s ATTRIBUTION.md names"
+    trained_on = (
+        f"they were trained on the recordings that {model.attributed}'s ATTRIBUTION.md names"
+    )
     return model_card(model.output, model.licence, model.records, about, trained_on)
 
 

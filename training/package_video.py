@@ -47,7 +47,7 @@ def card_of(config: SharingConfig, parameters: int, visual: int) -> str:
     )
     trained_on = (
         "they were trained on scenes rendered by `woosh.scenes` and on the recordings that "
-        f"{config.parts_of}'s ATTRIBUTION.md names"
+        f"{config.attributed}'s ATTRIBUTION.md names"
     )
     return model_card(config.output, config.licence, config.records, about, trained_on)
 

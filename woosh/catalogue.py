@@ -7,6 +7,7 @@ answered at once; nothing in this file needs torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -372,8 +373,8 @@ def model_checksum(folder: Path) -> str:
     places = list(part_folders(folder).values())
     for place in places:
         if (place / CHANGES_FILE).is_file():
-            base = str(_header(place / CHANGES_FILE)[1].get("base"))
-            places.append(part_folders(find_model(base))["transformer"])
+            bases = changed_models(_header(place / CHANGES_FILE)[1])
+            places += [part_folders(find_model(base))["transformer"] for base in bases]
     files = [path for place in places for path in sorted(place.iterdir()) if path.is_file()]
     return hash_files([folder / "model_index.json", *files])
 
@@ -489,11 +490,19 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
         headers = [_header(path)[0] for path in _weights(folder)]
         return {name: shape for header in headers for name, shape in header.items()}
     shapes, facts = _header(changes)
-    base = str(facts.get("base"))
-    if not is_built_in(base):
-        raise ValueError(f"{changes} changes {base!r}, which is no built-in model")
+    bases = changed_models(facts)
+    unknown = [base for base in bases if not is_built_in(base)]
+    if unknown or not bases:
+        raise ValueError(f"{changes} changes {(*unknown, '')[0]!r}, which is no built-in model")
     own = {name: shape for name, shape in shapes.items() if ".lora_" not in name}
-    return _shapes(part_folders(BUILT_IN / base)["transformer"]) | own
+    for base in reversed(bases):
+        own = _shapes(part_folders(BUILT_IN / base)["transformer"]) | own
+    return own
+
+
+def changed_models(facts: Mapping[str, str]) -> tuple[str, ...]:
+    """The built-in models that a file of changes names in its metadata: the changed one, and those whose changes come first."""
+    return tuple(facts.get("base", "").split())
 
 
 def _header(path: Path) -> tuple[dict[str, list[int]], dict[str, str]]:

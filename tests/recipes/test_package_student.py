@@ -106,6 +106,7 @@ def low_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> package_student
     """A student whose blocks differ from a built-in toy's by rank 3, to be packaged as such."""
     monkeypatch.setattr(catalogue, "BUILT_IN", tmp_path / "models")
     toy = save_pipeline(tmp_path / "models" / "toy")
+    (toy / "ATTRIBUTION.md").touch()
     teacher = load_saved(WooshTransformer, toy / "transformer", torch.float32)
     make_student(teacher, 3, 1).save_pretrained(tmp_path / "run" / "transformer")
     return replace_fields(
@@ -169,8 +170,20 @@ def test_a_student_of_a_student_is_changes_of_changes(
         torch.testing.assert_close(loaded.transformer.state_dict()[name], value, rtol=0, atol=1e-3)
     info = describe_model(Path(config.model.output))
     assert info.parts_of == "toy-fast"
+    card = (info.folder / "README.md").read_text()
+    assert "the recordings that toy's ATTRIBUTION.md names" in card  # toy-fast has none
     assert info.parameters == describe_model(Path(low_rank.model.output)).parameters
     assert loaded(Request("rain", seconds=0.1, seed=0)).isfinite().all()
+
+
+def test_recordings_that_nobody_names_are_refused(
+    low_rank: package_student.Config, tmp_path: Path
+) -> None:
+    (tmp_path / "models" / "toy" / "ATTRIBUTION.md").unlink()
+    with pytest.raises(
+        ValueError, match="neither toy nor a model whose parts it has holds an ATTR"
+    ):
+        package_student.main(low_rank)
 
 
 def test_a_rank_that_leaves_something_out_is_refused(low_rank: package_student.Config) -> None:

@@ -89,6 +89,7 @@ def test_changes_make_a_model_that_sees_and_its_student(
     models = tmp_path / "models"
     monkeypatch.setattr(catalogue, "BUILT_IN", models)
     toy = save_pipeline(models / "toy", max_frames=100)
+    (toy / "ATTRIBUTION.md").touch()
     blind = load_transformer(toy / "transformer", torch.float32)
     seeing: Any = randomise(with_video(blind, 8), 4)
     seeing.load_state_dict(blind.state_dict(), strict=False)

@@ -18,6 +18,7 @@ from torch import Tensor
 from woosh.catalogue import (
     CHANGES_FILE,
     CHANGES_FORMAT,
+    changed_models,
     find_model,
     is_built_in,
     part_folders,
@@ -77,7 +78,7 @@ def read_changes(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         ValueError: it is no such file, or damaged.
     """
     tensors, metadata = read_safetensors(path)
-    bases = tuple(metadata.get("base", "").split())
+    bases = changed_models(metadata)
     if metadata.get("format") != CHANGES_FORMAT or not bases:
         raise ValueError(f"{path} does not say which model it changes")
     try:

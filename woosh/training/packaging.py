@@ -29,7 +29,7 @@ Model = TypeVar("Model", bound=nn.Module)
 Result = TypeVar("Result")
 # Parts of the names of matrices that the recipes let learn as they are, whatever the rank of the others' changes.
 WHOLE = ("final.", "log_variance")
-TOLERANCE = 0.01  # share of a change that its low-rank form may leave out: rounding, and no more
+TOLERANCE = 0.05  # share of a change, in its norm, that its low-rank form may leave out
 
 
 def attribution(rows: Sequence[Row]) -> str:
@@ -95,6 +95,19 @@ class SharingConfig:
     def licence(self) -> str:
         """That of the built-in model, SPDX."""
         return describe_model(find_model(self.parts_of)).licence
+
+    @property
+    def attributed(self) -> str:
+        """The built-in model whose folder names the recordings: that one, or the first that it shares parts with."""
+        name: str | None = self.parts_of
+        while name is not None:
+            folder = find_model(name)
+            if (folder / "ATTRIBUTION.md").is_file():
+                return name
+            name = describe_model(folder).parts_of
+        raise ValueError(
+            f"neither {self.parts_of} nor a model whose parts it has holds an ATTRIBUTION.md"
+        )
 
 
 def write_sharing(config: SharingConfig, sampling: Mapping[str, Any], folder: Path) -> int:
