@@ -39,7 +39,10 @@ HOMES = {
     "mcp": ("woosh/agents/server.py", "tests/"),
     "c2pa": ("woosh/studio/provenance.py", "tests/"),
     "fastapi": ("woosh/serving/",),
-    "sqlalchemy": ("woosh/serving/store.py",),
+    "sqlalchemy": ("woosh/serving/store.py", "woosh/serving/database.py"),
+    "fsspec": ("woosh/serving/files.py",),
+    "obstore": ("woosh/serving/files.py",),
+    "ray": ("woosh/cluster.py", "woosh/serving/", "tests/"),
     "torchaudio": (),
     "torchvision": (),
 }
@@ -215,7 +218,10 @@ def third_party(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("woosh", ("mcp", "onnx", "plot", "provenance", "serve", "train", "video", "wandb")),
+        (
+            "woosh",
+            ("cluster", "mcp", "onnx", "plot", "provenance", "serve", "train", "video", "wandb"),
+        ),
         ("inference", ("video",)),
         ("training", ("train",)),
         ("demos", ("demo",)),

@@ -2,10 +2,12 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from woosh.serving.files import open_files
 from woosh.serving.keeping import ABANDONED_SECONDS, Keeper
 from woosh.serving.settings import RESULTS, UPLOADS, ServerSettings
 from woosh.serving.store import Admission, NewJob, Store, new_id
@@ -18,7 +20,8 @@ class Kept:
     def __init__(self, folder: Path, keep_seconds: float = 3600.0, keep_bytes: float = 1e9) -> None:
         self.settings = ServerSettings(folder, (), keep_seconds=keep_seconds, keep_bytes=keep_bytes)
         self.store = Store(self.settings.database)
-        self.keeper = Keeper(self.settings, self.store, Supervisor(self.settings, self.store))
+        supervisor = Supervisor(self.settings, self.store)
+        self.keeper = Keeper(self.settings, self.store, open_files(self.settings.files), supervisor)
 
     def job(self, state: str, size: int = 0) -> str:
         """A job with an upload, which is running or finished with a file of so many bytes."""
@@ -30,7 +33,7 @@ class Kept:
             folder = self.settings.folder / RESULTS / new.id
             folder.mkdir(parents=True)
             (folder / "rain.wav").write_bytes(bytes(size))
-            self.store.finish(new.id, "worker", {"sounds": []})
+            self.store.finish(new.id, "worker", {"sounds": [], "bytes": size})
         return new.id
 
     def names(self, kind: str) -> set[str]:
@@ -69,7 +72,7 @@ def test_uploads_go_with_their_jobs(tmp_path: Path) -> None:
         folder = tmp_path / UPLOADS / name
         folder.mkdir()
         os.utime(folder, (time.time() - age, time.time() - age))
-    kept.keeper.look()
+    kept.keeper.remove_old()
     assert kept.names(UPLOADS) == {running, "new"}
     assert finished not in kept.names(UPLOADS)
 
@@ -84,3 +87,18 @@ def test_a_server_takes_over_what_one_before_it_left(tmp_path: Path) -> None:
     job = kept.store.get(running)
     assert job is not None and (job.state, job.worker) == ("queued", None)
     assert kept.names(UPLOADS) == {running} and kept.names(RESULTS) == set()
+
+
+def test_a_server_beside_others_takes_nothing_from_them(tmp_path: Path) -> None:
+    """What runs elsewhere goes on; only a lease that has run out says that it does not."""
+    kept = Kept(tmp_path)
+    running = kept.job("running")
+    (tmp_path / UPLOADS / "arriving").mkdir()
+    shared = replace(kept.settings, jobs=kept.settings.database, store=str(tmp_path))
+    supervisor = Supervisor(shared, kept.store)
+    keeper = Keeper(shared, kept.store, open_files(shared.files), supervisor)
+    keeper.start()
+    keeper.stop()
+    job = kept.store.get(running)
+    assert job is not None and (job.state, job.worker) == ("running", "worker")
+    assert kept.names(UPLOADS) == {running, "arriving"}

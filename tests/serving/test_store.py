@@ -1,14 +1,19 @@
 """The table of jobs: nothing is made twice, nothing is lost, and a worker that lost a job says nothing of it any more."""
 
-import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.serving.postgres import postgresql
+from woosh.serving import store as store_module
 from woosh.serving.store import (
+    FINAL,
     LEASE_SECONDS,
     MOST_ATTEMPTS,
+    OPEN,
     Admission,
     FullError,
     Job,
@@ -19,9 +24,26 @@ from woosh.serving.store import (
 )
 
 
+@pytest.fixture(scope="module")
+def shared_database() -> Iterator[str]:
+    with postgresql() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    return request.getfixturevalue("shared_database")
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+def store(address: str) -> Iterator[Store]:
+    """An empty table."""
+    store = Store(address)
+    store.remove([job.id for job in store.in_states((*OPEN, *FINAL))])
+    yield store
+    store.close()
 
 
 def accept(
@@ -35,22 +57,46 @@ def accept(
     return store.accept(new, Admission(most_cost, workers=2, key=key, repeatable=bool(content)))
 
 
-def test_each_job_is_taken_once(tmp_path: Path, store: Store) -> None:
+def at_once(count: int, work: Callable[[int], object]) -> None:
+    """Several threads at the same work."""
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, range(count)))
+
+
+def test_each_job_is_taken_once(address: str, store: Store) -> None:
     """Two workers that look at the same moment must not make the same sound."""
     jobs = {accept(store)[0].id for _ in range(24)}
     taken: list[str] = []
 
-    def work(name: str) -> None:
-        own = Store(f"sqlite:///{tmp_path / 'jobs.sqlite'}", durable=False)
-        while (job := own.claim(name)) is not None:
+    def work(number: int) -> None:
+        own = Store(address, durable=False)
+        while (job := own.claim(f"w{number}")) is not None:
             taken.append(job.id)
+        own.close()
 
-    threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(3, work)
     assert len(taken) == 24 and set(taken) == jobs
+
+
+@pytest.mark.usefixtures("store")
+def test_servers_do_not_fill_the_same_room_nor_make_a_key_twice(address: str) -> None:
+    """What several servers admit at the same moment counts for each of them."""
+    rooms: list[bool] = []
+    keyed: list[tuple[Job, bool]] = []
+
+    def ask(_: int) -> None:
+        own = Store(address)
+        try:
+            accept(own, cost=400.0)
+            rooms.append(True)
+        except FullError:
+            rooms.append(False)
+        keyed.append(accept(own, cost=1.0, key=("key", "asked")))
+        own.close()
+
+    at_once(4, ask)
+    assert sorted(rooms) == [False, False, True, True]
+    assert len({job.id for job, _ in keyed}) == 1 and sum(new for _, new in keyed) == 1
 
 
 def test_jobs_are_taken_in_their_order(store: Store) -> None:
@@ -72,12 +118,23 @@ def test_a_worker_that_lost_its_job_says_nothing_of_it(store: Store) -> None:
 
 
 def test_a_lease_runs_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock that all who use the table share, whatever the clocks of their machines say."""
     accept(store)
-    store.claim("w")
+    job = store.claim("w")
+    assert job is not None and job.started is not None and abs(job.started - time.time()) < 60
     assert store.expired() == []
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + LEASE_SECONDS + 1)
+    clock = store_module.now
+    monkeypatch.setattr(store_module, "now", lambda engine: clock(engine) + LEASE_SECONDS + 1)
     assert store.expired() == ["w"]
+
+
+@pytest.mark.parametrize(
+    "address", ["mysql://host/jobs", "postgresql://user:secret@host:port/jobs", "jobs.sqlite"]
+)
+def test_other_databases_are_refused_without_their_passwords(address: str) -> None:
+    with pytest.raises(ValueError, match="postgresql://USER@HOST/DATABASE") as refused:
+        Store(address)
+    assert "secret" not in str(refused.value)
 
 
 def test_a_job_that_ends_its_workers_ends(store: Store) -> None:

@@ -28,6 +28,7 @@ examples:
   woosh serve --model woosh-tiny-fast --workers 2
   woosh serve --index ~/sounds                         searches too
   WOOSH_TOKEN=... woosh serve --host 0.0.0.0           for other machines
+  woosh serve --jobs postgresql://woosh@db/woosh --store s3://sounds/woosh     one of many servers
 
   curl "http://127.0.0.1:8765/v1/generate?wait=120" -H "Content-Type: application/json" \\
       -d '{"prompt": "a dog barking"}' -o dog.wav
@@ -86,6 +87,17 @@ def add_to(commands: Commands) -> None:
         type=Path,
         metavar="DIR",
         help="folder of jobs and results (default: where the platform keeps the state of programs)",
+    )
+    add(
+        "--jobs",
+        metavar="URL",
+        help="of a PostgreSQL database that several servers share, with --store; better in the environment's WOOSH_JOBS, where "
+        "other users do not see its password (default: a file in --data)",
+    )
+    add(
+        "--store",
+        metavar="DIR|URL",
+        help="folder, or store of objects such as s3://BUCKET/PREFIX, for uploads and results (default: --data)",
     )
     add(
         "--index",
@@ -147,6 +159,8 @@ def run(arguments: argparse.Namespace) -> None:
         job_seconds=arguments.job_seconds,
         keep_seconds=3600 * arguments.keep_hours,
         keep_bytes=1e9 * arguments.keep_gigabytes,
+        jobs=arguments.jobs or os.environ.get("WOOSH_JOBS") or None,
+        store=arguments.store and _store(arguments.store),
     )
     try:
         import uvicorn
@@ -154,8 +168,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise missing_extra("the server needs uvicorn", "serve") from error
 
     from woosh.serving.application import guarded_application
+    from woosh.serving.shared import check_shared
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_shared(settings)
     with alone_in(folder), _listening(arguments.host, arguments.port) as listener:
         port = listener.getsockname()[1]
         shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
@@ -181,6 +197,11 @@ def _models(names: list[str]) -> tuple[catalogue.ModelInfo, ...]:
     if len({info.name for info in infos}) < len(infos):
         raise ValueError("two models have the same name: name folders with different names")
     return tuple(infos)
+
+
+def _store(text: str) -> str:
+    """The address of a store as all processes understand it."""
+    return text if "://" in text else str(expanded(Path(text)).absolute())
 
 
 def _state_folder() -> Path:

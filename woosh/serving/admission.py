@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from woosh import __version__, audio, catalogue
 from woosh.generation.request import Request
 from woosh.serving import uploads
+from woosh.serving.files import Files
 from woosh.serving.settings import UPLOADS, ServerSettings
 from woosh.serving.store import Admission, Job, NewJob, Store, new_id
 from woosh.studio.finishing import check_record
@@ -61,10 +60,11 @@ class Desk:
     Args:
         settings: of the server.
         store: of the jobs.
+        files: of the jobs.
     """
 
-    def __init__(self, settings: ServerSettings, store: Store) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: ServerSettings, store: Store, files: Files) -> None:
+        self._settings, self._store, self._files = settings, store, files
         self._models = {info.name: info for info in settings.models}
         self._checksums = {
             info.name: catalogue.model_checksum(info.folder) for info in settings.models
@@ -90,10 +90,12 @@ class Desk:
                 "fewer seconds, steps or sounds"
             )
         job, name, checksum = new_id(), None, ""
-        folder = self._settings.folder / UPLOADS / job
+        is_new = False
         try:
             if asked.upload is not None:
-                name, checksum = _keep(asked.upload, folder)
+                suffix = uploads.suffix_of(_head(asked.upload), asked.upload.video)
+                name = uploads.name_of(asked.upload.name, suffix)
+                checksum = self._files.keep_upload(job, name, asked.upload.file)
             model = None if info is None else info.name
             facts = asked.work.model_dump(exclude={"seed", "model"})
             made_by = None if model is None else self._checksums[model]
@@ -109,11 +111,9 @@ class Desk:
                 cost=cost,
             )
             found, is_new = self._store.accept(new, self._admission(asked, checksum))
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        if not is_new:
-            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            if asked.upload is not None and not is_new:
+                self._files.remove(UPLOADS, job)
         return found, is_new
 
     def _admission(self, asked: Asked, checksum: str) -> Admission:
@@ -199,12 +199,6 @@ def _head(upload: Upload) -> bytes:
     head = upload.file.read(uploads.HEAD)
     upload.file.seek(0)
     return head
-
-
-def _keep(upload: Upload, folder: Path) -> tuple[str, str]:
-    """Name and sha256 of an upload, which lies in its folder then."""
-    name = uploads.name_of(upload.name, uploads.suffix_of(_head(upload), upload.video))
-    return name, uploads.keep(upload.file, folder / name)
 
 
 def _checksum(facts: Sequence[Any]) -> str:

@@ -13,12 +13,12 @@ from woosh.command_line import missing_extra
 
 try:
     from fastapi import Header, HTTPException, Query
-    from fastapi.responses import FileResponse, JSONResponse, Response
+    from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 except ImportError as error:
     raise missing_extra("the server needs fastapi", "serve") from error
 
+from woosh.serving.files import Files
 from woosh.serving.following import Following
-from woosh.serving.settings import RESULTS
 from woosh.serving.shapes import JobAnswer, Sound
 from woosh.serving.store import Job
 
@@ -82,7 +82,7 @@ def told(job: Job) -> JobAnswer:
     )
 
 
-def answered(job: Job, waiting: Waiting, folder: Path) -> Response:
+def answered(job: Job, waiting: Waiting, files: Files) -> Response:
     """The answer to a request that made or found a job.
 
     Raises:
@@ -95,12 +95,12 @@ def answered(job: Job, waiting: Waiting, folder: Path) -> Response:
         raise HTTPException(409, "the job was cancelled", headers)
     sounds = job.results.get("sounds", ())
     if waiting.seconds and len(sounds) == 1 and not waiting.json:
-        return file_of(job, 0, folder)
+        return file_of(job, 0, files)
     status = 200 if job.ended_for_good else 202
     return JSONResponse(told(job).model_dump(), status, headers)
 
 
-def file_of(job: Job, number: int, folder: Path) -> Response:
+def file_of(job: Job, number: int, files: Files) -> Response:
     """A file of a finished job.
 
     Raises:
@@ -111,8 +111,8 @@ def file_of(job: Job, number: int, folder: Path) -> Response:
         reason = f"this job has {len(sounds)} files" if job.ended_for_good else "it is not finished"
         raise HTTPException(404, reason)
     sound = sounds[number]
-    path = folder / RESULTS / job.id / job.results["folder"] / sound["name"]
-    if not path.is_file():
+    found = files.find(job.id, job.results["folder"], sound["name"])
+    if found is None:
         raise HTTPException(404, "the file was removed")
     headers = {
         "Content-Location": f"/v1/jobs/{job.id}/audio/{number}",
@@ -121,7 +121,13 @@ def file_of(job: Job, number: int, folder: Path) -> Response:
     }
     if sound["seed"] is not None:
         headers["Woosh-Seed"] = str(sound["seed"])
-    return FileResponse(path, 200, headers, sound["media_type"], filename=sound["name"])
+    if isinstance(found, Path):
+        return FileResponse(found, 200, headers, sound["media_type"], filename=sound["name"])
+    headers |= {
+        "Content-Length": str(found.size),
+        "Content-Disposition": f'attachment; filename="{sound["name"]}"',
+    }
+    return StreamingResponse(found.pieces, 200, headers, sound["media_type"])
 
 
 async def events_of(job: Job, following: Following) -> AsyncIterator[str]:

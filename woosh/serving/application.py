@@ -32,6 +32,7 @@ from woosh.serving.answers import (
     told,
     waiting_of,
 )
+from woosh.serving.files import Files, open_files
 from woosh.serving.following import Following
 from woosh.serving.guard import Guard
 from woosh.serving.keeping import Keeper
@@ -101,6 +102,7 @@ class Service:
 
     settings: ServerSettings
     store: Store
+    files: Files
     supervisor: Supervisor
     desk: Desk
     following: Following
@@ -117,7 +119,7 @@ class Service:
         if waiting.seconds:
             with self.measures.waited.labels(asked.kind).time():
                 job = await self.following.ended(job, waiting.seconds)
-        return answered(job, waiting, self.settings.folder)
+        return await run_in_threadpool(answered, job, waiting, self.files)
 
     async def answer_form(self, kind: str, form: Any, waiting: Waiting) -> Response:
         """The answer to a form, whose upload is taken out of it."""
@@ -173,10 +175,12 @@ async def _running(application: FastAPI, settings: ServerSettings) -> AsyncItera
     """The parts of a server, started and ended with it."""
     store = Store(settings.database)
     supervisor = Supervisor(settings, store)
-    keeper = Keeper(settings, store, supervisor)
+    files = open_files(settings.files)
+    keeper = Keeper(settings, store, files, supervisor)
     following = Following(store)
+    desk = Desk(settings, store, files)
     application.state.service = Service(
-        settings, store, supervisor, Desk(settings, store), following, Measures()
+        settings, store, files, supervisor, desk, following, Measures()
     )
     keeper.start()
     supervisor.start()
@@ -326,7 +330,7 @@ def _add_jobs(application: FastAPI) -> None:
         job: str, number: Annotated[int, PathValue(ge=0, le=shapes.MOST_SOUNDS)], here: Here
     ) -> Response:
         """A file of a finished job."""
-        return file_of(await here.job(job), number, here.settings.folder)
+        return await run_in_threadpool(file_of, await here.job(job), number, here.files)
 
 
 def _add_rest(application: FastAPI) -> None:

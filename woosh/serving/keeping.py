@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
+from woosh.serving.files import Files
 from woosh.serving.settings import RESULTS, UPLOADS, ServerSettings
 from woosh.serving.store import FINAL, Job, Store
 from woosh.serving.supervisor import Supervisor
@@ -26,20 +25,25 @@ class Keeper:
     Args:
         settings: of the server.
         store: of the jobs.
+        files: of the jobs.
         supervisor: of the workers.
     """
 
-    def __init__(self, settings: ServerSettings, store: Store, supervisor: Supervisor) -> None:
-        self._settings, self._store, self._supervisor = settings, store, supervisor
+    def __init__(
+        self, settings: ServerSettings, store: Store, files: Files, supervisor: Supervisor
+    ) -> None:
+        self._settings, self._store, self._files = settings, store, files
+        self._supervisor = supervisor
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Take back what a server before this one left, then begin."""
-        for job in self._store.in_states(["running"]):
-            self._store.release(str(job.worker), its_fault=True)
-        self._remove_uploads(0.0)
-        self._remove_strays()
+        """Take back what a server before this one left, where there is no other, then begin."""
+        if self._settings.jobs is None:
+            for job in self._store.in_states(["running"]):
+                self._store.release(str(job.worker), its_fault=True)
+            self._remove_uploads(0.0)
+            self._remove_strays()
         self._thread.start()
 
     def stop(self) -> None:
@@ -64,31 +68,30 @@ class Keeper:
         for worker in self._store.expired():
             self._supervisor.end(worker)
             self._store.release(worker, its_fault=True)
-        self._remove_uploads(ABANDONED_SECONDS)
 
     def _remove_uploads(self, seconds: float) -> None:
         """Remove uploads of jobs that have ended, and those without a job that are older."""
-        folders = _folders(self._settings.folder / UPLOADS)
-        known = {job.id: job for job in self._store.these([folder.name for folder in folders])}
-        for folder in folders:
-            job = known.get(folder.name)
-            old = folder.stat().st_mtime < time.time() - seconds
-            if old if job is None else job.ended_for_good:
-                shutil.rmtree(folder, ignore_errors=True)
+        names = self._files.jobs(UPLOADS)
+        known = {job.id: job for job in self._store.these(names)}
+        for name in names:
+            job = known.get(name)
+            if self._files.age(name) > seconds if job is None else job.ended_for_good:
+                self._files.remove(UPLOADS, name)
 
     def _remove_strays(self) -> None:
         """Remove results without a job."""
-        folders = _folders(self._settings.folder / RESULTS)
-        known = {job.id for job in self._store.these([folder.name for folder in folders])}
-        for folder in folders:
-            if folder.name not in known:
-                shutil.rmtree(folder, ignore_errors=True)
+        names = self._files.jobs(RESULTS)
+        known = {job.id for job in self._store.these(names)}
+        for name in names:
+            if name not in known:
+                self._files.remove(RESULTS, name)
 
     def remove_old(self) -> None:
-        """Remove jobs with their files by age, and the oldest while they take too much room."""
+        """Remove uploads that are needed no more, jobs with their files by age, and the oldest while they take too much room."""
+        self._remove_uploads(ABANDONED_SECONDS)
         jobs = self._store.in_states(FINAL)
         oldest = time.time() - self._settings.keep_seconds
-        sizes = {job.id: _size(self._settings.folder / RESULTS / job.id) for job in jobs}
+        sizes = {job.id: job.results.get("bytes", 0) for job in jobs}
         room = self._settings.keep_bytes - sum(sizes.values())
         gone: list[Job] = []
         for job in jobs:  # those that ended first first
@@ -101,12 +104,4 @@ class Keeper:
     def _remove(self, jobs: Sequence[Job]) -> None:
         self._store.remove([job.id for job in jobs])
         for job in jobs:
-            shutil.rmtree(self._settings.folder / RESULTS / job.id, ignore_errors=True)
-
-
-def _folders(place: Path) -> list[Path]:
-    return [path for path in place.iterdir() if path.is_dir()] if place.is_dir() else []
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            self._files.remove(RESULTS, job.id)

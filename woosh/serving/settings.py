@@ -22,8 +22,8 @@ class WorkerSettings:
 
     Attributes:
         name: of the worker; no other process has had it.
-        database: address of the jobs, as SQLAlchemy writes it.
-        folder: of uploads and results.
+        database: address of the jobs, see `woosh.serving.database.open_database`.
+        files: address of uploads and results, see `woosh.serving.files.open_files`.
         models: folders of the models that may be asked for, by name; the first is the default.
         device: see `woosh.generation.loading.choose_device`.
         dtype: see `woosh.generation.loading.load_model`.
@@ -32,7 +32,7 @@ class WorkerSettings:
 
     name: str
     database: str
-    folder: str
+    files: str
     models: dict[str, str]
     device: str
     dtype: str
@@ -60,9 +60,12 @@ class ServerSettings:
         job_seconds: that a job may take.
         keep_seconds: after which results are removed.
         keep_bytes: of results; beyond them the oldest are removed.
+        jobs: address of the jobs that servers share; None keeps them in the folder.
+        store: address of the files that servers share; None keeps them in the folder.
 
     Raises:
-        ValueError: a host that others reach without a token, or a token that is short or that no header can carry.
+        ValueError: a host that others reach without a token, a token that is short or that no header can carry, or shared jobs
+            whose files other servers do not reach.
     """
 
     folder: Path
@@ -77,8 +80,14 @@ class ServerSettings:
     job_seconds: float = 600.0
     keep_seconds: float = 86_400.0
     keep_bytes: float = 10e9
+    jobs: str | None = None
+    store: str | None = None
 
     def __post_init__(self) -> None:
+        if self.jobs is not None and self.store is None:
+            raise ValueError(
+                "other servers that share the jobs must reach the files too: add --store, a folder that all have or s3://BUCKET/PREFIX"
+            )
         if self.token is None and self.host not in LOOPBACK:
             raise ValueError(
                 f"others reach this machine at {self.host}: add --token, or leave out --host and put a reverse proxy in front"
@@ -93,14 +102,19 @@ class ServerSettings:
     @property
     def database(self) -> str:
         """Address of the jobs."""
-        return f"sqlite:///{self.folder / 'jobs.sqlite'}"
+        return self.jobs or f"sqlite:///{self.folder / 'jobs.sqlite'}"
+
+    @property
+    def files(self) -> str:
+        """Address of uploads and results."""
+        return self.store or str(self.folder)
 
     def of_worker(self, name: str) -> WorkerSettings:
         """What a worker of that name is told."""
         return WorkerSettings(
             name=name,
             database=self.database,
-            folder=str(self.folder),
+            files=self.files,
             models={info.name: str(info.folder) for info in self.models},
             device=self.device,
             dtype=self.dtype,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +16,17 @@ from woosh.command_line import missing_extra
 
 try:
     import sqlalchemy as sql
-    from sqlalchemy.exc import IntegrityError, OperationalError
 except ImportError as error:
     raise missing_extra("the server needs sqlalchemy", "serve") from error
 
-StoreError = OperationalError  # the database is busy for too long, or gone
-WAITING_SECONDS = 30  # that one waits for another who writes
+from woosh.serving.database import now, open_database, take_turn
+
 LEASE_SECONDS = 15.0  # after which a worker that says nothing has lost its job
 MOST_ATTEMPTS = 5  # of a job whose workers end
 FINAL = ("finished", "failed", "cancelled")
 OPEN = ("queued", "running")
 MEASURED = 20  # jobs of which the speed follows
+BLOCK = 1000  # jobs that one statement names
 
 TABLES = sql.MetaData()
 JOBS = sql.Table(
@@ -153,16 +152,17 @@ class Store:
     """The table of jobs.
 
     Args:
-        address: of the database, as SQLAlchemy writes it.
-        durable: whether what is written is on the disk before it counts; else a power cut may undo the last of it.
+        address: of the database, see `woosh.serving.database.open_database`.
+        durable: whether what is written is on the disk before it counts; else a power cut may undo the last of it. PostgreSQL
+            decides that by itself.
     """
 
     def __init__(self, address: str, durable: bool = True) -> None:
-        self._engine = sql.create_engine(address)
-        if self._engine.dialect.name == "sqlite":
-            _prepare_sqlite(self._engine, durable)
+        self._engine = open_database(address, durable)
         self._reading = self._engine.execution_options(reading=True)
-        TABLES.create_all(self._engine)
+        with self._engine.begin() as connection:
+            take_turn(connection)
+            TABLES.create_all(connection)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -180,13 +180,8 @@ class Store:
             FullError: too much waits.
             OtherRequestError: the key came with another request before.
         """
-        try:
-            return self._accept(new, admission)
-        except IntegrityError:  # the same key came at the same moment by another server
-            return self._accept(new, admission)
-
-    def _accept(self, new: NewJob, admission: Admission) -> tuple[Job, bool]:
         with self._engine.begin() as connection:
+            take_turn(connection)  # or two servers would fill the same room
             if admission.key is not None:
                 found = _by_key(connection, admission.key)
                 if found is not None:
@@ -195,7 +190,7 @@ class Store:
             is_new = job is None
             if job is None:
                 _check_room(connection, new.cost, admission)
-                values = {**vars(new), "state": "queued", "created": time.time()}
+                values = {**vars(new), "state": "queued", "created": now(self._engine)}
                 job = Job(
                     *connection.execute(sql.insert(JOBS).values(values).returning(JOBS)).one()
                 )
@@ -210,7 +205,13 @@ class Store:
 
     def these(self, jobs: Sequence[str]) -> list[Job]:
         """Those of some jobs that there are."""
-        return self._jobs(sql.select(JOBS).where(JOBS.c.id.in_(jobs)))
+        return [
+            job
+            for start in range(0, len(jobs), BLOCK)
+            for job in self._jobs(
+                sql.select(JOBS).where(JOBS.c.id.in_(jobs[start : start + BLOCK]))
+            )
+        ]
 
     def in_states(self, states: Sequence[str]) -> list[Job]:
         """Jobs in some states, those that ended first first."""
@@ -232,12 +233,12 @@ class Store:
 
     def end_overdue(self, seconds: float) -> None:
         """End the jobs that have run for longer."""
-        overdue = (JOBS.c.state == "running") & (JOBS.c.started < time.time() - seconds)
+        overdue = (JOBS.c.state == "running") & (JOBS.c.started < now(self._engine) - seconds)
         self._end(overdue, "failed", f"it took longer than {seconds:g} s")
 
     def expired(self) -> list[str]:
         """Names of the workers whose lease has run out."""
-        over = (JOBS.c.state == "running") & (JOBS.c.lease < time.time())
+        over = (JOBS.c.state == "running") & (JOBS.c.lease < now(self._engine))
         with self._reading.connect() as connection:
             return list(connection.scalars(sql.select(JOBS.c.worker).where(over)))
 
@@ -259,9 +260,11 @@ class Store:
 
     def remove(self, jobs: Sequence[str]) -> None:
         """Forget jobs."""
-        with self._engine.begin() as connection:
-            connection.execute(sql.delete(KEYS).where(KEYS.c.job.in_(jobs)))
-            connection.execute(sql.delete(JOBS).where(JOBS.c.id.in_(jobs)))
+        for start in range(0, len(jobs), BLOCK):
+            block = jobs[start : start + BLOCK]
+            with self._engine.begin() as connection:
+                connection.execute(sql.delete(KEYS).where(KEYS.c.job.in_(block)))
+                connection.execute(sql.delete(JOBS).where(JOBS.c.id.in_(block)))
 
     # What a worker does.
 
@@ -275,7 +278,7 @@ class Store:
             .with_for_update(skip_locked=True)
             .scalar_subquery()
         )
-        now = time.time()
+        moment = now(self._engine)
         taken = (
             sql.update(JOBS)
             .where((JOBS.c.id == first) & (JOBS.c.state == "queued"))
@@ -283,8 +286,8 @@ class Store:
                 state="running",
                 worker=worker,
                 attempts=JOBS.c.attempts + 1,
-                lease=now + LEASE_SECONDS,
-                started=now,
+                lease=moment + LEASE_SECONDS,
+                started=moment,
             )
             .returning(JOBS)
         )
@@ -294,7 +297,7 @@ class Store:
 
     def hold(self, job: str, worker: str) -> bool:
         """Renew a worker's lease; false where it holds the job no longer."""
-        return self._change(_held(job, worker), {"lease": time.time() + LEASE_SECONDS})
+        return self._change(_held(job, worker), {"lease": now(self._engine) + LEASE_SECONDS})
 
     def tell(self, job: str, worker: str, progress: float) -> bool:
         """Say how far a job is, from 0 to 1; false where the worker holds it no longer."""
@@ -303,12 +306,12 @@ class Store:
     def finish(self, job: str, worker: str, result: dict[str, Any]) -> bool:
         """Say what came of a job; false where the worker holds it no longer."""
         text = json.dumps(result, allow_nan=False)
-        ended = {"state": "finished", "progress": 1.0, "ended": time.time(), "result": text}
+        ended = {"state": "finished", "progress": 1.0, "ended": now(self._engine), "result": text}
         return self._change(_held(job, worker), ended)
 
     def fail(self, job: str, worker: str, error: str, refused: bool) -> bool:
         """Say why nothing came of a job, and whether what was asked for cannot be done; false as `finish`."""
-        ended = {"state": "failed", "ended": time.time(), "error": error, "refused": refused}
+        ended = {"state": "failed", "ended": now(self._engine), "error": error, "refused": refused}
         return self._change(_held(job, worker), ended)
 
     def _jobs(self, rows: sql.Select[Any]) -> list[Job]:
@@ -320,7 +323,7 @@ class Store:
             return connection.execute(sql.update(JOBS).where(which).values(values)).rowcount > 0
 
     def _end(self, which: sql.ColumnElement[bool], state: str, error: str | None) -> None:
-        values = {"state": state, "error": error, "ended": time.time()}
+        values = {"state": state, "error": error, "ended": now(self._engine)}
         self._change(which & JOBS.c.state.in_(OPEN), values)
 
 
@@ -374,20 +377,3 @@ def _speed(connection: sql.Connection) -> float:
     rows = connection.execute(last).all()
     seconds = sum(row.ended - row.started for row in rows)
     return sum(row.cost for row in rows) / seconds if seconds > 0 else 0.0
-
-
-def _prepare_sqlite(engine: sql.Engine, durable: bool) -> None:
-    """Readers beside a writer, writers that wait for each other, and no write that begins as a read."""
-
-    def connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # what begins is said below
-        connection.execute(f"PRAGMA busy_timeout = {1000 * WAITING_SECONDS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-
-    def begin(connection: sql.Connection) -> None:
-        if not connection.get_execution_options().get("reading"):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    sql.event.listen(engine, "connect", connect)
-    sql.event.listen(engine, "begin", begin)

@@ -12,8 +12,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from woosh.serving.database import StoreError
 from woosh.serving.settings import READY, ServerSettings
-from woosh.serving.store import Store, StoreError
+from woosh.serving.store import Store
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds before a worker that ended is started again
 ENDING_SECONDS = 5.0  # that a worker has to end

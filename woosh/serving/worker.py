@@ -11,19 +11,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from woosh.command_line import own_process
 from woosh.outside_files import parse_object, printable, shaped
-from woosh.serving.settings import READY, RESULTS, UPLOADS, WorkerSettings
+from woosh.serving.database import StoreError
+from woosh.serving.files import Files, FilesError, open_files
+from woosh.serving.settings import READY, WorkerSettings
 from woosh.serving.shapes import KINDS
-from woosh.serving.store import LEASE_SECONDS, Job, Store, StoreError
+from woosh.serving.store import LEASE_SECONDS, Job, Store
 from woosh.studio.workshop import Stopped
 
 LOOKING_SECONDS = 1.0  # after which a worker looks for jobs that nobody told it of
@@ -79,7 +81,7 @@ class Hold:
             raise Stopped
 
 
-def work(store: Store, settings: WorkerSettings, asked: threading.Event) -> None:
+def work(store: Store, files: Files, settings: WorkerSettings, asked: threading.Event) -> None:
     """Take jobs without end."""
     from woosh.serving.making import Maker
 
@@ -93,69 +95,99 @@ def work(store: Store, settings: WorkerSettings, asked: threading.Event) -> None
         if job is None:
             asked.wait(LOOKING_SECONDS)
         else:
-            do(store, settings, job, maker.make)
+            do(Bench(store, files, settings.name), job, maker.make)
 
 
-def do(
-    store: Store,
-    settings: WorkerSettings,
-    job: Job,
-    make: Callable[[str, Any], dict[str, Any]],
-) -> None:
-    """Make what a job asks for, and say what came of it."""
-    from woosh.serving.making import Task
+@dataclass(frozen=True)
+class Bench:
+    """What a worker works at.
+
+    Attributes:
+        store: of the jobs.
+        files: of the jobs.
+        worker: its name.
+    """
+
+    store: Store
+    files: Files
+    worker: str
+
+
+def do(bench: Bench, job: Job, make: Callable[[str, Any], dict[str, Any]]) -> None:
+    """Make what a job asks for, and say what came of it.
+
+    Raises:
+        StoreError: the table of jobs cannot be reached; the job is still held.
+        FilesError: nor can the files; likewise.
+    """
     from woosh.studio.takes import NoSoundError
 
-    place = Path(settings.folder)
-    upload = None if job.upload is None else place / UPLOADS / job.id / job.upload
-    folder = (
-        place / RESULTS / job.id / settings.name
-    )  # another worker may have lost the job and not know it yet
-    folder.mkdir(parents=True)
+    store, worker = bench.store, bench.worker
     kept = False
-    with Hold(store, job, settings.name) as hold:
+    with Hold(store, job, worker) as hold:
         try:
-            task = Task(
-                work=KINDS[job.kind].model_validate_json(job.work),
-                model=job.model or "",
-                seed=job.seed or 0,
-                upload=upload,
-                folder=folder,
-                tell=hold.tell,
-            )
-            result = {**make(job.kind, task), "folder": settings.name}
-            kept = store.finish(job.id, settings.name, result) and "sounds" in result
+            with contextlib.ExitStack() as files:
+                result = _made(bench, job, hold, make, files)
+                kept = store.finish(job.id, worker, result) and "sounds" in result
         except Stopped:
             pass
         except (ValueError, NoSoundError) as error:
-            store.fail(job.id, settings.name, _in_a_line(error, place, upload), refused=True)
-        except StoreError:  # this worker ends, and the job waits again
+            text = printable(" ".join(str(error).split()))
+            store.fail(job.id, worker, text[:LONGEST_ERROR], refused=True)
+        except (StoreError, FilesError):  # another worker may do better
             raise
         except Exception:  # whatever it is, it stays in the log
             logger.exception("job %s", job.id)
-            store.fail(job.id, settings.name, "the server failed: its log says why", refused=False)
+            store.fail(job.id, worker, "the server failed: its log says why", refused=False)
         finally:
-            _tidy(folder, kept)
+            with contextlib.suppress(FilesError):  # what stays goes with the job
+                bench.files.tidy(job.id, worker, kept)
 
 
-def _tidy(folder: Path, kept: bool) -> None:
-    """Remove what nobody will fetch: what this worker made in vain, or what workers before it began."""
-    others = [path for path in folder.parent.glob("*") if path != folder]
-    for path in others if kept else [folder]:
-        shutil.rmtree(path, ignore_errors=True)
-    if not kept:
-        with contextlib.suppress(OSError):  # another worker is at it
-            folder.parent.rmdir()
+def _made(
+    bench: Bench,
+    job: Job,
+    hold: Hold,
+    make: Callable[[str, Any], dict[str, Any]],
+    files: contextlib.ExitStack,
+) -> dict[str, Any]:
+    """The result of a job, whose files are kept.
+
+    Raises:
+        ValueError: what was asked for cannot be done; no path of this machine is in the reason.
+    """
+    from woosh.serving.making import Task
+
+    folder = files.enter_context(bench.files.making(job.id, bench.worker))
+    upload = None
+    if job.upload is not None:
+        upload = files.enter_context(bench.files.upload(job.id, job.upload))
+    task = Task(
+        work=KINDS[job.kind].model_validate_json(job.work),
+        model=job.model or "",
+        seed=job.seed or 0,
+        upload=upload,
+        folder=folder,
+        tell=hold.tell,
+    )
+    try:
+        result = make(job.kind, task)
+    except ValueError as error:
+        raise ValueError(_in_a_line(error, folder, upload)) from error
+    size = bench.files.deliver(job.id, bench.worker, folder)
+    return {**result, "folder": bench.worker, "bytes": size}
 
 
-def _in_a_line(error: Exception, place: Path, upload: Path | None) -> str:
+def _in_a_line(error: Exception, folder: Path, upload: Path | None) -> str:
     """What an error says, without a path of this machine."""
-    text = " ".join(str(error).split())
+    text = str(error)
+    places = [folder]
     if upload is not None:
         text = text.replace(str(upload), upload.name)
-    if str(place) in text:
+        places.append(upload.parent)
+    if any(str(place) in text for place in places):
         return "it cannot be done with these files"
-    return printable(text)[:LONGEST_ERROR]
+    return text
 
 
 def _listen(asked: threading.Event) -> None:
@@ -173,7 +205,7 @@ def main() -> None:
     settings = shaped(WorkerSettings, values, "the settings of the worker")
     asked = threading.Event()
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
-    work(Store(settings.database, durable=False), settings, asked)
+    work(Store(settings.database, durable=False), open_files(settings.files), settings, asked)
 
 
 if __name__ == "__main__":
