@@ -1,6 +1,9 @@
 """Load on a server whose workers are killed every minute, and which is itself killed once.
 
     python benchmarks/load.py [--clients 64] [--minutes 8] [--workers 1] [--seconds 0.5]
+    python benchmarks/load.py --engine ray --jobs postgresql://USER@HOST/EMPTY [--workers 2]
+
+With Ray the workers are replicas of deploy/ray.yaml, and in the place of the server the replica that takes requests in is killed.
 
 Clients ask without a pause, each request with a seed and an idempotency key of its own, one in ten twice at once; whoever loses an
 answer asks again with the same key. Afterwards each answer is compared, byte for byte, with the file of `woosh generate` for its
@@ -14,11 +17,12 @@ import asyncio
 import contextlib
 import hashlib
 import multiprocessing
+import os
 import queue
 import random
+import secrets
 import signal
 import socket
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -30,10 +34,12 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 
 import psutil
+import yaml
 
 from woosh import audio
 from woosh.catalogue import describe_model, find_model
 from woosh.command_line import Parser, missing_extra, run_to_exit_code
+from woosh.serving.store import Store
 
 try:
     import httpx
@@ -46,6 +52,9 @@ PROCESSES = 2  # of clients
 WAIT_SECONDS = 30  # of one request, after which it is sent again
 LAST_SECONDS = 240.0  # that open requests have once no new ones are sent
 TWICE = 0.1  # of the requests are sent twice at once
+TOKEN = secrets.token_hex(16)
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+DEPLOYMENT = Path(__file__).parents[1] / "deploy" / "ray.yaml"
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ class Load:
         first_seed: of its seeds.
         until: `time.monotonic` after which no new request begins.
         sound_seconds: of each sound.
+        headers: of each request.
     """
 
     address: str
@@ -84,6 +94,7 @@ class Load:
     first_seed: int
     until: float
     sound_seconds: float
+    headers: dict[str, str]
 
 
 async def ask(client: httpx.AsyncClient, load: Load, seed: int) -> tuple[str, str, int]:
@@ -105,7 +116,9 @@ async def ask(client: httpx.AsyncClient, load: Load, seed: int) -> tuple[str, st
             return answer.headers["woosh-job"], checksum, tries
         if answer.status_code == 429:
             await asyncio.sleep(float(answer.headers["retry-after"]))
-        elif answer.status_code not in (202, 503):
+        elif answer.status_code >= 500:  # what stands in front of a replica that was killed says so
+            await asyncio.sleep(0.5)
+        elif answer.status_code != 202:
             return "", f"{answer.status_code} {answer.text}", tries
     return "", "", tries
 
@@ -113,7 +126,9 @@ async def ask(client: httpx.AsyncClient, load: Load, seed: int) -> tuple[str, st
 async def run_client(load: Load, number: int, answers: Queue[Answer]) -> None:
     """One client: request after request until the time is over."""
     chance = random.Random(load.first_seed + number)
-    async with httpx.AsyncClient(base_url=load.address, timeout=WAIT_SECONDS + 30) as client:
+    async with httpx.AsyncClient(
+        base_url=load.address, timeout=WAIT_SECONDS + 30, headers=load.headers
+    ) as client:
         for turn in range(10_000):
             if time.monotonic() > load.until:
                 return
@@ -151,23 +166,29 @@ class Server:
     workers: int
     process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def jobs(self) -> str:
+        """Address of its table of jobs."""
+        return f"sqlite:///{self.folder / 'jobs.sqlite'}"
+
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         options = ("--port", str(self.port), "--data", str(self.folder))
         model = ("--model", MODEL, "--workers", str(self.workers), "--queue", "1000000")
         words = [sys.executable, "-m", "woosh", "serve", *options, *model]
-        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"http://127.0.0.1:{self.port}/v1/health").status_code == 200:
-                    return
-            time.sleep(0.2)
+        environment = {**os.environ, "WOOSH_TOKEN": TOKEN}
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment)
+        wait_until_ready(self.port, 1)
 
     def family(self) -> list[psutil.Process]:
         """The server and its workers."""
         assert self.process is not None
-        own = psutil.Process(self.process.pid)
-        return [own, *own.children()]
+        return [psutil.Process(self.process.pid), *self.makers()]
+
+    def makers(self) -> list[psutil.Process]:
+        """The workers."""
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children()
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -175,17 +196,112 @@ class Server:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
 
+    def end(self) -> None:
+        """End it and its workers."""
+        self.kill()
 
-def disturb(server: Server, minutes: float, every: float) -> Iterator[str]:
+
+@dataclass
+class Cluster:
+    """A Ray of this machine that serves; its replicas are killed."""
+
+    folder: Path
+    port: int
+    workers: int
+    jobs: str
+    process: subprocess.Popen[bytes] | None = None
+    serving: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it where it does not run, and wait until it is ready."""
+        if self.process is None:
+            self.folder.mkdir()
+            with socket.create_server(("", 0)) as free:
+                port = free.getsockname()[1]
+            own = {"WOOSH_TOKEN": TOKEN, "WOOSH_JOBS": self.jobs, "RAY_AUTH_MODE": "disabled"}
+            environment = {**os.environ, **own, "RAY_USAGE_STATS_ENABLED": "0"}
+            words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+            words += ["--port", str(port), "--num-cpus", str(self.workers + 1)]
+            words += ["--object-store-memory", str(10**8), "--include-dashboard=false"]
+            self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment)
+            wait_until_listening(port)
+            words = [sys.executable, "-m", "ray.serve.scripts", "run", str(self.configuration())]
+            environment["RAY_ADDRESS"] = f"127.0.0.1:{port}"
+            self.serving = subprocess.Popen(
+                words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+            )
+        wait_until_ready(self.port, self.workers)
+
+    def configuration(self) -> Path:
+        """deploy/ray.yaml for this machine."""
+        values = yaml.safe_load(DEPLOYMENT.read_text(encoding="utf-8"))
+        values["http_options"] = {"host": "127.0.0.1", "port": self.port}
+        (application,) = values["applications"]
+        store = str(self.folder / "files")
+        application["args"] = {"store": store, "models": [MODEL], "queue": 1e6, "call_cost": 20}
+        front, worker = application["deployments"]
+        front |= {"num_replicas": 1, "ray_actor_options": {"num_cpus": 0.5}}
+        worker["autoscaling_config"] |= {"min_replicas": self.workers, "max_replicas": self.workers}
+        path = self.folder / "ray.yaml"
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
+        return path
+
+    def family(self) -> list[psutil.Process]:
+        """All of Ray's processes."""
+        assert self.process is not None and self.serving is not None
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True), psutil.Process(self.serving.pid)]
+
+    def makers(self) -> list[psutil.Process]:
+        """The replicas that make sounds."""
+        return self.replicas("worker")
+
+    def replicas(self, deployment: str) -> list[psutil.Process]:
+        """The processes of a deployment."""
+        title = f"ray::ServeReplica:woosh:{deployment}"
+        return [one for one in self.family() if " ".join(one.cmdline()).startswith(title)]
+
+    def kill(self) -> None:
+        """End the replica that takes requests in; Ray starts another one."""
+        for replica in self.replicas("front"):
+            replica.kill()
+
+    def end(self) -> None:
+        """End all of it."""
+        for process in (self.serving, self.process):
+            if process is not None:
+                process.terminate()
+                process.wait(60)
+
+
+def wait_until_ready(port: int, workers: int) -> None:
+    """Until so many workers take jobs."""
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            answer = httpx.get(f"http://127.0.0.1:{port}/v1/health")
+            if answer.status_code == 200 and answer.json()["workers"] >= workers:
+                return
+        time.sleep(0.5)
+
+
+def wait_until_listening(port: int) -> None:
+    """Until somebody listens at a port."""
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.5)
+
+
+def disturb(server: Server | Cluster, minutes: float, every: float) -> Iterator[str]:
     """Kill a worker every so many seconds, and the server once at half time; what is said of it, with memory in between."""
     start, killed, restarted, chance = time.monotonic(), 1, False, random.Random(0)
     while (passed := time.monotonic() - start) < 60 * minutes:
         time.sleep(1)
         with contextlib.suppress(psutil.Error):
-            family = server.family()
-            yield f"memory {sum(one.memory_info().rss for one in family)}"
-            if passed > killed * every and len(family) > 1:
-                chance.choice(family[1:]).kill()
+            yield f"memory {sum(one.memory_info().rss for one in server.family())}"
+            workers = server.makers()
+            if passed > killed * every and workers:
+                chance.choice(workers).kill()
                 killed += 1
                 yield "worker killed"
         if not restarted and passed > 30 * minutes:
@@ -224,19 +340,24 @@ def run(arguments: argparse.Namespace) -> None:
         folder = Path(place) / "server"
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        server = Server(folder, port, arguments.workers)
+        server: Server | Cluster = Server(folder, port, arguments.workers)
+        if arguments.engine == "ray":
+            if arguments.jobs is None:
+                raise ValueError(
+                    "--engine ray needs a database: add --jobs postgresql://USER@HOST/EMPTY"
+                )
+            server = Cluster(folder, port, arguments.workers, arguments.jobs)
         try:
             server.start()
             got, said = load_and_disturb(arguments, server)
         finally:
-            server.kill()
-        with contextlib.closing(sqlite3.connect(folder / "jobs.sqlite")) as database:
-            jobs = dict(database.execute("SELECT state, count(*) FROM jobs GROUP BY state"))
+            server.end()
+        jobs = {state: count for state, (count, _) in Store(server.jobs).counts().items()}
         tell(got, said, jobs, expected([one.seed for one in got], arguments.seconds, Path(place)))
 
 
 def load_and_disturb(
-    arguments: argparse.Namespace, server: Server
+    arguments: argparse.Namespace, server: Server | Cluster
 ) -> tuple[list[Answer], list[str]]:
     """What the clients got, and what was done to the server meanwhile."""
     answers: Queue[Answer] = multiprocessing.get_context("spawn").Queue()
@@ -249,6 +370,7 @@ def load_and_disturb(
             first_seed=1 + number * 10_000_000,
             until=until,
             sound_seconds=arguments.seconds,
+            headers=HEADERS,
         )
         process = multiprocessing.get_context("spawn").Process(
             target=run_clients, args=(load, answers), daemon=True
@@ -292,6 +414,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a sound")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument("--jobs", metavar="URL", help="of an empty PostgreSQL database, for ray")
     parser.add_argument("--kill-every", type=float, default=60.0, help="seconds")
     return run_to_exit_code("load", lambda: run(parser.parse_args()))
 

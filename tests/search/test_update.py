@@ -16,6 +16,7 @@ from tests.toys import make_clap
 from woosh.audio import write_audio
 from woosh.embeddings.clap import save_clap
 from woosh.embeddings.embedders import Embedder, Heard, load_embedder, read_to_embed
+from woosh.search.hearing import by_threads
 from woosh.search.index import DATABASE, FOLDER_NAME, VECTORS, SoundIndex, open_index
 from woosh.search.update import Report, update_index
 
@@ -38,7 +39,7 @@ def sounds(tmp_path: Path) -> Path:
 
 
 def update(folder: Path, embedder: Embedder, place: Path | None = None) -> Report:
-    return update_index(folder, place or folder / FOLDER_NAME, embedder, "toy-clap", readers=2)
+    return update_index(folder, place or folder / FOLDER_NAME, embedder, "toy-clap", by_threads(2))
 
 
 def search(index: SoundIndex, path: Path, embedder: Embedder, count: int = 10) -> list[str]:

@@ -14,6 +14,7 @@ from woosh.commands.options import (
     Commands,
     add_command,
     add_dtype_option,
+    add_engine_options,
     add_model_options,
 )
 from woosh.commands.outputs import check_writable
@@ -28,6 +29,7 @@ examples:
   woosh batch sounds.csv -o assets/ --dry-run          what would be made
   woosh batch sounds.csv -o assets/                    make what is new or changed
   woosh batch sounds.yaml -o assets/ --shard 2/4       the second quarter, for one of four machines
+  woosh batch sounds.csv -o assets/ --engine ray       on all machines of a Ray cluster
 
 columns (the first row of a CSV file names them; only name and prompt must be filled):
   name           file without extension, such as doors/creak; each row has its own
@@ -65,6 +67,7 @@ def add_to(commands: Commands) -> None:
         help="make the I-th of N parts only, on each machine another one. A run without --shard on the folder with all "
         "parts then joins their manifests, and makes what is missing",
     )
+    add_engine_options(parser)
     add("--dry-run", action="store_true", help="print what would be made, and make nothing")
     add_dtype_option(parser)
     add_model_options(parser)
@@ -93,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
         Origin,
         check_takes,
         make_assets,
-        make_sound,
+        one_by_one,
         plan_batch,
         takes_of,
     )
@@ -114,14 +117,14 @@ def run(arguments: argparse.Namespace) -> None:
         _tell(plan)
         return
 
-    def load() -> MakeSound:
-        from woosh.generation.loading import load_model
+    load = partial(_load, info, arguments.device, arguments.dtype)
+    make_sounds = one_by_one
+    if arguments.engine == "ray":
+        from woosh.cluster import spread
 
-        sampler = load_model(info, arguments.device, arguments.dtype)
-        return partial(make_sound, sampler=sampler, info=info)
-
+        make_sounds = partial(spread, workers=arguments.workers)
     made = failed = 0
-    for outcome in make_assets(plan, load):
+    for outcome in make_assets(plan, load, make_sounds):
         path = folder / outcome.take.path
         if outcome.entry is None:
             failed += 1
@@ -138,6 +141,14 @@ def run(arguments: argparse.Namespace) -> None:
         raise RuntimeError(
             f"{failed} of {made + failed} sounds could not be made; the others are in {folder}"
         )
+
+
+def _load(info: catalogue.ModelInfo, device: str, dtype: str) -> MakeSound:
+    """What makes the sound of a take."""
+    from woosh.generation.loading import load_model
+    from woosh.studio.batch import make_sound
+
+    return partial(make_sound, sampler=load_model(info, device, dtype), info=info)
 
 
 def _check_folder(folder: Path) -> None:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from woosh import catalogue
-from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
+from woosh.commands.options import (
+    Commands,
+    add_command,
+    add_device_option,
+    add_engine_options,
+    count_up_to,
+)
 from woosh.commands.outputs import check_writable
 from woosh.outside_files import check_name, expanded, printable
 from woosh.progress import progress_on_terminals
+
+if TYPE_CHECKING:
+    from woosh.search.hearing import HeardFile, Hearing, Listening
 
 MAX_READERS = 256
 PROBLEMS_SHOWN = 10
@@ -18,6 +30,7 @@ EXAMPLES = """\
 examples:
   woosh index ~/sounds
   woosh index ~/sounds -o sounds.index
+  woosh index /shared/sounds --engine ray              heard by all machines of a Ray cluster, which reach the folder
   woosh search "glass breaking" --index ~/sounds
 
 Run it again after a change or an interruption: only what is new is heard.
@@ -57,6 +70,7 @@ def add_to(commands: Commands) -> None:
         metavar="NAME|DIR",
         help=f"a built-in aligner, an aligner's folder, or laion-clap[:NAME|DIR] (default {catalogue.DEFAULT_ALIGNER})",
     )
+    add_engine_options(parser)
     add_device_option(parser)
 
 
@@ -81,14 +95,19 @@ def run(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     quiet_libraries()
     from woosh.embeddings.embedders import load_embedder
+    from woosh.search.hearing import by_threads
     from woosh.search.update import update_index
+
+    hearing = by_threads(arguments.readers)
+    if arguments.engine == "ray":
+        hearing = _on_ray(model, device.type, arguments.workers)
 
     report = update_index(
         folder,
         place,
         load_embedder(model, device),
         model,
-        arguments.readers,
+        hearing,
         progress_on_terminals,
     )
     print(
@@ -100,3 +119,21 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"woosh: warning: not heard: {printable(f'{path}: {reason}')}", file=sys.stderr)
     if len(problems) > PROBLEMS_SHOWN:
         print(f"woosh: warning: and {len(problems) - PROBLEMS_SHOWN} other files", file=sys.stderr)
+
+
+def _on_ray(model: str, device: str, workers: int | None) -> Hearing:
+    """What hears files on all machines of a cluster; each of them reaches the folder at the same path."""
+    from woosh.cluster import spread
+    from woosh.search.hearing import HeardFile, load_hearing
+
+    def hear(listening: Listening) -> Iterator[HeardFile]:
+        folder = listening.folder.resolve()
+        load = partial(load_hearing, folder, model, device, listening.contents)
+        found = spread(load, listening.files, workers)
+        for file, heard in zip(listening.files, found, strict=True):
+            if isinstance(heard, Exception):
+                yield HeardFile(file, "", problem=str(heard))
+            else:
+                yield heard
+
+    return hear

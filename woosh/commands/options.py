@@ -13,6 +13,7 @@ from woosh import catalogue
 from woosh.generation.request import LARGEST_GUIDANCE
 from woosh.studio.takes import LARGEST_SEED, MOST_TAKES
 
+MOST_WORKERS = 10_000  # of a cluster
 MAX_DRAWN = 100  # for one sound, at once
 WHOLE_NUMBER = re.compile(r"[+-]?\d{1,100}")  # Python refuses to read thousands of digits
 Commands = Any  # argparse names the type of its subparsers privately
@@ -178,6 +179,22 @@ def seeds_of(arguments: argparse.Namespace, clips: int, step: int = 1) -> range:
     """The first seeds of so many sounds, from --seed or from a random number on, each `step` after the one before."""
     first = first_seed(arguments)
     return range(first, first + clips * step, step)
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add --engine and --workers."""
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where to work: this machine, or the Ray cluster that RAY_ADDRESS names (default local)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole_number(1, MOST_WORKERS),
+        metavar="N",
+        help="of --engine ray (default: one for each accelerator of the cluster, or for each core where there are none)",
+    )
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:

@@ -139,7 +139,7 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """`woosh serve`: check, listen, serve."""
-    from woosh.serving.settings import ServerSettings
+    from woosh.serving.settings import ServerSettings, served_models
 
     folder = _state_folder() if arguments.data is None else expanded(arguments.data)
     if arguments.index is not None:
@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> None:
         open_index(expanded(arguments.index))
     settings = ServerSettings(
         folder=folder.absolute(),
-        models=_models(arguments.model),
+        models=served_models(arguments.model),
         host=arguments.host,
         token=arguments.token or os.environ.get("WOOSH_TOKEN") or None,
         workers=arguments.workers,
@@ -185,18 +185,6 @@ def run(arguments: argparse.Namespace) -> None:
             limit_concurrency=1000,
         )
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _models(names: list[str]) -> tuple[catalogue.ModelInfo, ...]:
-    """The models that are named, or all that are built in, the default first."""
-    if names:
-        infos = [catalogue.describe_model(catalogue.find_model(name)) for name in names]
-    else:
-        infos = catalogue.built_in_models()
-        infos.sort(key=lambda info: info.name != catalogue.DEFAULT_MODEL)
-    if len({info.name for info in infos}) < len(infos):
-        raise ValueError("two models have the same name: name folders with different names")
-    return tuple(infos)
 
 
 def _store(text: str) -> str:

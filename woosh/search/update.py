@@ -6,9 +6,7 @@ import dataclasses
 import math
 import os
 import sqlite3
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -17,13 +15,18 @@ from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
-from woosh.audio import SUFFIXES, audio_seconds, find_files
-from woosh.checksums import hash_files
-from woosh.embeddings.embedders import Embedder, read_to_embed
+from woosh.audio import SUFFIXES, find_files
+from woosh.embeddings.embedders import Embedder
 from woosh.outside_files import shown
 from woosh.progress import Progress, no_progress
+from woosh.search.hearing import (
+    HeardFile,
+    Hearing,
+    Listening,
+    SoundFile,
+    hear_file,
+)
 from woosh.search.index import (
     DATABASE,
     FORMAT,
@@ -77,31 +80,12 @@ class Report:
     problems: dict[str, str]
 
 
-class _File(NamedTuple):
-    path: str  # inside the folder, with forward slashes
-    size: int
-    modified: int  # ns
-
-
-class _Heard(NamedTuple):
-    """A file that was read: its audio; nothing, if its content is known; or why neither.
-
-    Without content the file could not be read at present, which says nothing about it.
-    """
-
-    file: _File
-    content: str
-    seconds: float = 0.0
-    audio: Tensor | None = None  # (S,)
-    problem: str | None = None
-
-
 def update_index(
     folder: Path,
     index: Path,
     embedder: Embedder,
     model: str,
-    readers: int = 4,
+    hearing: Hearing,
     progress: Progress = no_progress,
 ) -> Report:
     """Bring the index of a folder up to date: what did not change is not heard again.
@@ -114,7 +98,7 @@ def update_index(
         index: folder of the index; made if missing.
         embedder: for sounds and texts.
         model: name by which the embedder is loaded again.
-        readers: threads that read files beside this one.
+        hearing: hears the files, here or elsewhere.
         progress: shows how far it is.
 
     Raises:
@@ -134,9 +118,9 @@ def update_index(
     )
     with unusable(index / DATABASE), closing(_open_to_write(index, settings)) as database:
         rows = database.execute("SELECT path, size, modified FROM sounds")
-        known = {row[0]: _File(*row) for row in rows}
+        known = {row[0]: SoundFile(*row) for row in rows}
         waiting = [file for file in found.files if known.get(file.path) != file]
-        heard = _listen(database, folder, waiting, embedder, readers, progress)
+        heard = _listen(database, folder, waiting, embedder, hearing, progress)
         missing = known.keys() - {file.path for file in found.files}
         gone = [path for path in missing if not _is_below(path, found.unreadable)]
         database.executemany("DELETE FROM sounds WHERE path = ?", [(path,) for path in gone])
@@ -168,7 +152,7 @@ class FoundSounds(NamedTuple):
         unreadable: folders that cannot be listed and files that cannot be looked at, with the reason.
     """
 
-    files: list[_File]
+    files: list[SoundFile]
     unnamed: dict[str, str]
     unreadable: dict[str, str]
 
@@ -195,7 +179,7 @@ def find_sounds(folder: Path, index: Path) -> FoundSounds:
     for path in found.files:
         inside, facts = path.relative_to(folder).as_posix(), path.stat()
         if inside.isprintable():
-            files.append(_File(inside, facts.st_size, facts.st_mtime_ns))
+            files.append(SoundFile(inside, facts.st_size, facts.st_mtime_ns))
         else:
             unnamed[ascii(inside)] = "its name cannot be printed: rename it"
     if not files and not found.unreadable:
@@ -255,25 +239,30 @@ class _Listened(NamedTuple):
 def _listen(
     database: sqlite3.Connection,
     folder: Path,
-    files: list[_File],
+    files: list[SoundFile],
     embedder: Embedder,
-    readers: int,
+    hearing: Hearing,
     progress: Progress,
 ) -> _Listened:
     """Embed files into the database."""
     rows = database.execute("SELECT content FROM sounds WHERE embedding NOTNULL") if files else ()
-    contents = {content for (content,) in rows}
-    heard_files = _read_ahead(folder, files, embedder, readers, contents)
+    contents = frozenset(content for (content,) in rows)
+    heard_files = hearing(Listening(folder, files, embedder, contents)) if files else ()
     embedded, reused, unread = 0, 0, {}
     committed = monotonic()
     try:
         for heard in progress(heard_files, len(files), "listening"):
-            if not heard.content:
+            if not heard.content:  # it cannot be read at present, and stays as it was
                 unread[heard.file.path] = str(heard.problem)
                 continue
-            embedded += heard.audio is not None
-            reused += heard.audio is None and heard.problem is None
-            _store(database, folder, heard, embedder)
+            embedded += heard.listened
+            reused += not heard.listened and heard.problem is None
+            if not _store(
+                database, heard
+            ):  # another file had this content, and lost it in this update
+                again = hear_file(folder, heard.file, embedder, frozenset())
+                if again.content:
+                    _store(database, again)
             if monotonic() - committed > COMMIT_SECONDS:
                 database.commit()
                 committed = monotonic()
@@ -282,70 +271,29 @@ def _listen(
     return _Listened(embedded, reused, unread)
 
 
-def _read_ahead(
-    folder: Path, files: Iterable[_File], embedder: Embedder, readers: int, contents: set[str]
-) -> Iterator[_Heard]:
-    """Read files in their order, some ahead of their use."""
-    with ThreadPoolExecutor(readers) as pool:
-        waiting = iter(files)
-        ahead = deque(
-            pool.submit(_read, folder, file, embedder, contents)
-            for file in islice(waiting, 2 * readers)
-        )
-        while ahead:
-            heard = ahead.popleft().result()
-            for file in islice(waiting, 1):
-                ahead.append(pool.submit(_read, folder, file, embedder, contents))
-            yield heard
-
-
-def _read(folder: Path, file: _File, embedder: Embedder, contents: set[str]) -> _Heard:
-    """Read a file, unless its content is known."""
-    path, content = folder / file.path, ""
-    try:
-        content = hash_files([path])
-        if content in contents:
-            return _Heard(file, content)
-        audio = read_to_embed(path, embedder)
-        return _Heard(file, content, audio_seconds(path), audio)
-    except OSError as error:
-        return _Heard(file, "", problem=error.strerror or str(error))
-    except ValueError as error:
-        return _Heard(file, content, problem=str(error))
-
-
-def _store(database: sqlite3.Connection, folder: Path, heard: _Heard, embedder: Embedder) -> None:
-    """Write what is known of a file; one whose content is as before keeps its number."""
-    if not heard.content:  # it cannot be read at present, and stays as it was
-        return
-    file, embedding, seconds, problem = heard.file, None, heard.seconds, heard.problem
-    if heard.audio is not None:
-        vector = embedder.embed(heard.audio).numpy()
-        length = np.linalg.norm(vector)
-        if np.isfinite(length) and length > 0:
-            embedding = (vector / length).astype(np.float16).tobytes()
-        else:
-            problem = "the model hears nothing in it"
-    elif problem is None:
+def _store(database: sqlite3.Connection, heard: HeardFile) -> bool:
+    """Write what is known of a file; one whose content is as before keeps its number. False where nothing is known of it."""
+    file, embedding, seconds = heard.file, heard.embedding, heard.seconds
+    if not heard.listened and heard.problem is None:
         same = database.execute(
             "UPDATE sounds SET size = ?, modified = ? WHERE path = ? AND content = ?",
             (file.size, file.modified, file.path, heard.content),
         )
         if same.rowcount:
-            return
+            return True
         known = database.execute(
             "SELECT seconds, embedding FROM sounds WHERE content = ? AND embedding NOTNULL",
             (heard.content,),
         ).fetchone()
-        if known is None:  # the file that had this content has another one since this update
-            _store(database, folder, _read(folder, file, embedder, set()), embedder)
-            return
+        if known is None:
+            return False
         seconds, embedding = known
     database.execute(
         "INSERT OR REPLACE INTO sounds (path, size, modified, content, seconds, embedding, problem)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*file, heard.content, seconds, embedding, problem),
+        (*file, heard.content, seconds, embedding, heard.problem),
     )
+    return True
 
 
 def _synchronise(database: sqlite3.Connection, index: Path, width: int, progress: Progress) -> int:

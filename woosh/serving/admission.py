@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from woosh import __version__, audio, catalogue
 from woosh.generation.request import Request
 from woosh.serving import uploads
+from woosh.serving.crew import Crew
 from woosh.serving.files import Files
 from woosh.serving.settings import UPLOADS, ServerSettings
 from woosh.serving.store import Admission, Job, NewJob, Store, new_id
@@ -61,10 +62,11 @@ class Desk:
         settings: of the server.
         store: of the jobs.
         files: of the jobs.
+        crew: that makes them.
     """
 
-    def __init__(self, settings: ServerSettings, store: Store, files: Files) -> None:
-        self._settings, self._store, self._files = settings, store, files
+    def __init__(self, settings: ServerSettings, store: Store, files: Files, crew: Crew) -> None:
+        self._settings, self._store, self._files, self._crew = settings, store, files, crew
         self._models = {info.name: info for info in settings.models}
         self._checksums = {
             info.name: catalogue.model_checksum(info.folder) for info in settings.models
@@ -123,7 +125,7 @@ class Desk:
         given = getattr(asked.work, "seed", None) is not None
         return Admission(
             most_cost=self._settings.most_cost,
-            workers=self._settings.workers,
+            workers=max(1, self._crew.ready),
             key=key,
             repeatable=given or asked.kind == "tag",
         )

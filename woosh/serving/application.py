@@ -32,6 +32,7 @@ from woosh.serving.answers import (
     told,
     waiting_of,
 )
+from woosh.serving.crew import Crew, Hire
 from woosh.serving.files import Files, open_files
 from woosh.serving.following import Following
 from woosh.serving.guard import Guard
@@ -103,7 +104,7 @@ class Service:
     settings: ServerSettings
     store: Store
     files: Files
-    supervisor: Supervisor
+    crew: Crew
     desk: Desk
     following: Following
     measures: Measures
@@ -113,7 +114,7 @@ class Service:
         job, is_new = await run_in_threadpool(self.desk.admit, asked)
         if is_new:
             self.measures.accepted.labels(asked.kind).inc()
-            await run_in_threadpool(self.supervisor.wake)
+            await run_in_threadpool(self.crew.wake)
         else:
             self.measures.repeated.inc()
         if waiting.seconds:
@@ -152,8 +153,13 @@ Here = Annotated[Service, Depends(service_of)]
 Wish = Annotated[Waiting, Depends(waiting_of)]
 
 
-def guarded_application(settings: ServerSettings) -> Guard:
-    """The application of a server; what it needs is started with it."""
+def guarded_application(settings: ServerSettings, hire: Hire = Supervisor) -> Guard:
+    """The application of a server; what it needs is started with it.
+
+    Args:
+        settings: of the server.
+        hire: gives those who make the sounds; processes beside it where nothing else is said.
+    """
     application = FastAPI(
         title="Woosh",
         version=__version__,
@@ -161,7 +167,7 @@ def guarded_application(settings: ServerSettings) -> Guard:
         openapi_url="/v1/openapi.json",
         docs_url=None,  # their pages fetch what they show from elsewhere
         redoc_url=None,
-        lifespan=lambda application: _running(application, settings),
+        lifespan=lambda application: _running(application, settings, hire),
     )
     _add_errors(application)
     _add_works(application)
@@ -171,26 +177,26 @@ def guarded_application(settings: ServerSettings) -> Guard:
 
 
 @contextlib.asynccontextmanager
-async def _running(application: FastAPI, settings: ServerSettings) -> AsyncIterator[None]:
+async def _running(
+    application: FastAPI, settings: ServerSettings, hire: Hire
+) -> AsyncIterator[None]:
     """The parts of a server, started and ended with it."""
     store = Store(settings.database)
-    supervisor = Supervisor(settings, store)
+    crew = hire(settings, store)
     files = open_files(settings.files)
-    keeper = Keeper(settings, store, files, supervisor)
+    keeper = Keeper(settings, store, files, crew)
     following = Following(store)
-    desk = Desk(settings, store, files)
-    application.state.service = Service(
-        settings, store, files, supervisor, desk, following, Measures()
-    )
+    desk = Desk(settings, store, files, crew)
+    application.state.service = Service(settings, store, files, crew, desk, following, Measures())
     keeper.start()
-    supervisor.start()
+    crew.start()
     looking = asyncio.create_task(following.run())
     try:
         yield
     finally:
         looking.cancel()
         keeper.stop()
-        supervisor.stop()
+        crew.stop()
         store.close()
 
 
@@ -356,7 +362,7 @@ def _add_rest(application: FastAPI) -> None:
     @application.get("/v1/health", responses={503: {"model": shapes.HealthAnswer}})
     def get_health(here: Here) -> Response:
         """Whether the server can work."""
-        counts, ready = here.store.counts(), here.supervisor.ready
+        counts, ready = here.store.counts(), here.crew.ready
         health = shapes.HealthAnswer(
             status="ready" if ready else "starting",
             version=__version__,
@@ -369,5 +375,5 @@ def _add_rest(application: FastAPI) -> None:
     @application.get("/v1/metrics", responses=REFUSALS, response_class=PlainTextResponse)
     def get_metrics(here: Here) -> PlainTextResponse:
         """Counters and times in the text format of Prometheus."""
-        text = here.measures.text(here.store, here.supervisor)
+        text = here.measures.text(here.store, here.crew)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Sequence
 
+from woosh.serving.crew import Crew
 from woosh.serving.files import Files
 from woosh.serving.settings import RESULTS, UPLOADS, ServerSettings
 from woosh.serving.store import FINAL, Job, Store
-from woosh.serving.supervisor import Supervisor
 
 ROUND_SECONDS = 1.0
 REMOVING_ROUNDS = 30  # after which old results are looked for
@@ -26,14 +26,12 @@ class Keeper:
         settings: of the server.
         store: of the jobs.
         files: of the jobs.
-        supervisor: of the workers.
+        crew: of the server.
     """
 
-    def __init__(
-        self, settings: ServerSettings, store: Store, files: Files, supervisor: Supervisor
-    ) -> None:
+    def __init__(self, settings: ServerSettings, store: Store, files: Files, crew: Crew) -> None:
         self._settings, self._store, self._files = settings, store, files
-        self._supervisor = supervisor
+        self._crew = crew
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -66,7 +64,7 @@ class Keeper:
         """One round of what must not wait."""
         self._store.end_overdue(self._settings.job_seconds)
         for worker in self._store.expired():
-            self._supervisor.end(worker)
+            self._crew.end(worker)
             self._store.release(worker, its_fault=True)
 
     def _remove_uploads(self, seconds: float) -> None:

@@ -9,8 +9,8 @@ try:
 except ImportError as error:
     raise missing_extra("the server needs prometheus-client", "serve") from error
 
+from woosh.serving.crew import Crew
 from woosh.serving.store import Store
-from woosh.serving.supervisor import Supervisor
 
 LONG = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500)  # seconds of jobs
 
@@ -43,13 +43,13 @@ class Measures:
             "woosh_worker_restarts", "workers that ended and were started again", registry=registry
         )
 
-    def text(self, store: Store, supervisor: Supervisor) -> bytes:
+    def text(self, store: Store, crew: Crew) -> bytes:
         """All of it."""
         self._jobs.clear()
         self._cost.clear()
         for state, (count, cost) in store.counts().items():
             self._jobs.labels(state).set(count)
             self._cost.labels(state).set(cost)
-        self._ready.set(supervisor.ready)
-        self._restarts.set(supervisor.restarts)
+        self._ready.set(crew.ready)
+        self._restarts.set(crew.restarts)
         return generate_latest(self._registry)

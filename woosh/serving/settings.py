@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from woosh import catalogue
 from woosh.catalogue import ModelInfo
 
 RESULTS, UPLOADS = "results", "uploads"  # folders of a server
@@ -120,3 +122,20 @@ class ServerSettings:
             dtype=self.dtype,
             index=None if self.index is None else str(self.index),
         )
+
+
+def served_models(names: Sequence[str]) -> tuple[ModelInfo, ...]:
+    """The models that are named, or all that are built in, the default first.
+
+    Raises:
+        FileNotFoundError: there is no model of that name.
+        ValueError: two have the same name.
+    """
+    if names:
+        infos = [catalogue.describe_model(catalogue.find_model(name)) for name in names]
+    else:
+        infos = catalogue.built_in_models()
+        infos.sort(key=lambda info: info.name != catalogue.DEFAULT_MODEL)
+    if len({info.name for info in infos}) < len(infos):
+        raise ValueError("two models have the same name: name folders with different names")
+    return tuple(infos)

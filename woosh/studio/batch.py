@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SOUND_VERSION = 1  # to be raised when the same row gives another sound or file than before
 MakeSound = Callable[["Take"], "Made"]
+# What becomes of each take, in their order, by the function that the first argument gives: the sound or the error.
+MakeSounds = Callable[[Callable[[], MakeSound], Sequence["Take"]], Iterator["Made | Exception"]]
+FAILURES = (ValueError, OSError, RuntimeError, MemoryError, ArithmeticError)  # of one sound
 
 
 @dataclass(frozen=True)
@@ -278,8 +281,24 @@ def _made(path: Path, known: Sequence[Entry], key: str) -> Entry | None:
     return max(same, key=lambda entry: entry.key == key, default=None)
 
 
-def make_assets(plan: Plan, load: Callable[[], MakeSound]) -> Iterator[Outcome]:
-    """Make what is missing or changed, one sound after the other, then write the manifest.
+def one_by_one(load: Callable[[], MakeSound], takes: Sequence[Take]) -> Iterator[Made | Exception]:
+    """Make the sounds of takes in this process, one after the other."""
+    make = load()
+
+    def made() -> Iterator[Made | Exception]:
+        for take in takes:
+            try:
+                yield make(take)
+            except FAILURES as error:
+                yield error
+
+    return made()
+
+
+def make_assets(
+    plan: Plan, load: Callable[[], MakeSound], make_sounds: MakeSounds = one_by_one
+) -> Iterator[Outcome]:
+    """Make what is missing or changed, and write each sound as its turn comes, then the manifest.
 
     A sound that cannot be made leaves the others as they are. A run that is killed, or whose outcomes are not all taken, has
     no manifest yet; the next one goes on from the journal.
@@ -287,13 +306,14 @@ def make_assets(plan: Plan, load: Callable[[], MakeSound]) -> Iterator[Outcome]:
     Args:
         plan: from `plan_batch`.
         load: gives what makes the sound of a take; called once, and not at all where nothing is to be made.
+        make_sounds: makes the sounds of all takes by what `load` gives, here or elsewhere (`woosh.cluster.spread`).
 
     Raises:
         OSError: the folder, or what is noted in it, cannot be written.
     """
     takes = [*plan.missing, *plan.changed]
     made: list[Entry] = []
-    for outcome in _outcomes(plan, takes, load()) if takes else ():
+    for outcome in _outcomes(plan, takes, make_sounds(load, takes)) if takes else ():
         if outcome.entry is not None:
             made.append(outcome.entry)
         yield outcome
@@ -303,14 +323,18 @@ def make_assets(plan: Plan, load: Callable[[], MakeSound]) -> Iterator[Outcome]:
     write_manifest(plan.folder, plan.shard, [*plan.unchanged, *made], leftover)
 
 
-def _outcomes(plan: Plan, takes: Sequence[Take], make: MakeSound) -> Iterator[Outcome]:
-    """Make the takes, one after the other."""
+def _outcomes(
+    plan: Plan, takes: Sequence[Take], sounds: Iterator[Made | Exception]
+) -> Iterator[Outcome]:
+    """Write the sounds of the takes, one after the other."""
     plan.folder.mkdir(exist_ok=True)
     journal = Journal(plan.folder, plan.shard)
-    for take in takes:
+    for take, made in zip(takes, sounds, strict=True):
         try:
-            yield Outcome(take, _make_file(plan, take, make(take), journal), None)
-        except (ValueError, OSError, RuntimeError, MemoryError, ArithmeticError) as error:
+            if isinstance(made, Exception):
+                raise made
+            yield Outcome(take, _make_file(plan, take, made, journal), None)
+        except FAILURES as error:
             yield Outcome(take, None, str(error) or type(error).__name__)
 
 
