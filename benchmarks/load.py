@@ -219,6 +219,7 @@ class Cluster:
             with socket.create_server(("", 0)) as free:
                 port = free.getsockname()[1]
             own = {"WOOSH_TOKEN": TOKEN, "WOOSH_JOBS": self.jobs, "RAY_AUTH_MODE": "disabled"}
+            own |= {"RAY_worker_niceness": "0"}
             environment = {**os.environ, **own, "RAY_USAGE_STATS_ENABLED": "0"}
             words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
             words += ["--port", str(port), "--num-cpus", str(self.workers + 1)]
