@@ -16,6 +16,7 @@ from woosh.commands.options import (
     add_dtype_option,
     add_engine_options,
     add_model_options,
+    on_ray,
 )
 from woosh.commands.outputs import check_writable
 from woosh.outside_files import expanded, printable
@@ -119,7 +120,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     load = partial(_load, info, arguments.device, arguments.dtype)
     make_sounds = one_by_one
-    if arguments.engine == "ray":
+    if on_ray(arguments):
         from woosh.cluster import spread
 
         make_sounds = partial(spread, workers=arguments.workers)

@@ -16,6 +16,7 @@ from woosh.commands.options import (
     add_device_option,
     add_engine_options,
     count_up_to,
+    on_ray,
 )
 from woosh.commands.outputs import check_writable
 from woosh.outside_files import check_name, expanded, printable
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
     from woosh.search.update import update_index
 
     hearing = by_threads(arguments.readers)
-    if arguments.engine == "ray":
+    if on_ray(arguments):
         hearing = _on_ray(model, device.type, arguments.workers)
 
     report = update_index(

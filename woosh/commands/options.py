@@ -197,6 +197,17 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def on_ray(arguments: argparse.Namespace) -> bool:
+    """Whether a command with --engine works on a Ray cluster.
+
+    Raises:
+        ValueError: a number of workers for this machine alone.
+    """
+    if arguments.engine != "ray" and arguments.workers is not None:
+        raise ValueError("--workers are those of a cluster: add --engine ray, or leave it out")
+    return arguments.engine == "ray"
+
+
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add --device."""
     parser.add_argument(

@@ -257,9 +257,8 @@ def _listen(
                 continue
             embedded += heard.listened
             reused += not heard.listened and heard.problem is None
-            if not _store(
-                database, heard
-            ):  # another file had this content, and lost it in this update
+            if not _store(database, heard):
+                # Another file had this content, and lost it in this update.
                 again = hear_file(folder, heard.file, embedder, frozenset())
                 if again.content:
                     _store(database, again)
