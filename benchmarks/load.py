@@ -259,8 +259,8 @@ class Cluster:
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
         """The processes of a deployment."""
-        title = f"ray::ServeReplica:woosh:{deployment}"
-        return [one for one in self.family() if " ".join(one.cmdline()).startswith(title)]
+        title = f"ServeReplica:woosh:{deployment}"
+        return [one for one in self.family() if title in " ".join(one.cmdline())]
 
     def kill(self) -> None:
         """End the replica that takes requests in; Ray starts another one."""

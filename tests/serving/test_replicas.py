@@ -73,8 +73,7 @@ def replicas() -> list[psutil.Process]:
     """The processes that make sounds."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or [""]
-        if words[0].startswith("ray::ServeReplica:woosh:worker"):
+        if "ServeReplica:woosh:worker" in " ".join(process.info["cmdline"] or ()):
             found.append(process)
     return found
 
