@@ -16,6 +16,7 @@ ALONE = {
     "PYTHONPATH": os.pathsep.join(PATHS),
     "RAY_AUTH_MODE": "disabled",  # else a token is left in the user's folder
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_register_timeout_seconds": "600",
     "RAY_worker_niceness": "0",  # else workers wait for all that the machine has to do besides
 }
 
