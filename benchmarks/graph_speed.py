@@ -21,10 +21,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from woosh.autoencoder import WooshAutoencoder
 from woosh.autoencoder.mel import WooshMelAutoencoder, drawing_noise
 from woosh.catalogue import find_model
 from woosh.conversion.model_graphs import (
     condition_names,
+    exact_layers,
     traced_decoder,
     traced_step,
 )
@@ -109,10 +111,11 @@ def step_forms(transformer: WooshTransformer) -> Forms:
 
         return evaluate
 
+    graphs = graphs_of(traced_step(transformer).model(), exact_layers(transformer))
     return {
         "torch float32": network,
         "torch bfloat16": in_half,
-        **{name: graph(own) for name, own in graphs_of(traced_step(transformer).model()).items()},
+        **{name: graph(own) for name, own in graphs.items()},
     }
 
 
@@ -132,18 +135,26 @@ def decoder_forms(autoencoder: Any, doubt: float) -> Forms:
 
         return evaluate
 
+    def network(latents: Tensor) -> Tensor:
+        if traced.outputs == ("magnitude",) and isinstance(autoencoder, WooshAutoencoder):
+            return autoencoder.spectrum(latents).magnitude[0]  # its graph leaves out the phases
+        return traced.module(latents, *noise(latents))
+
     return {
-        "torch float32": lambda latents: traced.module(latents, *noise(latents)),
+        "torch float32": network,
         **{name: graph(own) for name, own in graphs_of(traced.model()).items()},
     }
 
 
-def graphs_of(model: Any) -> dict[str, Graph]:
+def graphs_of(model: Any, exact: Sequence[str] = ()) -> dict[str, Graph]:
     """A graph as it is, and in eight bits."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
         graphs = {}
-        for name, make in (("ONNX float32", lambda: model), ("ONNX int8", lambda: quantise(model))):
+        for name, make in (
+            ("ONNX float32", lambda: model),
+            ("ONNX int8", lambda: quantise(model, exact)),
+        ):
             path.write_bytes(make().SerializeToString())
             graphs[name] = Graph(path)
         return graphs

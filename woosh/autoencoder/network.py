@@ -236,12 +236,15 @@ class WooshAutoencoder(ModelMixin, ConfigMixin):
     def synthesise(self, latents: Tensor) -> Spectrum:
         """Latents (B, C, T) before normalisation -> magnitude and unit phase vector per bin."""
         m, a, b = self.decoder(latents).float().chunk(3, dim=1)
-        magnitude = functional.softplus(m)
-        if self.exponent != 1.0:
-            magnitude = magnitude.clamp_min(MAGNITUDE_FLOOR) ** (1.0 / self.exponent)
         # The clamp belongs to the released head: outside it the vector is not of unit length.
         length = torch.sqrt(torch.clamp(a * a + b * b, 1e-8, 1e3))
-        return Spectrum(magnitude, a / length, b / length)
+        return Spectrum(self.expanded(functional.softplus(m)), a / length, b / length)
+
+    def expanded(self, magnitude: Tensor) -> Tensor:
+        """Magnitudes as the head gives them, raised to the inverse of `spectrum_exponent`."""
+        if self.exponent == 1.0:
+            return magnitude
+        return magnitude.clamp_min(MAGNITUDE_FLOOR) ** (1.0 / self.exponent)
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio (B, A, S) at the model's rate -> normalised latents (B, C, 1 + S // hop).

@@ -5,6 +5,7 @@ Work per prompt and work per step are graphs of their own. `docs/onnx.md` tells 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -21,12 +22,14 @@ from torch import Tensor, nn
 from woosh import __version__
 from woosh.autoencoder import Autoencoder, WooshAutoencoder, WooshMelAutoencoder
 from woosh.autoencoder.mel import fit_frames, powers
+from woosh.autoencoder.network import Spectrum
 from woosh.catalogue import BUILT_IN, GRAPHS_FILE, GRAPHS_FORMAT, ModelInfo, part_folders
 from woosh.command_line import missing_extra
 from woosh.conversion.convert import staged
 from woosh.conversion.onnx_export import quiet_exporter
 from woosh.conversion.phase_graph import InverseTransform, PhaseSearch, looped
 from woosh.conversion.quantisation import quantise
+from woosh.generation.layers import EPSILON, FusedBlock, Stream
 from woosh.generation.loading import load_sampler
 from woosh.generation.roberta import PADDING_ID
 from woosh.generation.sampling import Sampler
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 CARDS = ("README.md", "ATTRIBUTION.md")  # of a model, which its graphs carry on
 EXAMPLE_BATCH, EXAMPLE_FRAMES = 2, 36  # of the tensors that networks are traced with
 MULTIPLYING = ("text_encoder", "step", "decoder")  # graphs whose time goes into matrix products
+AUDIO_EXPAND = "joint.0.audio.feed_forward.expand"  # of noisy latents, which the blocks before have hardly smoothed
 FEWEST_FRAMES = 2  # latent frames that a decoder takes
 
 
@@ -95,7 +99,7 @@ class StepGraph(nn.Module):
 
     def __init__(self, transformer: WooshTransformer) -> None:
         super().__init__()
-        self.transformer = transformer
+        self.transformer = with_halved_heads(transformer)
 
     def forward(self, latents: Tensor, time: Tensor, *others: Tensor) -> Tensor:
         config = self.transformer.config
@@ -123,19 +127,41 @@ class MelGraph(nn.Module):
         return fit_frames(power, self.filters)[0]
 
 
-class SpectrumGraph(nn.Module):
-    """An autoencoder's latents (1, C, T) -> magnitudes (F, T), or audio (hop (T - 1),) where it has the phases."""
+class MagnitudeGraph(nn.Module):
+    """The latents (1, C, T) of an autoencoder's magnitude channels -> magnitudes (F, T), without what gives phases."""
+
+    def __init__(self, autoencoder: WooshAutoencoder) -> None:
+        super().__init__()
+        self.expanded = autoencoder.expanded
+        given, decoder = autoencoder.generated_channels, autoencoder.decoder
+        self.mean, self.deviation = (
+            nn.Buffer(values[:given, None].clone())
+            for values in (autoencoder.latent_mean, autoencoder.latent_std)
+        )
+        self.backbone = copy.deepcopy(decoder.backbone)
+        self.backbone.embed.weight = nn.Parameter(decoder.backbone.embed.weight[:, :given].clone())
+        bins = decoder.head.out_channels // len(Spectrum._fields)
+        self.head = nn.Linear(decoder.head.in_channels, bins)
+        self.head.weight = nn.Parameter(decoder.head.weight[:bins, :, 0].clone())
+        self.head.bias = nn.Parameter(decoder.head.bias[:bins].clone())
+
+    def forward(self, latents: Tensor) -> Tensor:
+        hidden = self.backbone(latents * self.deviation + self.mean)  # (1, D, T)
+        m = self.head(hidden.mT).mT
+        # A softplus in operations of which ONNX Runtime computes eight numbers at a time.
+        return self.expanded(m.relu() + (1 + (-m.abs()).exp()).log())[0]
+
+
+class AudioGraph(nn.Module):
+    """All of an autoencoder's latents (1, C, T) -> audio (hop (T - 1),)."""
 
     def __init__(self, autoencoder: WooshAutoencoder) -> None:
         super().__init__()
         self.autoencoder = autoencoder
-        inverse = InverseTransform(autoencoder.n_fft, autoencoder.hop_length)
-        self.inverse = inverse if autoencoder.components is None else None
+        self.inverse = InverseTransform(autoencoder.n_fft, autoencoder.hop_length)
 
     def forward(self, latents: Tensor) -> Tensor:
         magnitude, real, imaginary = (part[0] for part in self.autoencoder.spectrum(latents))
-        if self.inverse is None:
-            return magnitude
         return self.inverse(magnitude * real, magnitude * imaginary)
 
 
@@ -148,6 +174,57 @@ class Called(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Any:
         return getattr(self.module, self.name)(*tensors)
+
+
+class GraphHeadNorm(nn.Module):
+    """`HeadNorm` in those operations that ONNX Runtime makes one of."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, heads: Tensor) -> Tensor:
+        return heads / (heads.pow(2).mean(-1, keepdim=True) + EPSILON).sqrt() * self.weight
+
+
+def with_halved_heads(transformer: WooshTransformer) -> WooshTransformer:
+    """The same network with each head's channels in another order: those that turn together stand half a head apart.
+
+    Products of query and key are the same; `woosh.generation.layers.rotate` says why.
+    """
+    halved, config = copy.deepcopy(transformer), transformer.config
+    channels = config.width // config.heads
+    within = torch.arange(channels).unflatten(0, (-1, 2)).mT.flatten()
+    whole = torch.arange(2 * config.width).unflatten(0, (-1, channels))[:, within].flatten()
+
+    def reorder(owner: Stream | FusedBlock, projection: nn.Linear) -> None:
+        """Rows of queries and keys come first in a projection."""
+        for tensor in (projection.weight, projection.bias):
+            tensor.data[: len(whole)] = tensor.data[whole]
+        for norm in ("query_norm", "key_norm"):
+            setattr(owner, norm, GraphHeadNorm(getattr(owner, norm).weight[within]))
+
+    for block in halved.joint:
+        for stream in (block.audio, block.text, block.video):
+            if stream is not None:
+                reorder(stream, stream.qkv)
+    for block in halved.fused:
+        reorder(block, block.expand)
+
+    def tables(tokens: tuple[Tensor, ...]) -> Any:
+        return tuple(table.unbind(-1) for table in transformer.rotary_tables(tokens))
+
+    halved.rotary_tables = tables  # type: ignore[method-assign]
+    return halved
+
+
+def exact_layers(transformer: WooshTransformer) -> tuple[str, ...]:
+    """Layers at both ends, a tenth of all products at most: half of what eight bits do to the velocity comes from them.
+
+    Each layer's error by itself was measured on the built-in models (`docs/performance.md`).
+    """
+    last = f"fused.{transformer.config.fused_blocks - 1}.expand"
+    return ("audio_in", AUDIO_EXPAND, last, "final.linear")
 
 
 def dimension(name: str, least: int, most: int | None = None) -> Any:
@@ -226,9 +303,10 @@ def traced_decoder(autoencoder: Autoencoder, doubt: float) -> Traced:
         example["noise"] = torch.randn(EXAMPLE_FRAMES, sum(autoencoder.noise_channels))
         free = {"latents": frames, "noise": {0: frames[2]}}
         return Traced(MelGraph(autoencoder, doubt), example, free, ("magnitude",))
-    module = SpectrumGraph(autoencoder)
-    gives = "magnitude" if module.inverse is None else "audio"
-    return Traced(module, example, {"latents": frames}, (gives,))
+    free = {"latents": frames}
+    if autoencoder.components is None:
+        return Traced(AudioGraph(autoencoder), example, free, ("audio",))
+    return Traced(MagnitudeGraph(autoencoder), example, free, ("magnitude",))
 
 
 @cache
@@ -355,10 +433,10 @@ def export_model(info: ModelInfo, target: Path, *, int8: bool = False) -> None:
         raise missing_extra("ONNX files need onnxscript", "onnx")
     with staged(target) as folder:
         sampler = load_sampler(info.folder)
-        graphs = {}
+        graphs, exact = {}, exact_layers(sampler.transformer)
         for name, model in graph_models(sampler):
             path = folder / f"{name}.onnx"
-            chosen = quantise(model) if int8 and name in MULTIPLYING else model
+            chosen = quantise(model, exact) if int8 and name in MULTIPLYING else model
             path.write_bytes(chosen.SerializeToString())
             graphs[name] = described_graph(model, path.name)
             if name == "phases":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx
 
-# Layers through which latents come in and the velocity goes out: every error there is one of the result.
-EXACT = ("audio_in", "final.linear")
 SCOPES = "name_scopes"  # the end of the name under which the exporter keeps a node's module
 
 
-def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
+def quantise(model: onnx.ModelProto, exact: Sequence[str] = ()) -> onnx.ModelProto:
     """A graph with products of tokens and weights in eight bits, by ONNX Runtime's dynamic quantisation.
 
     Weights have a scale for each column, activations one for all, found anew in every call: nothing is calibrated. Products
-    of one vector (of times) and convolutions stay as they are, and so does `EXACT`.
+    of one vector (of times) and convolutions stay as they are, and so do those of modules whose names hold one of `exact`.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -32,15 +30,15 @@ def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
             model,
             path,
             op_types_to_quantize=["MatMul"],
-            nodes_to_quantize=products(model),
+            nodes_to_quantize=products(model, exact),
             per_channel=True,
             weight_type=QuantType.QInt8,
         )
         return onnx.load(path)
 
 
-def products(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes that multiply tokens with weights."""
+def products(model: onnx.ModelProto, exact: Sequence[str] = ()) -> list[str]:
+    """Names of the nodes that multiply tokens with weights, but for those of `exact`."""
     weights = {tensor.name for tensor in model.graph.initializer}
     return [
         node.name
@@ -51,7 +49,7 @@ def products(model: onnx.ModelProto) -> list[str]:
             layer in entry.value
             for entry in node.metadata_props
             if entry.key.endswith(SCOPES)
-            for layer in EXACT
+            for layer in exact
         )
     ]
 

@@ -87,16 +87,23 @@ def rotary_table(positions: Tensor, frequencies: Tensor) -> Tensor:
     return torch.stack((angles.cos(), angles.sin()), dim=-1)[:, None]
 
 
-def rotate(heads: Tensor, table: Tensor) -> Tensor:
-    """Turn adjacent channel pairs (2i, 2i + 1) of (B, N, H, D), float32 or float64, by a `rotary_table`.
+def rotate(heads: Tensor, table: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """Turn pairs of channels of (B, N, H, D), float32 or float64: adjacent ones (2i, 2i + 1) by a `rotary_table`.
 
-    One complex product is ten times as fast as four real ones on strided halves, and an exported graph has the four.
+    A cosine and a sine (N, 1, D / 2) turn pairs (i, i + D / 2). One complex product is ten times as fast as four real ones on
+    every other channel, and graphs, which know no complex numbers, multiply whole halves.
     """
+    if isinstance(table, tuple):
+        cosine, sine = table
+        first, second = heads.chunk(2, dim=-1)
+        return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)
     pairs = torch.view_as_complex(heads.unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * torch.view_as_complex(table)).flatten(-2)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, table: Tensor) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, table: Tensor | tuple[Tensor, Tensor]
+) -> Tensor:
     """Rotary attention over all tokens, without any mask: three (B, N, H, D) -> (B, N, W).
 
     Query and key arrive and are rotated in float32 at least; the product runs in the value's precision.
@@ -104,8 +111,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, table: Tensor) -> Tensor:
     query = rotate(query, table).to(value.dtype).transpose(1, 2)
     key = rotate(key, table).to(value.dtype).transpose(1, 2)
     value = value.transpose(1, 2)
-    if value.requires_grad and value.dtype == torch.bfloat16 and value.device.type == "cpu":
-        # Training on a CPU: the fused kernel's backward pass takes 2.5 times as long as this.
+    training = value.requires_grad and value.dtype == torch.bfloat16
+    if isinstance(table, tuple) or (training and value.device.type == "cpu"):
+        # Graphs fuse this better than the kernel's own form; and its backward pass takes 2.5 times as long on a CPU.
         weights = torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5, dim=-1)
         mixed = weights @ value
     else:
