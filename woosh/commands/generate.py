@@ -96,6 +96,11 @@ def add_to(commands: Commands) -> None:
     add("--solver", choices=SOLVERS, default=DEFAULT_SOLVER, help=f"default {DEFAULT_SOLVER}")
     add_asset_options(parser)
     add_model_options(parser)
+    add(
+        "--offload",
+        action="store_true",
+        help="for accelerators of little memory: parts of the model wait in the processor's while another one computes",
+    )
     add_finishing_options(parser, trims=True)
     parser.set_defaults(model=None)
     add(
@@ -181,7 +186,7 @@ def run(arguments: argparse.Namespace) -> None:
     from woosh.generation.loading import load_model
     from woosh.generation.records import full_record
 
-    sampler = load_model(info, arguments.device, arguments.dtype)
+    sampler = load_model(info, arguments.device, arguments.dtype, offload=arguments.offload)
     _add_loras(sampler, arguments.lora)
     records = [
         full_record(request, info, sampler) | record

@@ -44,11 +44,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def load_model(info: ModelInfo, device_name: str, dtype_name: str) -> Sampler:
+def load_model(
+    info: ModelInfo, device_name: str, dtype_name: str, *, offload: bool = False
+) -> Sampler:
     """Load a model folder onto a device, without network and without chatter.
 
+    Args:
+        info: of the folder.
+        device_name: auto, cpu, cuda or mps.
+        dtype_name: auto, or of a precision of torch.
+        offload: keep on the device the part alone that computes, see `woosh.generation.offloading`.
+
     Raises:
-        ValueError: the device is not there, or graphs are to be computed elsewhere or otherwise than they are made for.
+        ValueError: the device is not there or has no memory of its own, or graphs are to be computed elsewhere or otherwise
+            than they are made for.
     """
     if info.graphs and (device_name not in ("auto", "cpu") or dtype_name != "auto"):
         raise ValueError(
@@ -61,7 +70,13 @@ def load_model(info: ModelInfo, device_name: str, dtype_name: str) -> Sampler:
     else:
         dtype = getattr(torch, dtype_name)
     quiet_libraries()
-    sampler = load_sampler(info.folder, device, dtype)
+    if offload and device.type == "cpu":
+        raise ValueError("--offload is for accelerators, and there is none here: leave it out")
+    sampler = load_sampler(info.folder, "cpu" if offload else device, dtype)
+    if offload:
+        from woosh.generation.offloading import offloaded
+
+        sampler = offloaded(sampler, device)
     return dataclasses.replace(sampler, step_bar=steps_on_terminals)
 
 

@@ -65,6 +65,7 @@ class Sampler:
         tokenizer: text -> token ids.
         settings: the model's own.
         step_bar: makes a progress bar (tqdm) of so many steps; None are as many as it takes.
+        computes_on: the device of parts that wait elsewhere (`woosh.generation.offloading`); None is the transformer's.
 
     Raises:
         ValueError: the transformer makes other channels than the autoencoder decodes, the tokenizer has more entries than
@@ -77,6 +78,7 @@ class Sampler:
     tokenizer: PreTrainedTokenizerBase
     settings: SamplingSettings = SamplingSettings()
     step_bar: Callable[[int | None], Any] = silent_steps
+    computes_on: torch.device | None = None
 
     def __post_init__(self) -> None:
         check_vocabulary(len(self.tokenizer), self.text_encoder.config.vocabulary_size)
@@ -96,7 +98,7 @@ class Sampler:
     @property
     def device(self) -> torch.device:
         """Where the network computes."""
-        return self.transformer.device
+        return self.computes_on or self.transformer.device
 
     @property
     def sample_rate(self) -> int:
