@@ -33,6 +33,7 @@ from woosh.catalogue import BUILT_IN
 from woosh.generation.fixed import CapturedGeneration, FixedGeneration
 from woosh.generation.float8 import computes_float8, with_float8
 from woosh.generation.loading import load_part
+from woosh.generation.offloading import offloaded
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.text_encoder import WooshTextEncoder
@@ -257,7 +258,12 @@ def memory(setting: Setting) -> list[Row]:
             most = torch.cuda.max_memory_allocated() / 2**30
             rows.append(Row("memory", f"{clips} at once, {name}", most, "GiB"))
         del sampler
-    return rows
+    torch.cuda.empty_cache()
+    there = few_step_sampler(replace(setting, device=torch.device("cpu")))
+    torch.cuda.reset_peak_memory_stats()
+    offloaded(there, setting.device)(setting.request())
+    most = torch.cuda.max_memory_allocated() / 2**30
+    return [*rows, Row("memory", "1 at once, bfloat16, parts wait elsewhere", most, "GiB")]
 
 
 def training(setting: Setting) -> list[Row]:

@@ -582,6 +582,18 @@ def test_recognition_of_every_stage(tmp_path: Path) -> None:
     assert re.search(rf"\| generated \| {len(PROMPTS)} \| {len(PROMPTS)} \| [01]\.\d+ \| ", said)
 
 
+def test_a_model_gains_nothing_on_itself(tmp_path: Path) -> None:
+    """Prompts and seeds are the same for both, so what differs is the models alone."""
+    labels = sorted({label for prompt in PROMPTS for label in prompt.labels})
+    save_file(MobileNet(0.1, classes=len(labels)).state_dict(), tmp_path / "ear.safetensors")
+    (tmp_path / "labels.txt").write_text("\n".join(labels))
+    model = save_pipeline(tmp_path / "toy", flow_map=True)
+    ear = ("--listener", f"tagger:{tmp_path / 'ear.safetensors'}", "--seconds", 0.1)
+    said = run("compare_models", model, model, *ear, "--prompts", 3)
+    assert "| gain | +0.000 +- 0.000 | +0.000 +- 0.000 | +0.000 +- 0.000 |" in said
+    assert re.search(rf"\| {model} \| [01]\.\d+ \| [01]\.\d+ \| -?0\.\d+ \|", said)
+
+
 def test_hearing_of_what_went_through_autoencoders(tmp_path: Path) -> None:
     """A recording agrees with itself; the two kinds of autoencoder stand in one table."""
     labels = sorted({label for prompt in PROMPTS for label in prompt.labels})
