@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import math
@@ -154,7 +155,7 @@ def shaped(cls: type[Shape], values: Mapping[str, Any], place: str) -> Shape:
     Raises:
         ValueError: a value is missing or has another type, or the dataclass refuses it.
     """
-    kinds, fields = typing.get_type_hints(cls), {}
+    kinds, fields = _kinds(cls), {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if field.name in values:
             fields[field.name] = fitted(
@@ -166,6 +167,12 @@ def shaped(cls: type[Shape], values: Mapping[str, Any], place: str) -> Shape:
         return cls(**fields)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
+
+
+@functools.cache
+def _kinds(cls: type) -> dict[str, Any]:
+    """Types of a dataclass's fields by name: headers of weights have thousands of entries of one class."""
+    return typing.get_type_hints(cls)
 
 
 def fitted(value: Any, kind: Any, place: str) -> Any:
