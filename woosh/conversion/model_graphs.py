@@ -26,10 +26,10 @@ from woosh.autoencoder.network import Spectrum
 from woosh.catalogue import BUILT_IN, GRAPHS_FILE, GRAPHS_FORMAT, ModelInfo, part_folders
 from woosh.command_line import missing_extra
 from woosh.conversion.convert import staged
+from woosh.conversion.halved_heads import with_halved_heads
 from woosh.conversion.onnx_export import quiet_exporter
 from woosh.conversion.phase_graph import InverseTransform, PhaseSearch, looped
 from woosh.conversion.quantisation import quantise
-from woosh.generation.layers import EPSILON, FusedBlock, Stream
 from woosh.generation.loading import load_sampler
 from woosh.generation.roberta import PADDING_ID
 from woosh.generation.sampling import Sampler
@@ -143,7 +143,7 @@ class MagnitudeGraph(nn.Module):
         bins = decoder.head.out_channels // len(Spectrum._fields)
         self.head = nn.Linear(decoder.head.in_channels, bins)
         self.head.weight = nn.Parameter(decoder.head.weight[:bins, :, 0].clone())
-        self.head.bias = nn.Parameter(decoder.head.bias[:bins].clone())
+        self.head.bias = nn.Parameter(decoder.head.get_parameter("bias")[:bins].clone())
 
     def forward(self, latents: Tensor) -> Tensor:
         hidden = self.backbone(latents * self.deviation + self.mean)  # (1, D, T)
@@ -174,48 +174,6 @@ class Called(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Any:
         return getattr(self.module, self.name)(*tensors)
-
-
-class GraphHeadNorm(nn.Module):
-    """`HeadNorm` in those operations that ONNX Runtime makes one of."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-
-    def forward(self, heads: Tensor) -> Tensor:
-        return heads / (heads.pow(2).mean(-1, keepdim=True) + EPSILON).sqrt() * self.weight
-
-
-def with_halved_heads(transformer: WooshTransformer) -> WooshTransformer:
-    """The same network with each head's channels in another order: those that turn together stand half a head apart.
-
-    Products of query and key are the same; `woosh.generation.layers.rotate` says why.
-    """
-    halved, config = copy.deepcopy(transformer), transformer.config
-    channels = config.width // config.heads
-    within = torch.arange(channels).unflatten(0, (-1, 2)).mT.flatten()
-    whole = torch.arange(2 * config.width).unflatten(0, (-1, channels))[:, within].flatten()
-
-    def reorder(owner: Stream | FusedBlock, projection: nn.Linear) -> None:
-        """Rows of queries and keys come first in a projection."""
-        for tensor in (projection.weight, projection.bias):
-            tensor.data[: len(whole)] = tensor.data[whole]
-        for norm in ("query_norm", "key_norm"):
-            setattr(owner, norm, GraphHeadNorm(getattr(owner, norm).weight[within]))
-
-    for block in halved.joint:
-        for stream in (block.audio, block.text, block.video):
-            if stream is not None:
-                reorder(stream, stream.qkv)
-    for block in halved.fused:
-        reorder(block, block.expand)
-
-    def tables(tokens: tuple[Tensor, ...]) -> Any:
-        return tuple(table.unbind(-1) for table in transformer.rotary_tables(tokens))
-
-    halved.rotary_tables = tables  # type: ignore[method-assign]
-    return halved
 
 
 def exact_layers(transformer: WooshTransformer) -> tuple[str, ...]:
