@@ -60,7 +60,7 @@ def test_events_become_a_scene(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         "woosh-tiny-fast",
         "--seconds",
         "0.5",
-        "--raw",
+        "--keep-length",
         "--quiet",
         "-o",
         "alone.wav",
@@ -114,7 +114,10 @@ def test_loudness_seed_and_yaml(model: Path, capsys: pytest.CaptureFixture[str])
     assert [one["seed"] for one in listing["layers"]] == [9, 3]
     assert listing["loudness"] == pytest.approx(-30, abs=0.1)
     assert layer("s.yaml", "--loudness", 0, model=model) == 0
-    assert "note: 0 LUFS would clip this mix; it has -" in capsys.readouterr().err
+    assert (
+        "note: 0 LUFS would pass the peak's limit of -1.0 dB; the mix has -"
+        in capsys.readouterr().err
+    )
 
 
 REFUSALS = {

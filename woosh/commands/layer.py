@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh import __version__, audio, catalogue
+from woosh.audio.finishing import TRUE_PEAK
 from woosh.commands.options import (
     Commands,
     add_command,
@@ -43,7 +44,7 @@ columns (the first row of a CSV file names them; each row has a prompt or a file
   prompt, file   what to hear, or a sound beside the sheet
   name           of the stem
   start          seconds before it (0 where left out)
-  level          dB (0)
+  level          dB (0); generated sounds have -23 LUFS before it, files their own level
   pan            from -1, left, to 1, right (0), with equal power
   fade_in, fade_out   seconds (0)
   loudness       LUFS that the sound is brought to before its level
@@ -144,11 +145,12 @@ def run(arguments: argparse.Namespace) -> None:
     for index, source in enumerate(sources):
         sound, sources[index] = _made(source, info, sampler, rate)
         placed.append(place(source.layer.row, sound, rate))
-    ceiling = audio.CEILINGS[audio.format_of(outputs.mix)]
+    ceiling = min(audio.CEILINGS[audio.format_of(outputs.mix)], 10 ** (TRUE_PEAK / 20))
     mixed = mix(placed, rate, arguments.loudness, ceiling)
     if not mixed.reached:
         print(
-            f"woosh: note: {arguments.loudness:g} LUFS would clip this mix; it has {mixed.loudness:.1f} LUFS",
+            f"woosh: note: {arguments.loudness:g} LUFS would pass the peak's limit of {TRUE_PEAK:.1f} dB; the mix has "
+            f"{mixed.loudness:.1f} LUFS",
             file=sys.stderr,
         )
     _write(outputs, sources, placed, mixed, rate)
@@ -243,6 +245,8 @@ def _made(
 ) -> tuple[np.ndarray, Source]:
     """The sound (C, S) of a layer, of one or two channels, and the source with the whole record of it.
 
+    A generated one is finished as `woosh generate --keep-length` does it: it begins where its layer does, at a known level.
+
     Raises:
         NoSoundError: a model made silence from every seed of a take.
     """
@@ -261,7 +265,8 @@ def _made(
             file=sys.stderr,
         )
     record = full_record(replace(source.request, seed=take.seed), info, sampler)
-    return take.sound, replace(source, record=record)
+    settings = audio.FinishSettings(samples=source.request.samples(sample_rate))
+    return audio.finish(take.sound, sample_rate, settings).audio, replace(source, record=record)
 
 
 def _recording(source: Source, sample_rate: int) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options, plan_assets
@@ -16,9 +15,6 @@ from woosh.commands.outputs import plan_output
 from woosh.generation.request import Request, clean_text
 from woosh.studio.finishing import levelling_of
 from woosh.studio.originals import prompt_for
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_revision_options(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from woosh.audio import file_stem, loudness
+from woosh.audio import file_stem, levelling_loudness, loudness, true_peak
 from woosh.generation.request import Request, clean_text
 from woosh.outside_files import shown
 from woosh.studio.batch import seed_of
@@ -44,11 +44,11 @@ class LayerRow:
         file: a sound of one's own, beside the sheet or by its full path.
         name: of the stem, without extension; None takes it from the prompt or the file.
         start: seconds of silence before it.
-        level: in dB, from -100 to 40.
+        level: in dB, from -100 to 40, beside a generated sound's -23 LUFS or a file's own level.
         pan: from -1, left, to 1, right; see `pan_gains`.
         fade_in: seconds, see `fade`.
         fade_out: seconds.
-        loudness: in LUFS, that the sound is brought to before `level`; None leaves it.
+        loudness: in LUFS, that the sound is brought to before `level` (see `levelling_loudness`); None leaves it.
         seconds: length, 5 for generated sounds that name none; a file is cut to it.
         negative: what not to hear. Like the following ones, for generated sounds only.
         sound_seconds: length of the sound itself, for models that are told.
@@ -259,7 +259,8 @@ def place(row: LayerRow, sound: np.ndarray, sample_rate: int) -> Placed:
         if length > samples:
             raise ValueError(f"{name} is longer than the sound's {samples / sample_rate:g} s")
     level = row.level
-    if row.loudness is not None and math.isfinite(measured := loudness(sound, sample_rate)):
+    measured = -math.inf if row.loudness is None else levelling_loudness(sound, sample_rate)
+    if row.loudness is not None and math.isfinite(measured):
         level += row.loudness - measured
     gains = 10 ** (level / 20) * pan_gains(row.pan, channels)  # (2,)
     placed = gains[:, None] * fade(samples, *fades) * sound  # (2, S)
@@ -293,13 +294,13 @@ def mix(
         layers: at least one.
         sample_rate: in Hz.
         target: loudness of the mix in LUFS; None changes the level only where it would pass the ceiling.
-        ceiling: largest max |x| of the mix and of each stem.
+        ceiling: largest true peak of the mix and of each stem.
     """
     samples = max(layer.offset + layer.sound.shape[1] for layer in layers)
     total = np.zeros((2, samples))
     for layer in layers:
         total[:, layer.offset : layer.offset + layer.sound.shape[1]] += layer.sound
-    peaks = [float(np.abs(sound).max()) for sound in (total, *(layer.sound for layer in layers))]
+    peaks = [true_peak(sound) for sound in (total, *(layer.sound for layer in layers))]
     measured = loudness(total, sample_rate)
     wanted = 1.0
     if target is not None and math.isfinite(measured):
