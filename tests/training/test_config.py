@@ -41,6 +41,7 @@ RECIPES = {
     "package_tiny_clap": "package_aligner",
     "package_tiny_fast": "package_student",
     "package_small_fast": "package_student",
+    "package_small_video_fast": "package_student",
     "package_small_video": "package_video",
     "visual": "train_visual",
     "mel_autoencoder": "train_mel_autoencoder",
