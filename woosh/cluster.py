@@ -54,8 +54,8 @@ def spread(
     accelerators = int(ray.cluster_resources().get("GPU", 0))
     cores = int(ray.cluster_resources().get("CPU", 1))
     count = workers or accelerators or cores
-    needs = {"num_gpus": accelerators / count} if accelerators else {"num_cpus": cores / count}
-    needs = {name: min(1.0, value) for name, value in needs.items()}
+    share = min(1.0, (accelerators or cores) / count)
+    needs: dict[str, Any] = {"num_gpus" if accelerators else "num_cpus": share}
     actor = ray.remote(max_restarts=-1, max_task_retries=RETRIES, **needs)(_Worker)
     idle = [actor.remote(load) for _ in range(count)]
     try:

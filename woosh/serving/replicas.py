@@ -168,7 +168,8 @@ class Calls:
 def _running_replicas() -> int:
     """Replicas of the workers that take jobs, in the application that this process belongs to."""
     application = serve.status().applications[serve.get_replica_context().app_name]
-    return application.deployments[WORKER].replica_states.get("RUNNING", 0)
+    states = application.deployments[WORKER].replica_states
+    return sum(count for state, count in states.items() if state == "RUNNING")
 
 
 def _name_of(actor: str) -> str:
