@@ -56,4 +56,4 @@ def ray_cluster(**more: str) -> Iterator[dict[str, str]]:
             yield {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}"}
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(300)  # of a machine that has other things to do

@@ -61,7 +61,7 @@ KNOWN = (
     Known("python training/encode_latents.py", "speeds=[1.0] weighed_clips=1", "runs/*latents/*"),
     Known(
         "python training/train_flow.py",
-        "steps=1 save_every=1 frames_per_batch=60 lengths=[20,50] length_chances=[0.5,0.5] "
+        "steps=1 save_every=1 frames_per_batch=60 lengths=[10,20] length_chances=[0.5,0.5] "
         "'precision=\"no\"'",
         "runs/*flow/transformer/*",
     ),

@@ -66,7 +66,7 @@ def served(folder: Path, environment: dict[str, str]) -> Iterator[httpx.Client]:
             yield client
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(300)  # of a machine that has other things to do
 
 
 def replicas() -> list[psutil.Process]:
