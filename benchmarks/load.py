@@ -272,7 +272,7 @@ class Cluster:
         for process in (self.serving, self.process):
             if process is not None:
                 process.terminate()
-                process.wait(60)
+                process.wait(300)  # Ray drains its node for long
 
 
 def wait_until_ready(port: int, workers: int) -> None:
