@@ -15,7 +15,12 @@ from woosh import cli
 from woosh.cluster import RETRIES, spread
 from woosh.search.index import DATABASE, FOLDER_NAME
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "WOOSH_TEST_RAY" not in os.environ, reason="set WOOSH_TEST_RAY=1, and run one process"
+    ),
+]
 SHEET = """\
 name,prompt,seconds,count,format
 doors/creak,a door creaks,0.2,3,wav
