@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
@@ -50,7 +51,11 @@ def spread(
         again and again.
     """
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
+        # Without an address Ray would join whatever cluster ran last on this machine, or wait for one that has ended.
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
+        more = {"include_dashboard": False} if address == "local" else {}
+        ray.init(address, **quiet, **more)
     accelerators = int(ray.cluster_resources().get("GPU", 0))
     cores = int(ray.cluster_resources().get("CPU", 1))
     count = workers or accelerators or cores
