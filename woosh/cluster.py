@@ -53,9 +53,8 @@ def spread(
     if not ray.is_initialized():
         # Without an address Ray would join whatever cluster ran last on this machine, or wait for one that has ended.
         address = os.environ.get("RAY_ADDRESS") or "local"
-        quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
-        more = {"include_dashboard": False} if address == "local" else {}
-        ray.init(address, **quiet, **more)
+        level = logging.WARNING
+        ray.init(address, log_to_driver=False, include_dashboard=False, logging_level=level)
     accelerators = int(ray.cluster_resources().get("GPU", 0))
     cores = int(ray.cluster_resources().get("CPU", 1))
     count = workers or accelerators or cores

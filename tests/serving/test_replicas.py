@@ -95,9 +95,6 @@ def command_bytes(folder: Path, seed: int, seconds: float) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.skipif(
-    "WOOSH_TEST_RAY" not in os.environ, reason="set WOOSH_TEST_RAY=1, and run one process"
-)
 @pytest.mark.slow
 def test_replicas_are_killed_at_work(tmp_path: Path) -> None:
     """Their jobs wait again and are made once, by the bits of the command; uploads and results go through a store of objects."""
