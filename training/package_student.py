@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from woosh.catalogue import describe_model, find_model
 from woosh.training.command import run_recipe
 from woosh.training.packaging import (
     SharingConfig,
@@ -40,9 +41,10 @@ def card_of(config: Config, parameters: int) -> str:
         f"from that model's, which holds all other parts. Guidance from {low:g} to {high:g} is an input; there is no "
         "negative prompt."
     )
-    trained_on = (
-        f"they were trained on the recordings that {model.attributed}'s ATTRIBUTION.md names"
-    )
+    sees = describe_model(find_model(model.parts_of)).video_channels is not None
+    scenes = "scenes rendered by `woosh.scenes` and on " if sees else ""
+    recordings = f"the recordings that {model.attributed}'s ATTRIBUTION.md names"
+    trained_on = f"they were trained on {scenes}{recordings}"
     return model_card(model.output, model.licence, model.records, about, trained_on)
 
 

@@ -647,7 +647,6 @@ def test_cost_of_a_second_over_the_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_what_a_lora_teaches_and_takes(tmp_path: Path) -> None:
     short = ("steps=2", "save_every=2", "warmup_steps=1", "speeds=[1.0]", "rank=2", "lengths=[0.5]")
     command = (*short, "--work", tmp_path, "--model", "woosh-tiny", "--takes", 2, "--scales", 1)

@@ -135,3 +135,5 @@ def test_changes_make_a_model_that_sees_and_its_student(
         sampler.transformer.load_state_dict(network.state_dict())
         assert (made - sampler.latents(request)).norm() < 5e-3 * made.norm()
     assert not (models / "toy-video-fast" / "visual").exists()
+    # A student of a seeing model learned from scenes too: its card must not name the recordings alone.
+    assert "scenes rendered by" in (models / "toy-video-fast" / "README.md").read_text()
