@@ -125,7 +125,7 @@ class Supervisor:
             stdout=subprocess.PIPE,
             text=True,
             env={**_threads_of(self.settings.workers), **os.environ},
-            start_new_session=True,  # Ctrl-C is for the server, which ends them
+            process_group=0,  # Ctrl-C is for the server, which ends them
         )
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it ended at once

@@ -31,6 +31,7 @@ from woosh.studio.workshop import Stopped
 LOOKING_SECONDS = 1.0  # after which a worker looks for jobs that nobody told it of
 TELLING_SECONDS = 0.1  # between two words about a job
 HOLDING_SECONDS = LEASE_SECONDS / 5
+NICENESS = 10  # above the server's
 GRACE_SECONDS = 20.0  # in which a worker must let go of a job that is no longer its own
 LONGEST_ERROR = 500  # characters
 
@@ -197,10 +198,17 @@ def _listen(asked: threading.Event) -> None:
     os._exit(0)
 
 
+def give_way() -> None:
+    """Let the server go first where both want a processor: who asks for a sound that is there does not wait for others'."""
+    if sys.platform != "win32":
+        os.nice(NICENESS)
+
+
 def main() -> None:
     """Work until the input ends."""
     logging.basicConfig(format="%(name)s: %(message)s")
     own_process()
+    give_way()
     values = parse_object(sys.stdin.readline(), "the settings of the worker")
     settings = shaped(WorkerSettings, values, "the settings of the worker")
     asked = threading.Event()
