@@ -1,6 +1,7 @@
 """The structure of the project: which way imports point and what no file may contain."""
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -76,11 +77,13 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@functools.cache
 def parse(path: Path) -> ast.Module:
     """The syntax tree of a file."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Dotted names imported anywhere in a file, those inside functions included."""
     names = set()

@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -220,13 +221,17 @@ def test_other_contents(name: str, folder: Path) -> None:
         assert_read_or_refused(reader, folder, case)
 
 
+# Readers that load whole models take a third of the cases, each value beside other keys; benchmarks/fuzz has no end.
+COSTLY = {"model", "transformer", "text encoder", "tokenizer", "head", "audio encoder"}
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_other_values(name: str, folder: Path) -> None:
     """A value of another type or size, or none, was a traceback wherever it was used first."""
     reader = READERS[name]
     original = json.loads((folder / reader.file).read_text())
     reader.read(folder)
-    for case, values in changed(original):
+    for case, values in islice(changed(original), 0, None, 3 if name in COSTLY else 1):
         write(folder / reader.file, as_json(values))
         assert_read_or_refused(reader, folder, case)
 
@@ -357,7 +362,7 @@ def test_configurations_of_released_checkpoints(name: str, whole: Path, tmp_path
     contents = {case: content for case, content in CONTENTS.items() if case != "digits"}
     contents |= {
         f"{case}": json.dumps(values).encode()
-        for case, values in changed(config)
+        for case, values in islice(changed(config), 0, None, 3)
         if "deep" not in case
     }
     for case, content in contents.items():

@@ -10,7 +10,7 @@ from benchmarks.fuzz.cases import judged
 from benchmarks.fuzz.doors import DOORS
 from tests.paths import ROOT
 
-CASES_OF_A_DOOR = 4
+CASES_OF_A_DOOR = 3
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -65,8 +64,8 @@ def served(folder: Path, environment: dict[str, str]) -> Iterator[httpx.Client]:
             until(is_ready)
             yield client
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(300)  # of a machine that has other things to do
+        process.kill()  # the application goes with its cluster
+        process.wait()
 
 
 def replicas() -> list[psutil.Process]:
