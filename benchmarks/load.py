@@ -375,7 +375,8 @@ def run(arguments: argparse.Namespace) -> None:
         finally:
             server.end()
         jobs = {state: count for state, (count, _) in Store(server.jobs).counts().items()}
-        tell(got, said, jobs, expected(sorted({one.seed for one in got}), arguments.seconds, Path(place)))
+        seeds = sorted({one.seed for one in got})
+        tell(got, said, jobs, expected(seeds, arguments.seconds, Path(place)))
 
 
 def load_and_disturb(
