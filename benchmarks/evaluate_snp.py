@@ -3,8 +3,9 @@
     python benchmarks/evaluate_snp.py --results FILE --margin 1250 [--margin 2500 ...] --trials 3 --plot docs/studies/snp.png
 
 The network learns from labels of windows alone. Then it hears two further sets of windows: each way of reading the place is
-measured on both, so that one can be chosen on the first and told of the second. A call goes on where one before was ended; results
-are of one setting, those without recurrent layers (--without-memory) of another file.
+measured on both, so that one can be chosen on the first and told of the second. With --also a network hears windows of further
+margins that it was not trained with. A call goes on where one before was ended; results are of one setting, those without recurrent
+layers (--without-memory) of another file.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def sides(probability: Tensor, places: Tensor) -> Tensor:
     return (places[last] + places[last + 1]) / 2
 
 
-def measured_trial(arguments: argparse.Namespace, margin: int, seed: int) -> dict[str, list[float]]:
-    """Train once; area below the ROC curve and share of places that are right, for both sets."""
+def trained(arguments: argparse.Namespace, margin: int, seed: int) -> DeepSnp:
+    """A network that has learned from windows of one margin."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     model = DeepSnp(margin, memory=not arguments.without_memory)
@@ -82,6 +83,15 @@ def measured_trial(arguments: argparse.Namespace, margin: int, seed: int) -> dic
 
     for step, loss in learn_breaks(model, draw, arguments.steps, 1e-3):
         print(f"step {step}  loss {loss:.3f}", file=sys.stderr)
+    return model
+
+
+def measured(
+    arguments: argparse.Namespace, trained_model: DeepSnp, margin: int, seed: int
+) -> dict[str, list[float]]:
+    """Area below the ROC curve and share of places that are right, for both sets of windows of a margin."""
+    model = DeepSnp(margin, memory=not arguments.without_memory).eval()
+    model.load_state_dict(trained_model.state_dict())
     found: dict[str, list[float]] = {}
     for number in range(len(SETS)):
         fresh = np.random.default_rng([seed, number + 1])
@@ -104,6 +114,17 @@ def measured_trial(arguments: argparse.Namespace, margin: int, seed: int) -> dic
             near = (read(positives, places) - truth).abs() <= NEAR
             found.setdefault(name, []).append(float(near.float().mean()))
     return found
+
+
+def tell(margin: int, heard: int, trials: list[dict[str, list[float]]]) -> None:
+    """Print a row for each measure."""
+    for name in trials[0]:
+        cells = [
+            f"{title} {' '.join(f'{trial[name][number]:.3f}' for trial in trials)}"
+            for number, title in enumerate(SETS)
+        ]
+        asked = f"margin {margin}" + (f", heard {heard}" if heard != margin else "")
+        print(f"{asked}  {name}: {'  '.join(cells)}", flush=True)
 
 
 def plot(found: dict[int, list[dict[str, list[float]]]], path: Path) -> None:
@@ -131,6 +152,7 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--margin", type=int, action="append", help="positions; default 1250")
+    add("--also", type=int, action="append", default=[], help="margins that are heard besides")
     add("--noise", type=float, default=0.1, help="of the log-R ratio")
     add("--steps", type=int, default=42)
     add("--batch", type=int, default=10)
@@ -141,23 +163,25 @@ def main() -> None:
     add("--plot", type=Path, metavar="FILE.png")
     arguments = parser.parse_args()
     lines = arguments.results.read_text("utf-8").splitlines() if arguments.results.is_file() else []
-    known = {(row["margin"], row["trial"]): row["found"] for row in map(json.loads, lines)}
+    known = {
+        (row["margin"], row.get("heard", row["margin"]), row["trial"]): row["found"]
+        for row in map(json.loads, lines)
+    }
     found: dict[int, list[dict[str, list[float]]]] = {}
     for margin in arguments.margin or [1250]:
+        heard = (margin, *arguments.also)
         for trial in range(arguments.trials):
-            if (margin, trial) not in known:
-                known[margin, trial] = measured_trial(arguments, margin, trial)
-                row = {"margin": margin, "trial": trial, "found": known[margin, trial]}
+            wanted = [other for other in heard if (margin, other, trial) not in known]
+            model = trained(arguments, margin, trial) if wanted else None
+            for other in wanted:
+                assert model is not None
+                made = known[margin, other, trial] = measured(arguments, model, other, trial)
+                row = {"margin": margin, "heard": other, "trial": trial, "found": made}
                 with arguments.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
-        found[margin] = [known[margin, trial] for trial in range(arguments.trials)]
-        for name in found[margin][0]:
-            rows = [trial[name] for trial in found[margin]]
-            cells = [
-                f"{title} {' '.join(f'{row[number]:.3f}' for row in rows)}"
-                for number, title in enumerate(SETS)
-            ]
-            print(f"margin {margin}  {name}: {'  '.join(cells)}", flush=True)
+        found[margin] = [known[margin, margin, trial] for trial in range(arguments.trials)]
+        for other in heard:
+            tell(margin, other, [known[margin, other, trial] for trial in range(arguments.trials)])
     if arguments.plot is not None:
         plot(found, arguments.plot)
 

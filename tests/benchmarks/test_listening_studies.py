@@ -66,7 +66,7 @@ def test_joins_by_network_and_by_novelty(
 def test_places_of_breaks_by_every_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--margin", 50, "--steps", 1, "--batch", 2, "--windows", 8, "--trials", 1)
+    options = ("--margin", 50, "--steps", 1, "--batch", 2, "--windows", 8, "--also", 60)
     kept = ["--results", str(tmp_path / "rows.jsonl"), "--plot", str(tmp_path / "plot.png")]
     monkeypatch.setattr(sys, "argv", ["evaluate_snp", *map(str, options), *kept])
     evaluate_snp.main()
@@ -75,6 +75,7 @@ def test_places_of_breaks_by_every_reading(
     assert capsys.readouterr().out == out  # nothing is trained twice
     assert "margin 50  area below the ROC curve: first set " in out
     assert all(f"margin 50  {name}: " in out for name in evaluate_snp.READINGS)
+    assert "margin 50, heard 60  area below the ROC curve: first set " in out
     assert (tmp_path / "plot.png").is_file()
 
 
