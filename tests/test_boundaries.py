@@ -127,7 +127,7 @@ def test_the_library_never_imports_upwards() -> None:
 
 @pytest.mark.parametrize("folder", SCRIPT_FOLDERS)
 def test_scripts_import_the_library_alone(folder: str) -> None:
-    """A script may be a folder, whose files import each other."""
+    """A script may be a folder, whose files import each other; one that is run by its path may name a folder beside it."""
     for path in python_files(folder):
         inside = path.relative_to(ROOT).parent.as_posix().replace("/", ".")
         own = f"{inside}." if inside != folder else "no folder"
@@ -212,8 +212,10 @@ def distribution_names(requirements: list[str]) -> set[str]:
 
 
 def third_party(path: Path) -> set[str]:
-    """Distributions that a file imports, ours and the standard library's left out."""
-    ours = {"woosh", *SCRIPT_FOLDERS}
+    """Distributions that a file imports, without ours, the standard library's and what lies in its folder of scripts."""
+    folder = path.relative_to(ROOT).parts[0]
+    beside = [other.stem for other in (ROOT / folder).iterdir() if folder in SCRIPT_FOLDERS]
+    ours = {"woosh", *SCRIPT_FOLDERS, *beside}
     tops = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names) - ours
     return {DISTRIBUTIONS.get(top, top).lower() for top in tops}
 

@@ -212,7 +212,7 @@ def test_a_script_without_its_extra_is_one_line(script: str, missing: str, extra
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str((ROOT / script).parent)])},
     )
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     name = Path(script).stem

@@ -29,6 +29,10 @@ from woosh.video import open_video
 gradio = pytest.importorskip("gradio", reason="the demo extra is not installed")
 from gradio_client import Client, exceptions, handle_file  # noqa: E402 - comes with gradio
 
+from studio_page.handlers import Studio  # noqa: E402 - needs gradio
+from studio_page.look import STYLE, theme  # noqa: E402 - needs gradio
+from studio_page.tabs import build_page  # noqa: E402 - needs gradio
+
 SCRIPT = ROOT / "demos" / "studio.py"
 STATUS = "return document.querySelector('#status textarea').value"
 DRAWN = "return Number(document.querySelector('#wave .picture').dataset.seconds) > 0"
@@ -69,20 +73,19 @@ PICTURES: dict[str, Any] = {
 
 def serve(folder: Path, models: Path, flow_map: bool = False) -> Iterator[str]:
     """Serve a toy page on the loopback address and yield its URL."""
-    names = runpy.run_path(str(SCRIPT))
     info = describe_model(save_pipeline(models / "toy", flow_map))
     words = Model(make_pipeline(flow_map, max_frames=501).sampler, info)
     seeing = make_pipeline(flow_map, max_frames=100, video_channels=8).sampler
     workshop = Workshop(words, Model(seeing, info), Shelf(folder, 3600))
-    page = names["build_page"](names["Studio"](workshop, randomise(make_visual(), 4)))
+    page = build_page(Studio(workshop, randomise(make_visual(), 4)))
     _, url, _ = page.launch(
         server_name="127.0.0.1",
         prevent_thread_lock=True,
         quiet=True,
         max_file_size="1mb",
         allowed_paths=[str(folder)],
-        css=names["STYLE"],
-        theme=names["theme"](),
+        css=STYLE,
+        theme=theme(),
     )
     yield url
     page.close()
