@@ -27,7 +27,9 @@ def text_field(label: str, name: str, **more: Any) -> gr.Textbox:
 
 def status_field(name: str) -> gr.Textbox:
     """Where progress is shown."""
-    return gr.Textbox("Ready.", label="Progress", interactive=False, elem_id=name)
+    return gr.Textbox(
+        "Ready.", label="Progress", interactive=False, elem_id=name, elem_classes="status"
+    )
 
 
 def negative_field(sampler: Sampler, prefix: str = "") -> gr.Textbox:

@@ -17,6 +17,7 @@ from woosh.studio.visits import (
     State,
     Visits,
     bring,
+    check_change,
     check_length,
     chosen,
     film_of,
@@ -114,6 +115,7 @@ class Studio:
             check_length(prompt)
             part = part_of(wave)
             change = Change(operation, words_of(prompt), part, strength, similarity, seconds)
+            check_change(change)
             seeds = seeds_of(None, int(count) if operation == "vary" else 1)
             jobs = self.workshop.changes(chosen(takes, index), change, seeds)
         for state in self.work(takes, jobs, http, progress):
@@ -132,10 +134,12 @@ class Studio:
         return [sounding(kept), gr.DownloadButton(value=str(kept.path), interactive=True)]
 
     def recall(self, takes: list[Kept], index: int | None) -> list[Any]:
-        """Prompt and seed of the selected take, for the fields."""
+        """Prompt and seed of the selected take, for the fields; those that hold the seed are opened."""
         with told_to_visitor():
             kept = chosen(takes, index)
-        return [kept.prompt, -1 if kept.seed is None else kept.seed]
+        seed = -1 if kept.seed is None else kept.seed
+        said = "Its prompt is" if kept.seed is None else f"Its prompt and seed {seed} are"
+        return [kept.prompt, seed, gr.Accordion(open=True), f"{said} in the fields."]
 
     def dub(  # noqa: PLR0913 - one for each field
         self,
@@ -193,6 +197,7 @@ def sounding(kept: Kept) -> dict[str, Any]:
         "url": f"/gradio_api/file={quote(str(kept.path))}",
         "name": kept.path.name,
         "told": kept.told,
+        "loop": kept.loop,
         "from": None,
         "to": None,
     }

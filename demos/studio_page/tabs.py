@@ -53,7 +53,7 @@ def build_sound_tab(studio: Studio) -> None:
                 button = gr.Button("Generate", variant="primary", min_width=120, elem_id="generate")
                 stop = gr.Button("Stop", min_width=120, elem_id="stop")
             status = status_field("status")
-            with gr.Accordion("More", open=False):
+            with gr.Accordion("More", open=False) as more:
                 negative = negative_field(studio.workshop.words.sampler)
                 steps, guidance = sampling_fields(studio.workshop.words.sampler)
                 seed = seed_field()
@@ -67,7 +67,7 @@ def build_sound_tab(studio: Studio) -> None:
                 elem_id="wave",
             )
             choice = gr.Radio(choices=[], label="Takes of this session", elem_id="choice")
-            with gr.Row():
+            with gr.Row(equal_height=True):
                 usual: dict[str, Any] = {"size": "md", "min_width": 140}
                 fetch: dict[str, Any] = usual | {"interactive": False}
                 one = gr.DownloadButton("Download take", elem_id="one", **fetch)
@@ -76,7 +76,8 @@ def build_sound_tab(studio: Studio) -> None:
                 own = gr.UploadButton(
                     "Open a sound", file_types=["audio"], elem_id="bring", **usual
                 )
-            operations, told = build_operations(takes, choice, wave, count)
+            few_step = studio.workshop.words.sampler.few_step
+            operations, told, halt = build_operations(takes, choice, wave, few_step)
     results = [takes, choice, wave, one, every, status]
     view = show("result")
     asked = [takes, prompt, seconds, count, loop, negative, steps, guidance, seed]
@@ -99,47 +100,58 @@ def build_sound_tab(studio: Studio) -> None:
             show_progress_on=told,
         ).then(**view)
     stop.click(studio.stop, None, status, queue=False, api_name="stop")
+    halt.click(studio.stop, None, told, queue=False, api_name="stop_change")
     choice.input(studio.select, [takes, choice], [wave, one], api_name="select")
-    again.click(studio.recall, [takes, choice], [prompt, seed], api_name="recall")
+    again.click(studio.recall, [takes, choice], [prompt, seed, more, status], api_name="recall")
     own.upload(studio.bring, [takes, own], results, api_name="bring")
 
 
 def build_operations(
-    takes: gr.State, choice: gr.Radio, wave: gr.HTML, count: gr.Slider
-) -> tuple[dict[str, tuple[gr.Button, list[Any]]], gr.Textbox]:
+    takes: gr.State, choice: gr.Radio, wave: gr.HTML, few_step: bool
+) -> tuple[dict[str, tuple[gr.Button, list[Any]]], gr.Textbox, gr.Button]:
     """What is done with the selected take.
 
     Returns:
-        a button for each operation and the inputs of `Studio.change`, and where its progress is shown.
+        a button for each operation and the inputs of `Studio.change`; where its progress is shown; what ends it.
     """
+    surroundings = " At 1 this model hardly follows what is around it." if few_step else ""
     with gr.Accordion("Change the selected take", open=False, elem_id="change"):
         words = text_field(
             "What to hear", "change-prompt", info="Left empty, it is what the take was asked for."
         )
-        rows = {  # operation -> its slider's name, label, info, least, most, first and step; its button
+        rows = {  # operation -> its sliders' name, label, info, least, most, first and step; its button
             "edit": (
-                ("strength", "Strength", "How much of the part is new.", 0, 1, 1, 0.05),
+                [("strength", "Strength", f"How new the part is.{surroundings}", 0, 1, 1, 0.05)],
                 "Replace the selected part",
             ),
             "vary": (
-                ("similarity", "Similarity", "How much of the take is left.", 0, 1, 0.7, 0.05),
-                "Make as many variations as Takes",
+                [
+                    ("similarity", "Similarity", "How much of the take is left.", 0, 1, 0.7, 0.05),
+                    ("many", "Variations", "How many are made.", 1, MOST_TAKES, 3, 1),
+                ],
+                "Make variations",
             ),
             "extend": (
-                ("longer", "Seconds", "Length of the longer sound.", 1, LONGEST, 10, 0.5),
+                [("longer", "Seconds", "Length of the longer sound.", 1, LONGEST, 10, 0.5)],
                 "Make it longer",
             ),
         }
         sliders, buttons = [], {}
-        for operation, ((name, label, info, least, most, first, step), said) in rows.items():
+        for operation, (fields, said) in rows.items():
             with gr.Row():
-                sliders.append(
-                    gr.Slider(least, most, first, step=step, label=label, info=info, elem_id=name)
-                )
+                for name, label, info, least, most, first, step in fields:
+                    slider = gr.Slider(
+                        least, most, first, step=step, label=label, info=info, elem_id=name
+                    )
+                    sliders.append(slider)
                 buttons[operation] = gr.Button(said, size="md", elem_id=operation)
-        buttons["loop"] = gr.Button("Cut a loop out of it", size="md", elem_id="loop")
+        with gr.Row():
+            buttons["loop"] = gr.Button(
+                "Cut a loop out of it", size="md", min_width=120, elem_id="loop"
+            )
+            halt = gr.Button("Stop", size="md", min_width=120, elem_id="change-stop")
         told = status_field("change-status")
-    strength, similarity, longer = sliders
+    strength, similarity, count, longer = sliders
     operations = {
         operation: (
             button,
@@ -147,7 +159,7 @@ def build_operations(
         )
         for operation, button in buttons.items()
     }
-    return operations, told
+    return operations, told, halt
 
 
 def build_video_tab(studio: Studio) -> None:

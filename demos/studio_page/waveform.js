@@ -1,10 +1,12 @@
 // The selected take: its picture, playing it (a loop without a gap), and selecting a part of it.
-// props.value is {url, name, seconds, from, to} or null; `from` and `to` are the selection in seconds, which Python reads.
+// props.value is {url, name, told, loop, from, to} or null; `from` and `to` are the selection in seconds, which Python reads.
 
 const find = (name) => element.querySelector("." + name);
 const picture = find("picture");
 const WINDOW = 1024;
 const FLOOR = -90; // decibels that are drawn black
+const STEPS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]; // seconds from one time that is written to the next
+const STEP_WIDTH = 60; // pixels that a written time takes at least
 let context = null;
 let buffer = null; // the decoded sound
 let image = null; // what is drawn of it: a canvas with waveform and spectrogram
@@ -12,9 +14,12 @@ let source = null; // what is playing
 let frame = 0; // the next one to draw, while something is
 let started = 0;
 let dragged = null; // where a selection began, in seconds
+let aroundByItself = false; // whether the sound plays around because it is a loop
 
 const seconds = () => (buffer ? buffer.duration : 0);
 const selection = () => [props.value?.from ?? 0, props.value?.to ?? seconds()];
+const around = () => find("loop").getAttribute("aria-pressed") === "true";
+const setAround = (pressed) => find("loop").setAttribute("aria-pressed", String(pressed));
 const round = (value) => Math.round(value * 100) / 100;
 
 function select(from, to) {
@@ -91,7 +96,18 @@ function drawWaveform(paint, samples, width, height) {
   }
 }
 
-// Both are drawn once for a size: while a sound plays, the line that moves is drawn over them many times a second.
+function drawTimes(paint, width, bottom) {
+  const step = STEPS.find((one) => (one / seconds()) * width >= STEP_WIDTH) || seconds();
+  paint.fillStyle = "#ffffff";
+  paint.font = "11px system-ui, sans-serif";
+  for (let n = 1; (n + 0.4) * step < seconds(); n++) {
+    const x = Math.round(((n * step) / seconds()) * width);
+    paint.fillRect(x, bottom - 14, 1, 14);
+    paint.fillText(`${round(n * step)} s`, x + 4, bottom - 4);
+  }
+}
+
+// All is drawn once for a size: while a sound plays, the line that moves is drawn over them many times a second.
 function drawSound(width, height) {
   const drawn = new OffscreenCanvas(width, height);
   const paint = drawn.getContext("2d");
@@ -99,6 +115,7 @@ function drawSound(width, height) {
   const waveHeight = Math.round(height * 0.35);
   paint.putImageData(drawSpectrogram(samples, width, height - waveHeight), 0, waveHeight);
   drawWaveform(paint, samples, width, waveHeight);
+  drawTimes(paint, width, waveHeight);
   return drawn;
 }
 
@@ -146,7 +163,7 @@ function play() {
   const [from, to] = selection();
   source = context.createBufferSource();
   source.buffer = buffer;
-  source.loop = find("loop").getAttribute("aria-pressed") === "true";
+  source.loop = around();
   source.loopStart = from;
   source.loopEnd = to;
   source.connect(context.destination);
@@ -171,6 +188,7 @@ async function load() {
       if (props.value?.url !== wanted) return; // another take was selected meanwhile
       buffer = decoded;
       find("told").textContent = props.value.told;
+      if (props.value.loop !== aroundByItself) setAround((aroundByItself = Boolean(props.value.loop)));
     }
   }
   for (const item of element.querySelectorAll(".controls button, .controls input")) item.disabled = !buffer;
@@ -195,8 +213,7 @@ for (const name of ["from", "to"]) {
 find("whole").addEventListener("click", () => select(0, seconds()));
 find("play").addEventListener("click", () => (source ? stop() : play()));
 find("loop").addEventListener("click", () => {
-  const pressed = find("loop").getAttribute("aria-pressed") === "true";
-  find("loop").setAttribute("aria-pressed", String(!pressed));
+  setAround(!around());
   if (source) play();
 });
 new ResizeObserver(() => (image && image.width !== picture.clientWidth ? show() : null)).observe(picture);

@@ -1,4 +1,5 @@
-// Every visible text, in fields as well, whose contrast with what lies behind it is below WCAG 2.1's AA (success criterion 1.4.3): [text, ratio].
+// What of a page is below WCAG 2.1's AA, as [text, ratio]: every visible text, in fields as well, against what lies behind it (success criterion
+// 1.4.3), and the edge of every field, tick box and radio button that is not filled with another colour (1.4.11).
 const luminance = (color) => {
   const [red, green, blue] = color.map((value) => {
     const share = value / 255;
@@ -29,12 +30,13 @@ const seen = (element) =>
   !element.closest("script, style, noscript, :disabled");
 const counted = [];
 const faint = [];
+const ratioOf = (color, opacity, background) => {
+  const levels = [luminance(over(color, opacity, background)), luminance(background)].sort((a, b) => b - a);
+  return (levels[0] + 0.05) / (levels[1] + 0.05);
+};
 const count = (text, element, style) => {
-  const background = behind(element);
   const [color, opacity] = parsed(style.color);
-  const shown = opacity * (parseFloat(style.opacity) || 1);
-  const levels = [luminance(over(color, shown, background)), luminance(background)].sort((a, b) => b - a);
-  const ratio = (levels[0] + 0.05) / (levels[1] + 0.05);
+  const ratio = ratioOf(color, opacity * (parseFloat(style.opacity) || 1), behind(element));
   const size = parseFloat(style.fontSize);
   const large = size >= 24 || (size >= 18.66 && parseInt(style.fontWeight) >= 700);
   counted.push(text);
@@ -50,5 +52,13 @@ for (const field of document.querySelectorAll(written)) {
   if (!seen(field)) continue;
   if (field.value) count(field.value, field, getComputedStyle(field));
   else if (field.placeholder) count(field.placeholder, field, getComputedStyle(field, "::placeholder"));
+}
+for (const field of document.querySelectorAll("input:not([type=range], [type=file]), textarea")) {
+  if (!seen(field) || field.readOnly) continue;
+  const style = getComputedStyle(field);
+  const background = behind(field.parentElement);
+  const ratio = Math.max(...[style.borderTopColor, style.backgroundColor].map((color) => ratioOf(...parsed(color), background)));
+  counted.push(field.type);
+  if (ratio < 3) faint.push([`edge of ${field.outerHTML.slice(0, 80)}`, ratio]);
 }
 return [counted.length, faint];

@@ -23,7 +23,7 @@ from tests.videos import steady_times, write_video
 from woosh import audio
 from woosh.catalogue import describe_model
 from woosh.studio.shelf import Shelf
-from woosh.studio.workshop import Model, Workshop
+from woosh.studio.workshop import OPERATIONS, Model, Workshop
 from woosh.video import open_video
 
 gradio = pytest.importorskip("gradio", reason="the demo extra is not installed")
@@ -173,7 +173,8 @@ def test_another_visitor_sees_none_of_them(client: Client, page: str) -> None:
 
 def test_prompt_and_seed_come_back(client: Client) -> None:
     ask(client, seed=7, prompt=" rain  on tin ")
-    assert client.predict(0, api_name="/recall") == ("rain on tin", 7)
+    prompt, seed, status = client.predict(0, api_name="/recall")
+    assert (prompt, seed) == ("rain on tin", 7) and "seed 7" in status
 
 
 def test_random_seeds_differ(client: Client) -> None:
@@ -189,7 +190,7 @@ def test_a_take_is_changed(client: Client, tmp_path: Path, operation: str) -> No
     wave = {"from": 0.5, "to": 1.0}
     arguments = [0, wave, "a cat", 1.0, 0.7, 1, 3.0]
     answer = client.predict(*arguments, api_name=f"/{operation}")
-    assert len(listed(answer)) == 2 and operation in listed(answer)[1]
+    assert len(listed(answer)) == 2 and OPERATIONS[operation] in listed(answer)[1]
     path = fetched(answer, tmp_path)[1]
     record = audio.read_metadata(path)
     heard = "a dog" if operation == "loop" else "a cat"  # of a loop nothing is made anew
@@ -223,10 +224,11 @@ def test_wrong_values_are_answered_by_an_error(
         ({"from": "0; drop", "to": 1}, "number of seconds"),
         ({"from": 9.0, "to": 99.0}, "no region"),
         ({"from": 1.0, "to": 0.5}, "no region"),
+        (None, "no part is selected"),
     ],
 )
 def test_wrong_parts_are_answered_by_an_error(
-    client: Client, wave: dict[str, Any], message: str
+    client: Client, wave: dict[str, Any] | None, message: str
 ) -> None:
     """What a browser sends is not trusted."""
     ask(client, seconds=1.0)
@@ -385,5 +387,5 @@ def test_a_visitor_makes_hears_and_changes_a_take(page: str, tmp_path: Path) -> 
             browser.execute_script("arguments[0].click()", find("#edit"))
             wait.until(lambda b: b.execute_script(STATUS) == "1 of 1 made.")
             labels = [item.text for item in browser.find_elements(By.CSS_SELECTOR, "#choice label")]
-            assert len(labels) == 3 and "edit" in labels[2]
+            assert len(labels) == 3 and "part replaced" in labels[2]
             assert screenshot.stat().st_size > 10_000

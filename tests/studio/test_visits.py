@@ -14,8 +14,18 @@ from woosh.generation.request import Request
 from woosh.studio import visits
 from woosh.studio.places import Region
 from woosh.studio.shelf import Shelf
-from woosh.studio.visits import MOST_KEPT, Asked, Visits, bring, chosen, film_of, part_of, seeds_of
-from woosh.studio.workshop import Model, Workshop
+from woosh.studio.visits import (
+    MOST_KEPT,
+    Asked,
+    Visits,
+    bring,
+    check_change,
+    chosen,
+    film_of,
+    part_of,
+    seeds_of,
+)
+from woosh.studio.workshop import Change, Model, Workshop
 
 RAIN = Request("rain", seconds=0.5, steps=1)
 
@@ -105,8 +115,17 @@ def test_a_take_that_there_is_not_is_not_chosen(workshop: Workshop, tmp_path: Pa
     assert takes[0].told == "my-door, your sound, 0.50 s"
     assert chosen(takes, 0) is takes[0]
     for index in (1, -1, None, "0"):
-        with pytest.raises(ValueError, match="there is no such take yet"):
+        with pytest.raises(ValueError, match="no take is selected"):
             chosen(takes, index)  # type: ignore[arg-type]
+
+
+def test_without_a_part_all_of_a_take_is_changed_but_not_replaced() -> None:
+    """Nothing of the take would be left: what is asked for is a new one, or somebody forgot to select."""
+    check_change(Change("edit", strength=0.5))
+    check_change(Change("edit", region=Region(0, 1)))
+    check_change(Change("vary"))
+    with pytest.raises(ValueError, match="no part is selected"):
+        check_change(Change("edit"))
 
 
 def test_of_a_long_sound_the_beginning_is_taken_and_that_is_said(

@@ -90,6 +90,19 @@ def test_a_loop_of_a_sound_that_somebody_brought_is_not_called_generated(
     assert record["operations"] == "loop" and not record.keys() & {"model", "seed", "prompt"}
 
 
+def test_an_edit_keeps_the_level_and_the_length_of_what_it_keeps(workshop: Workshop) -> None:
+    """Finishing the whole again would change a sound that somebody brought, outside of the part too."""
+    noise = 0.01 * np.random.default_rng(0).standard_normal((1, 48_000)).astype(np.float32)
+    noise[:, :12_000] = 0
+    own = workshop.shelf.keep(noise, 48_000, {}, "hiss, your sound")
+    change = Change("edit", "hail", Region(0.5, 0.7))
+    first, second = workshop.work(workshop.changes(own, change, [1, 2]), unwatched())
+    before, after = audio.read_audio(own.path), audio.read_audio(first.path)
+    assert after.shape == before.shape
+    assert np.abs(after - before)[:, :22_000].max() < 1e-4  # but for the noise of 16 bits
+    assert first.told == "hail, part replaced, seed 1, 1.00 s" != second.told
+
+
 def test_an_operation_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="must be one of edit, vary, extend, loop, not 'melt'"):
         Change("melt")

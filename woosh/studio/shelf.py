@@ -22,11 +22,13 @@ class Kept:
         path: of its file, below the shelf's folder.
         told: what it is, in one line.
         record: what its file says of it.
+        loop: whether its end goes on at its beginning.
     """
 
     path: Path
     told: str
     record: audio.Record
+    loop: bool = False
 
     @property
     def prompt(self) -> str:
@@ -77,7 +79,7 @@ class Shelf:
         path = self.place() / f"{audio.file_stem(words)}{seed}.wav"
         marks = audio.Marks(loop=(0, sound.shape[1])) if loop else audio.NO_MARKS
         audio.write_audio(path, sound, sample_rate, record, marks=marks)
-        return Kept(path, told, record)
+        return Kept(path, told, record, loop)
 
     def together(self, takes: Sequence[Kept]) -> Path:
         """One zip of several takes, numbered in their order."""

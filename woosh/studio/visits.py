@@ -13,7 +13,7 @@ from woosh import audio
 from woosh.generation.request import Request, clean_text
 from woosh.studio.places import Region
 from woosh.studio.shelf import Kept
-from woosh.studio.workshop import Film, Job, Watch, Workshop
+from woosh.studio.workshop import Change, Film, Job, Watch, Workshop
 from woosh.video import open_video
 from woosh.video.muxing import check_output
 
@@ -159,7 +159,7 @@ def chosen(takes: Sequence[Kept], index: int | None) -> Kept:
         ValueError: none is.
     """
     if not isinstance(index, int) or not 0 <= index < len(takes):
-        raise ValueError("there is no such take yet: generate one, or open a sound of yours")
+        raise ValueError("no take is selected: generate one, or open a sound of yours")
     return takes[index]
 
 
@@ -175,6 +175,14 @@ def part_of(selection: Mapping[str, Any] | None) -> Region | None:
     if not all(isinstance(value, int | float) for value in (start, stop)):
         raise ValueError(f"a part begins and ends at a number of seconds, not {start!r}, {stop!r}")
     return Region(start, stop)
+
+
+def check_change(change: Change) -> None:
+    """Raise a ValueError where a part was to be replaced by all new sound, and none is selected."""
+    if change.operation == "edit" and change.region is None and change.strength == 1:
+        raise ValueError(
+            "no part is selected: drag over the picture to select one, or set Strength below 1 to change the whole take"
+        )
 
 
 def bring(workshop: Workshop, path: Path) -> Kept:

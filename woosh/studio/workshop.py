@@ -10,24 +10,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
 from woosh import audio
-from woosh.audio.finishing import FinishSettings, finish
+from woosh.audio.finishing import LOUDNESS
 from woosh.catalogue import ModelInfo
 from woosh.generation.records import full_record
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.studio.edit import Region, draw_edit
 from woosh.studio.extend import draw_extension
+from woosh.studio.finishing import Finishing, finished_take, full_finishing, levelling_of
 from woosh.studio.loop import best_stretch, draw_loop, fade_seam
 from woosh.studio.shelf import Kept, Shelf
-from woosh.studio.takes import draw_take
+from woosh.studio.takes import Take, draw_take
 from woosh.studio.variations import draw_variation
 from woosh.video import Video
 from woosh.video.muxing import CEILING, Soundtrack, write_soundtrack
 
-OPERATIONS = ("edit", "vary", "extend", "loop")
+# What is done with a sound, and what the result is called.
+OPERATIONS = {
+    "edit": "part replaced",
+    "vary": "variation",
+    "extend": "made longer",
+    "loop": "cut to a loop",
+}
 
 
 class Stopped(Exception):
@@ -136,16 +141,6 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Made:
-    """A sound (C, S) that is to be finished and kept, and what it is."""
-
-    sound: np.ndarray
-    record: audio.Record
-    told: str
-    loop: bool = False
-
-
-@dataclass(frozen=True)
 class Film:
     """What becomes of a video.
 
@@ -188,12 +183,17 @@ class Workshop:
             record = self.words.record(replace(wanted, seed=take.seed))
             if loop:
                 record = audio.derived_record({}, "loop", **record)
-            return self._keep(Made(take.sound, record, told, loop))
+            return self._keep(take, finishing, record, told)
 
+        finishing = (
+            levelling_of(LOUDNESS, 1.0, loop=True)
+            if loop
+            else full_finishing(1.0, trim=audio.Trim())
+        )
         return self._jobs(self.words, request, seeds, make)
 
     def changes(self, kept: Kept, change: Change, seeds: Sequence[int]) -> list[Job]:
-        """A changed take from each seed.
+        """A changed take from each seed, at the level that the change gives it: what an edit keeps, it keeps.
 
         Raises:
             ValueError: a file that cannot be read.
@@ -203,13 +203,16 @@ class Workshop:
         asked = Request(change.prompt or kept.prompt, seconds=sound.shape[1] / rate)
         if change.operation == "extend":
             asked = replace(asked, seconds=change.seconds)
-        told = f"{kept.told.split(',')[0]}, {change.operation}"
+        left = levelling_of(None, 1.0, loop=change.operation == "loop")
+        name = kept.prompt or kept.told.split(",")[0]
+        heard = name if change.operation == "loop" else change.prompt or name
+        told = f"{heard}, {OPERATIONS[change.operation]}"
 
         def make(wanted: Request, sampler: Sampler) -> Kept:
             if change.operation == "loop":  # of which nothing is made by a model
                 faded = fade_seam(sound, rate, best_stretch(sound, rate, None)).audio
                 record = audio.derived_record(kept.record, "loop")
-                return self._keep(Made(faded, record, told, loop=True))
+                return self._keep(Take(faded, seeds[0]), left, record, told)
             if change.operation == "edit":
                 regions = [] if change.region is None else [change.region]
                 take = draw_edit(sampler, sound, rate, wanted, regions, change.strength)
@@ -219,7 +222,7 @@ class Workshop:
                 take = draw_extension(sampler, sound, rate, wanted)
             facts = self.words.record(replace(wanted, seed=take.seed))
             record = audio.derived_record(kept.record, change.operation, **facts)
-            return self._keep(Made(take.sound, record, told))
+            return self._keep(take, left, record, f"{told}, seed {take.seed}")
 
         return self._jobs(self.words, asked, seeds, make)
 
@@ -272,9 +275,9 @@ class Workshop:
         requests = [replace(request, seed=seed) for seed in seeds]
         return [Job(model.sampler, partial(make, wanted)) for wanted in requests]
 
-    def _keep(self, made: Made) -> Kept:
-        """Finish a sound and put it on the shelf."""
-        finished = finish(made.sound, self.sample_rate, FinishSettings(loop=made.loop))
-        record = {**made.record, **finished.record()}
-        told = f"{made.told}, {finished.audio.shape[1] / self.sample_rate:.2f} s"
-        return self.shelf.keep(finished.audio, self.sample_rate, record, told, made.loop)
+    def _keep(self, take: Take, finishing: Finishing, record: audio.Record, told: str) -> Kept:
+        """Finish a take and put it on the shelf."""
+        rate = self.sample_rate
+        ready = finished_take(take, finishing, rate)
+        told = f"{told}, {ready.audio.shape[1] / rate:.2f} s"
+        return self.shelf.keep(ready.audio, rate, {**record, **ready.record}, told, finishing.loop)
