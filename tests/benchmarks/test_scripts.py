@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -637,6 +638,25 @@ def test_seams_of_loops_and_joins_of_extensions(tmp_path: Path) -> None:
     out = run("editing", "--model", model, "--prompts", 2, "--seconds", 0.8)
     assert len(re.findall(r"^\| .* \| (?:loop|extension) \| .* \| (?:yes|no) \|$", out, re.M)) == 4
     assert re.search(r"[012] of 2: loop within all three limits", out)
+
+
+def test_steps_of_edits(tmp_path: Path) -> None:
+    """A row for each edit, of the quietest steady recording and of the loudest; one of the training split is not taken."""
+    model = save_pipeline(tmp_path / "toy")
+    rows = []
+    for name, level, split in (
+        ("a", 0.01, "validation"),
+        ("b", 1.0, "validation"),
+        ("c", 0.1, "train"),
+    ):
+        hiss = level * 0.3 * np.random.default_rng(0).standard_normal((1, 4 * 48_000))
+        write_audio(tmp_path / f"{name}.wav", hiss.clip(-1, 1).astype(np.float32), 48_000)
+        rows.append({"file": f"{name}.wav", "captions": [name], "split": split, "seconds": 4.0})
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = run("editing", "--model", model, "--prompts", 2, "--manifest", manifest)
+    assert re.findall(r"^\| ([abc]) \| (-\d+) \|", out, re.M) == [("a", "-50"), ("b", "-10")]
+    assert re.search(r"^steps: [\d.]+ dB on average, [\d.]+ dB at most$", out, re.M)
 
 
 @pytest.mark.slow

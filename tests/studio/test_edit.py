@@ -11,9 +11,9 @@ from woosh.catalogue import FEW_STEP_MODEL, find_model
 from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
-from woosh.studio.edit import FADE_SECONDS, edit
+from woosh.studio.edit import edit
 from woosh.studio.extend import extend
-from woosh.studio.joins import JoinError, join_error, seam_error
+from woosh.studio.joins import FADE_SECONDS, JoinError, join_error, seam_error
 from woosh.studio.loop import (
     NEW_SEAM,
     Loop,

@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woosh.studio.joins import crossfade, fades, held, join_error, limited, matched, seam_error
+from woosh.studio.joins import (
+    FADE_SECONDS,
+    MOST_STEP,
+    crossfade,
+    fades,
+    held,
+    join_error,
+    limited,
+    matched,
+    put_into,
+    seam_error,
+)
 
 RATE = 48_000
 
@@ -35,6 +46,69 @@ def test_a_crossfade_of_strange_and_of_equal_sounds_keeps_its_level() -> None:
     middle = faded[:, RATE // 3 : 2 * RATE // 3]
     assert abs(20 * np.log10(middle.std() / 0.1)) < 0.2
     np.testing.assert_allclose(crossfade(noise(), noise()), noise(), atol=1e-6)
+
+
+PART = slice(RATE, 2 * RATE)
+
+
+@pytest.mark.parametrize("decibels", [-45.0, -20.0, -8.0, 8.0, 20.0, 45.0])
+def test_a_part_of_another_level_is_reached_and_left_without_a_step(decibels: float) -> None:
+    """The louder side dies away inside of the part, whichever it is; outside every bit stays, and the middle is the new sound's."""
+    quiet = 0.1 * 10 ** (-max(0.0, decibels) / 20)
+    old, new = noise(3, 1, quiet), noise(3, 2, quiet * 10 ** (decibels / 20))
+    hard = np.concatenate([old[:, :RATE], new[:, PART], old[:, 2 * RATE :]], axis=1)
+    joined = put_into(old, new, PART, RATE)
+    outside = np.ones(3 * RATE, bool)
+    outside[PART] = False
+    assert np.array_equal(joined[:, outside], old[:, outside])
+    third = RATE // 3
+    middle = slice(PART.start + third, PART.stop - third)
+    assert np.array_equal(joined[:, middle], new[:, middle])
+    for place in (PART.start, PART.stop):
+        assert join_error(hard, RATE, place).level == pytest.approx(abs(decibels), abs=1.5)
+        assert join_error(joined, RATE, place).level < max(MOST_STEP, 0.6 * abs(decibels))
+        ten = np.square(joined[0, place - RATE // 2 : place + RATE // 2]).reshape(-1, RATE // 100)
+        steps = np.abs(np.diff(10 * np.log10(ten.mean(axis=1))))
+        assert steps.max() < 10  # a sudden beginning or end would have all of it
+
+
+def test_a_part_of_the_same_level_fades_outside_of_it() -> None:
+    old, new = noise(3, 1), noise(3, 2)
+    joined = put_into(old, new, PART, RATE)
+    fade = round(FADE_SECONDS * RATE)
+    assert np.array_equal(joined[:, PART], new[:, PART])
+    assert np.array_equal(joined[:, : RATE - fade], old[:, : RATE - fade])
+    assert np.array_equal(joined[:, 2 * RATE + fade :], old[:, 2 * RATE + fade :])
+    assert not np.array_equal(joined[:, 2 * RATE : 2 * RATE + fade], old[:, 2 * RATE :][:, :fade])
+
+
+@pytest.mark.parametrize("level", [0.001, 0.1])
+def test_nothing_is_left_of_what_lay_in_a_part(level: float) -> None:
+    """What is taken out of a sound must not be heard at its edges, however long the way to the new level is."""
+    old, new = noise(3, 1), noise(3, 2, level)
+    other = old.copy()
+    other[:, PART] = noise(1, 3, 0.5)
+    assert np.array_equal(put_into(old, new, PART, RATE), put_into(other, new, PART, RATE))
+
+
+@pytest.mark.parametrize("part", [slice(0, RATE), slice(2 * RATE, 3 * RATE), slice(0, 3 * RATE)])
+def test_a_part_at_an_end_of_a_sound_is_joined_at_the_other(part: slice) -> None:
+    old, new = noise(3, 1), noise(3, 2, 0.01)
+    joined = put_into(old, new, part, RATE)
+    ends = [(part.start, slice(0, 100)), (3 * RATE - part.stop, slice(-100, None))]
+    for room, samples in ends:
+        expected = old if room else new
+        assert np.array_equal(joined[:, samples], expected[:, samples])
+
+
+def test_a_join_beside_silence_and_in_a_part_of_some_samples() -> None:
+    """What dies away into digital silence ends at nothing; a part may be shorter than a fade."""
+    old, new = np.zeros((2, 3 * RATE), np.float32), np.tile(noise(3, 2), (2, 1))
+    joined = put_into(old, new, PART, RATE)
+    assert not joined[:, :RATE].any() and not joined[:, 2 * RATE :].any()
+    assert np.abs(joined[:, 2 * RATE - 100 : 2 * RATE]).max() < 1e-3
+    short = put_into(old, new, slice(RATE, RATE + 5), RATE)
+    assert short.shape == old.shape and np.isfinite(short).all()
 
 
 def test_levels_are_matched_on_either_side() -> None:

@@ -10,8 +10,9 @@ from tests.toys import CHANNELS, make_pipeline, randomise
 from woosh.autoencoder import WooshAutoencoder
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
-from woosh.studio.edit import FADE_SECONDS, edit
+from woosh.studio.edit import edit
 from woosh.studio.extend import extend
+from woosh.studio.joins import FADE_SECONDS
 from woosh.studio.loop import best_stretch, make_loop, renew_seam
 from woosh.studio.morphing import morph
 from woosh.studio.places import Region

@@ -14,11 +14,10 @@ from woosh.generation.editing import Known, new_frames, sample_around, seconds_o
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.starting import encode_sound
-from woosh.studio.joins import crossfade, limited, matched
+from woosh.studio.joins import limited, matched, put_into
 from woosh.studio.places import Region, places_of
 from woosh.studio.takes import Take, draw_until_heard, falls_silent
 
-FADE_SECONDS = 0.03  # outside of a region, at either end
 CONTEXT_SECONDS = 1.0  # that the model hears at least on either side, where there is so much
 LEVEL_SECONDS = 0.25  # on either side that the new sound's level is matched with
 
@@ -35,7 +34,7 @@ def edit(
 
     A region is made at the model's rate, each channel by itself from the same noise, so that channels that are alike
     stay alike (a model of stereo makes both at once). It is brought to the level beside it and to the sound's rate, and
-    joined with fades of 30 ms, which lie outside of it. The second region hears the first one.
+    joined as `put_into` does: within 30 ms outside of it where the levels are alike. The second region hears the first one.
 
     Args:
         sampler: of the model.
@@ -118,13 +117,7 @@ def remake(
     new = limited(matched(new, old, before, behind), sample_rate)
 
     joined = audio.copy()
-    fade = round(FADE_SECONDS * sample_rate)
-    joined[:, place] = new[:, inside]
-    lead = slice(max(0, inside.start - fade), inside.start)
-    tail = slice(inside.stop, min(old.shape[1], inside.stop + fade))
-    # Two sounds within [-1, 1] may together go beyond it.
-    joined[:, low + lead.start : place.start] = crossfade(old[:, lead], new[:, lead]).clip(-1, 1)
-    joined[:, place.stop : low + tail.stop] = crossfade(new[:, tail], old[:, tail]).clip(-1, 1)
+    joined[:, low:high] = put_into(old, new, inside, sample_rate)
     return joined
 
 

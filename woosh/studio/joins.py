@@ -5,6 +5,7 @@ Arrays are float32 (C, S): channels, samples.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,15 @@ SILENCE = 1e-10  # power
 MOST_GAIN = (
     4.0  # and least its inverse: the model's sound of what is kept is seldom further from it
 )
+FADE_SECONDS = 0.03  # outside of a part that is put into a sound, at either end
+MOST_STEP = 3.0  # dB between the 50 ms on either side of a join, beyond which the level goes over inside of the part
+FALL_SECONDS = (
+    0.01  # for each decibel by which a level falls: most sounds die away slower than they begin
+)
+RISE_SECONDS = 0.004  # for each by which it rises
+DEEPEST = 60.0  # dB that a level falls or rises: what is further below is not heard
+SHORTEST_WAY = 0.08  # seconds
+MOST_OF_PART = 3  # a way takes no more than this part of it
 LIMITER_SECONDS = 0.005  # that the gain of a peak takes to come and to go
 
 
@@ -47,6 +57,93 @@ def crossfade(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     correlation = float((first * second).sum()) / product if product > SILENCE else 0.0
     falling, rising = fades(first.shape[1], min(1.0, max(0.0, correlation)))
     return falling * first + rising * second
+
+
+def put_into(old: np.ndarray, new: np.ndarray, place: slice, sample_rate: int) -> np.ndarray:
+    """A sound whose part at `place` is another sound's, joined at both ends.
+
+    Where the levels on both sides of a join are alike, the sounds fade into each other in the 30 ms outside of the part. Where
+    they differ by more than 3 dB, nothing outside is touched: inside, the louder one dies away to the level of the other, in
+    decibels along a straight line, while both fade into each other. That takes 10 ms for each decibel where the level falls,
+    4 ms where it rises, 80 ms at least and a third of the part at most. What goes on there from outside is mirrored at the
+    join, so that nothing of what lay in the part is left.
+
+    Args:
+        old: (C, S).
+        new: (C, S), of the same time, which around the part sounds as `old`.
+        place: samples of the part.
+        sample_rate: in Hz.
+
+    Returns:
+        (C, S) float32.
+    """
+    samples, room = old.shape[1], (place.stop - place.start) // MOST_OF_PART
+    joined = old.copy()
+    joined[:, place] = new[:, place]
+    joined = _joined_behind(
+        joined, (old, new), place.stop, room, (FALL_SECONDS, RISE_SECONDS), sample_rate
+    )
+    back = [sound[:, ::-1] for sound in (joined, old, new)]
+    joined = _joined_behind(
+        back[0],
+        (back[1], back[2]),
+        samples - place.start,
+        room,
+        (RISE_SECONDS, FALL_SECONDS),
+        sample_rate,
+    )
+    # Two sounds within [-1, 1] may together go beyond it.
+    return np.ascontiguousarray(joined[:, ::-1]).clip(-1, 1)
+
+
+def _joined_behind(
+    joined: np.ndarray,
+    sounds: tuple[np.ndarray, np.ndarray],
+    stop: int,
+    room: int,
+    seconds_per_decibel: tuple[float, float],
+    sample_rate: int,
+) -> np.ndarray:
+    """The join behind a part, see `put_into`.
+
+    Args:
+        joined: (C, S), the new sound in front of `stop`, the old one behind it.
+        sounds: the old and the new one (C, S).
+        stop: where the part ends.
+        room: samples in front of `stop` that may be used.
+        seconds_per_decibel: where the new sound is the louder one, and where the old one is.
+        sample_rate: in Hz.
+    """
+    old, new = sounds
+    fade = round(FADE_SECONDS * sample_rate)
+    outside = slice(stop, min(old.shape[1], stop + fade))
+    if outside.stop <= stop:
+        return joined
+    joined = joined.copy()
+    near = WINDOW * (sample_rate // STEPS_PER_SECOND)
+    behind, before = old[:, stop : stop + near], new[:, max(0, stop - near) : stop]
+    step = _level(behind, sample_rate) - _level(before, sample_rate)
+    step = min(DEEPEST, max(-DEEPEST, step))
+    new_louder, old_louder = seconds_per_decibel
+    way = round(abs(step) * (old_louder if step > 0 else new_louder) * sample_rate)
+    way = min(max(way, round(SHORTEST_WAY * sample_rate)), room, old.shape[1] - stop)
+    if abs(step) <= MOST_STEP or not way:
+        joined[:, outside] = crossfade(new[:, outside], old[:, outside])
+        return joined
+    falling, rising = fades(way)
+    passed = (np.arange(way, dtype=np.float32) + 0.5) / way
+    falling = falling * 10 ** (min(0, step) / 20 * passed)
+    rising = rising * 10 ** (-max(0, step) / 20 * (1 - passed))
+    inside = slice(stop - way, stop)
+    joined[:, inside] = falling * new[:, inside] + rising * old[:, stop : stop + way][:, ::-1]
+    return joined
+
+
+def _level(sound: np.ndarray, sample_rate: int) -> float:
+    """The level of 50 ms (C, S) in decibels, as a join is measured: rumble below the mel bands does not count."""
+    missing = WINDOW * (sample_rate // STEPS_PER_SECOND) - sound.shape[1]
+    bands = spectra(np.pad(sound, ((0, 0), (0, max(0, missing)))), sample_rate)[0]
+    return 10 * math.log10((10 ** (bands / 10)).sum())
 
 
 def matched(new: np.ndarray, old: np.ndarray, before: slice, behind: slice) -> np.ndarray:
