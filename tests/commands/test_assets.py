@@ -125,8 +125,11 @@ def test_signed_files_hold_and_a_self_made_certificate_is_told(
         (("--format", "aac"), "--format: invalid choice: 'aac'"),
         (("--format", "flac", "--depth", 32), "flac holds 16 or 24 bits: leave out depth 32"),
         (("--format", "ogg", "--depth", 24), "ogg is lossy and has no bits of a sample"),
-        (("-o", "a.opus", "--rate", 44_100), "opus holds 48000 Hz, not 44100"),
-        (("--format", "mp3", "--rate", 96_000), "mp3 holds 44100, 48000 Hz, not 96000"),
+        (("-o", "a.opus", "--rate", 44_100), "opus holds 48000 Hz, not 44100: leave out the rate"),
+        (
+            ("--format", "mp3", "--rate", 96_000),
+            "mp3 holds 44100 or 48000 Hz, not 96000: leave out the rate",
+        ),
         (("--ucs",), "--ucs needs to know who makes the sounds: add --creator"),
         (("--ucs", "--creator", ""), "the creator must be 1 to 20 letters and digits"),
         (("--ucs", "--creator", "J_D"), "the creator must be 1 to 20 letters and digits"),

@@ -71,8 +71,10 @@ class Encoding:
             known = ", ".join(map(str, RATES))
             raise ValueError(f"sample rate must be one of {known} Hz, not {self.sample_rate}")
         if kind.rates and self.sample_rate not in kind.rates:
-            held = ", ".join(str(rate) for rate in kind.rates if rate in RATES)
-            raise ValueError(f"{self.format} holds {held} Hz, not {self.sample_rate}")
+            held = " or ".join(str(rate) for rate in kind.rates if rate in RATES)
+            raise ValueError(
+                f"{self.format} holds {held} Hz, not {self.sample_rate}: leave out the rate, or take wav, flac or ogg"
+            )
 
     @property
     def _kind(self) -> _Kind:

@@ -135,7 +135,7 @@ def _in_words(found: dict[str, Any]) -> str:
     state = (
         "intact" if credentials["intact"] else "BROKEN: the file was changed since it was signed"
     )
-    vouched = "" if credentials["vouched"] else ", whom no list of trusted signers vouches for"
+    vouched = "" if credentials["vouched"] else ", who is on no list of trusted signers"
     made = ", says that a trained model made the sound" if credentials["generated"] else ""
     codes = f" ({', '.join(credentials['problems'])})" if credentials["problems"] else ""
-    return f"{state}{codes}, signed by {credentials['signer']}{vouched}{made}"
+    return f"{state}{codes}, signed by '{credentials['signer']}'{vouched}{made}"
