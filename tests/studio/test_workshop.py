@@ -1,6 +1,7 @@
 """The workshop: takes that are watched while they are made, ended when asked to, finished, and what their files say."""
 
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -55,6 +56,15 @@ def test_takes_are_finished_and_say_how_they_were_made(workshop: Workshop) -> No
     assert record.keys() >= RECORDED
     assert (record["prompt"], record["seed"], record["steps"]) == ("rain", 5, 2)
     assert (first.prompt, first.seed, first.told[:12]) == ("rain", 5, "rain, seed 5")
+
+
+def test_of_a_long_prompt_the_beginning_is_told(workshop: Workshop) -> None:
+    """In a list of takes the seed is to be seen; the file has the whole prompt."""
+    prompt = "a heavy wooden door creaks open slowly, then slams shut in a large hall"
+    request = replace(RAIN, prompt=prompt)
+    (kept,) = workshop.work(workshop.takes(request, [5], loop=False), unwatched())
+    assert kept.told.startswith("a heavy wooden door creaks open slowly, then ..., seed 5")
+    assert audio.read_metadata(kept.path)["prompt"] == prompt
 
 
 def test_a_loop_says_that_it_is_one(workshop: Workshop) -> None:

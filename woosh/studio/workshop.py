@@ -5,6 +5,7 @@ What a page or a server lets its visitors do; each operation is a function of it
 
 from __future__ import annotations
 
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from woosh.studio.variations import draw_variation
 from woosh.video import Video
 from woosh.video.muxing import CEILING, Soundtrack, write_soundtrack
 
+LONGEST_TOLD = 50  # characters of a prompt, where it is told what a take is
 # What is done with a sound, and what the result is called.
 OPERATIONS = {
     "edit": "part replaced",
@@ -33,6 +35,11 @@ OPERATIONS = {
     "extend": "made longer",
     "loop": "cut to a loop",
 }
+
+
+def _short(words: str) -> str:
+    """The beginning of many words: takes of one prompt differ in what stands behind it."""
+    return textwrap.shorten(words, LONGEST_TOLD, placeholder=" ...")
 
 
 class Stopped(Exception):
@@ -179,7 +186,7 @@ class Workshop:
 
         def make(wanted: Request, sampler: Sampler) -> Kept:
             take = draw_loop(sampler, wanted)[1] if loop else draw_take(sampler, wanted)
-            told = f"{wanted.prompts[0]}, seed {take.seed}"
+            told = f"{_short(wanted.prompts[0])}, seed {take.seed}"
             record = self.words.record(replace(wanted, seed=take.seed))
             if loop:
                 record = audio.derived_record({}, "loop", **record)
@@ -206,7 +213,7 @@ class Workshop:
         left = levelling_of(None, 1.0, loop=change.operation == "loop")
         name = kept.prompt or kept.told.split(",")[0]
         heard = name if change.operation == "loop" else change.prompt or name
-        told = f"{heard}, {OPERATIONS[change.operation]}"
+        told = f"{_short(heard)}, {OPERATIONS[change.operation]}"
 
         def make(wanted: Request, sampler: Sampler) -> Kept:
             if change.operation == "loop":  # of which nothing is made by a model
@@ -243,7 +250,7 @@ class Workshop:
             stem = audio.file_stem(film.video.path.stem)
             path = self.shelf.place() / f"{stem}-{take.seed}{film.container}"
             write_soundtrack(film.video, soundtrack, path, metadata=record)
-            return Kept(path, f"{wanted.prompts[0] or stem}, seed {take.seed}", record)
+            return Kept(path, f"{_short(wanted.prompts[0]) or stem}, seed {take.seed}", record)
 
         return self._jobs(self.pictures, request, seeds, make)
 
