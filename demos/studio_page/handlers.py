@@ -137,9 +137,12 @@ class Studio:
         """Prompt and seed of the selected take, for the fields; those that hold the seed are opened."""
         with told_to_visitor():
             kept = chosen(takes, index)
-        seed = -1 if kept.seed is None else kept.seed
-        said = "Its prompt is" if kept.seed is None else f"Its prompt and seed {seed} are"
-        return [kept.prompt, seed, gr.Accordion(open=True), f"{said} in the fields."]
+            if kept.seed is None:
+                raise ValueError(
+                    "a sound of yours has no prompt and no seed: select a take that was made here"
+                )
+        said = f"Its prompt and seed {kept.seed} are in the fields."
+        return [kept.prompt, kept.seed, gr.Accordion(open=True), said]
 
     def dub(  # noqa: PLR0913 - one for each field
         self,

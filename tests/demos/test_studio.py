@@ -241,6 +241,8 @@ def test_a_sound_of_ones_own_is_opened(client: Client, tmp_path: Path) -> None:
     audio.write_audio(tmp_path / "My tone.flac", tone, 44_100)
     answer = client.predict(handle_file(str(tmp_path / "My tone.flac")), api_name="/bring")
     assert listed(answer) == ["1. my-tone, your sound, 1.00 s"]
+    with pytest.raises(exceptions.AppError, match="has no prompt and no seed"):
+        client.predict(0, api_name="/recall")
     (tmp_path / "words.wav").write_text("no sound at all")
     with pytest.raises(exceptions.AppError, match="as audio"):
         client.predict(handle_file(str(tmp_path / "words.wav")), api_name="/bring")
