@@ -449,6 +449,28 @@ def test_help_and_refusals_import_nothing_heavy() -> None:
     assert answer.stderr.startswith("woosh: error: unknown model 'gone'")
 
 
+def test_the_list_of_models_needs_no_arrays_and_no_other_command() -> None:
+    """What is not asked for took longer to import than the list to make."""
+    script = (
+        "import sys; from woosh.cli import main; main(['models']);"
+        "print([name for name in ('numpy', 'woosh.commands.generate') if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert answer.stdout.splitlines()[-1] == "[]" and "woosh-small" in answer.stdout
+
+
+def test_each_command_is_known_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """A parser of one command answers for it as that of all does."""
+    with pytest.raises(SystemExit):
+        woosh("--help")
+    told = capsys.readouterr().out
+    for name in cli.COMMANDS:
+        with pytest.raises(SystemExit):
+            woosh(name, "--help")
+        assert capsys.readouterr().out.startswith(f"usage: woosh {name} ")
+        assert re.search(rf"\n    {name}\s", told)
+
+
 def test_the_installed_command_is_quiet(model: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -1,70 +1,46 @@
 """The command `woosh`, and how its commands answer and fail.
 
 Everything that can be checked without the model is checked before it is loaded, and torch is
-imported only by then: `woosh --help` and every refusal answer at once.
+imported only by then: `woosh --help` and every refusal answer at once. Only the command that is
+asked for is imported.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from woosh import __version__
 from woosh.command_line import Parser, own_process, run_to_exit_code
-from woosh.commands import (
-    batch,
-    convert,
-    data,
-    dub,
-    edit,
-    engines,
-    evaluate,
-    export,
-    export_tagger,
-    extend,
-    generate,
-    index,
-    layer,
-    loop,
-    mcp,
-    models,
-    morph,
-    optimise,
-    reconstruct,
-    search,
-    serve,
-    tag,
-    vary,
-    verify,
-    worldise,
-)
 
-COMMANDS = (
-    generate,
-    vary,
-    morph,
-    batch,
-    engines,
-    layer,
-    dub,
-    edit,
-    extend,
-    loop,
-    models,
-    reconstruct,
-    worldise,
-    index,
-    search,
-    serve,
-    tag,
-    verify,
-    evaluate,
-    data,
-    convert,
-    export,
-    optimise,
-    export_tagger,
-    mcp,
+COMMANDS = (  # each in a file of its name below `woosh.commands`
+    "generate",
+    "vary",
+    "morph",
+    "batch",
+    "engines",
+    "layer",
+    "dub",
+    "edit",
+    "extend",
+    "loop",
+    "models",
+    "reconstruct",
+    "worldise",
+    "index",
+    "search",
+    "serve",
+    "tag",
+    "verify",
+    "evaluate",
+    "data",
+    "convert",
+    "export",
+    "optimise",
+    "export-tagger",
+    "mcp",
 )
 EXAMPLES = """\
 examples:
@@ -99,17 +75,19 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit codes are those of `run_to_exit_code`."""
+    words = sys.argv[1:] if argv is None else argv
+    named = [word for word in words[:1] if word in COMMANDS]
 
     def run() -> None:
-        arguments = build_parser().parse_args(argv)
+        arguments = build_parser(named or COMMANDS).parse_args(words)
         own_process()
         arguments.run(arguments)
 
     return run_to_exit_code("woosh", run)
 
 
-def build_parser() -> Parser:
-    """Build the parser of `woosh` and its commands."""
+def build_parser(named: Sequence[str] = COMMANDS) -> Parser:
+    """Build the parser of `woosh` and of some of its commands."""
     parser = Parser(
         prog="woosh",
         description="Sound effects from text and video, offline.",
@@ -118,6 +96,6 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"woosh {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_to(commands)
+    for command in named:
+        import_module(f"woosh.commands.{command.replace('-', '_')}").add_to(commands)
     return parser

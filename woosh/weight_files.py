@@ -151,8 +151,13 @@ def load_saved(
     try:
         if (folder / COMPACT_FILE).is_file():
             return load_compact(cls, folder, dtype or torch.float32)
-        if (whole := folder / WHOLE_FILE).is_file():  # larger networks have several files
-            _build_empty(cls, cls.load_config(folder), read_tensors(whole), str(whole))
+        if (whole := folder / WHOLE_FILE).is_file():
+            config = {**cls.load_config(folder), **(changes or {})}
+            tensors = _in_precision(read_tensors(whole), dtype or torch.float32)
+            model = build(cls, config, tensors, str(whole))
+            settle(model)
+            return model
+        # Larger networks have several files.
         model, info = cls.from_pretrained(
             folder,
             torch_dtype=dtype,
@@ -169,6 +174,14 @@ def load_saved(
         raise ValueError(f"the weights in {folder} are damaged: {error}") from error
     except (ValueError, *UNBUILDABLE) as error:
         raise ValueError(f"{folder} makes no {cls.__name__}: {error}") from error
+
+
+def _in_precision(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Tensors by name, those of floating numbers in a precision."""
+    return {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in tensors.items()
+    }
 
 
 def settle(network: nn.Module) -> None:

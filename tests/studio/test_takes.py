@@ -14,14 +14,7 @@ from woosh.studio.extend import draw_extension
 from woosh.studio.loop import draw_loop
 from woosh.studio.morphing import morph
 from woosh.studio.places import Region
-from woosh.studio.takes import (
-    LARGEST_SEED,
-    MOST_TAKES,
-    NoSoundError,
-    draw_take,
-    falls_silent,
-    take_seeds,
-)
+from woosh.studio.takes import NoSoundError, draw_take, falls_silent
 from woosh.studio.variations import draw_variation
 
 RATE = 48_000
@@ -96,10 +89,3 @@ def test_room_tone_is_no_silence_beside_room_tone() -> None:
     assert not falls_silent(fainter, tone, RATE)
     assert falls_silent(fainter, loud, RATE) and falls_silent(0 * noise, loud, RATE)
     assert not falls_silent(0.02 * noise, loud, RATE)
-
-
-def test_takes_of_a_batch_share_no_seed() -> None:
-    """A redraw that met the next take's seed would give the same sound twice."""
-    tried = [seed for first in range(MOST_TAKES) for seed in take_seeds(first)]
-    assert len(set(tried)) == len(tried)
-    assert take_seeds(LARGEST_SEED + MOST_TAKES - 1)[-1] < 2**63

@@ -24,6 +24,7 @@ SHELF = (1681.974450955533, 0.7071752369554196, 1.584864701130855, 1.25872093023
 HIGH_PASS = (38.13547087602444, 0.5003270373238773)
 SETTLED_SECONDS = 0.25  # after which these filters have forgotten what they heard, to 1e-20 of it
 PIECE_SECONDS = 10.0  # that are filtered at once
+QUICK = 2**14  # samples: multiples are transformed quickly, having no large prime factor
 
 
 class Levelled(NamedTuple):
@@ -69,7 +70,7 @@ def k_weighted(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """(C, S) audio as BS.1770 weighs it, float64: filtered by products of spectra, piece by piece."""
     numerators, denominators = k_weighting(sample_rate)
     history, piece = (round(seconds * sample_rate) for seconds in (SETTLED_SECONDS, PIECE_SECONDS))
-    size = min(piece, audio.shape[1]) + 2 * history
+    size = math.ceil((min(piece, audio.shape[1]) + 2 * history) / QUICK) * QUICK
     delay = np.exp(-2j * np.pi * np.fft.rfftfreq(size))  # 1/z at each frequency
     powers = np.stack([np.ones_like(delay), delay, delay * delay])
     response = np.prod((numerators @ powers) / (denominators @ powers), axis=0)

@@ -12,7 +12,8 @@ from woosh.commands.assets import Assets
 from woosh.commands.finishing import described, make_ready
 from woosh.commands.outputs import Target
 from woosh.studio.finishing import Finishing
-from woosh.studio.takes import NoSoundError, Take, take_seeds
+from woosh.studio.seeds import take_seeds
+from woosh.studio.takes import NoSoundError, Take
 
 
 @dataclass(frozen=True)

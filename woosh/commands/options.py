@@ -11,7 +11,7 @@ from typing import Any
 
 from woosh import catalogue
 from woosh.generation.request import LARGEST_GUIDANCE
-from woosh.studio.takes import LARGEST_SEED, MOST_TAKES
+from woosh.studio.seeds import LARGEST_SEED, MOST_TAKES
 
 MOST_WORKERS = 10_000  # of a cluster
 MAX_DRAWN = 100  # for one sound, at once

@@ -13,7 +13,7 @@ except ImportError as error:
 
 from woosh.catalogue import LONGEST_SECONDS
 from woosh.generation.request import LARGEST_GUIDANCE, clean_text
-from woosh.studio.takes import LARGEST_SEED
+from woosh.studio.seeds import LARGEST_SEED
 
 LONGEST_PROMPT = 1000  # characters
 MOST_SOUNDS = 16  # of a job

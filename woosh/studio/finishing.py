@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from woosh import audio
 from woosh.audio.finishing import LOUDNESS, TRUE_PEAK
 from woosh.audio.true_peak import decibels
-from woosh.studio.takes import take_seeds
+from woosh.studio.seeds import take_seeds
 
 if TYPE_CHECKING:
     import numpy as np

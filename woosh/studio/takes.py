@@ -10,21 +10,15 @@ import numpy as np
 
 from woosh.audio import SILENT_LEVEL, is_silent, loudest_level
 from woosh.generation.request import Request
+from woosh.studio.seeds import take_seeds
 
 if TYPE_CHECKING:
     from woosh.generation.sampling import Sampler
     from woosh.generation.starting import Start
 
-REDRAWS = 3
-SEED_STRIDE = 10_000  # to the next seed of a take: more than the takes of a batch, whose seeds follow each other
 BESIDE = 20.0  # dB below what is beside it, where a part is silent
 Made = TypeVar("Made")
 Silent = Callable[[np.ndarray, int], bool]  # whether a sound (C, S) at a rate is none
-
-
-MOST_TAKES = SEED_STRIDE  # of a batch: with more, the seed of one would be another's next try
-# Torch takes 63 bits. Take i uses seed + i, and other seeds where that gives silence.
-LARGEST_SEED = 2**63 - 1 - MOST_TAKES - REDRAWS * SEED_STRIDE
 
 
 class NoSoundError(RuntimeError):
@@ -44,14 +38,6 @@ class Take:
     sound: np.ndarray
     seed: int
     silent_seeds: tuple[int, ...] = ()
-
-
-def take_seeds(seed: int) -> list[int]:
-    """The seeds of a take in the order in which they are tried: N, N + 10,000, N + 20,000, N + 30,000.
-
-    Takes whose seeds are less than 10,000 apart never share one.
-    """
-    return [seed + number * SEED_STRIDE for number in range(REDRAWS + 1)]
 
 
 def draw_until_heard(
