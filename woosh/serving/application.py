@@ -44,7 +44,7 @@ from woosh.serving.supervisor import Supervisor
 
 LONGEST_REASON = 500  # characters
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    code: {"model": shapes.Refusal} for code in (401, 403, 404, 408, 409, 413, 422, 429, 500)
+    code: {"model": shapes.Refusal} for code in (400, 401, 403, 404, 408, 409, 413, 422, 429, 500)
 }
 FILES: dict[str, Any] = {"audio/*": {}, "video/*": {}}
 POSTED: dict[int | str, dict[str, Any]] = {
