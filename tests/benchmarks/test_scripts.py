@@ -212,6 +212,22 @@ def test_memory_of_decoding_at_toy_size() -> None:
     assert 20 * 48_000 * 4 < int(out) < 2**30
 
 
+def test_sounds_together_at_toy_size(tmp_path: Path) -> None:
+    """Also with a guided model and with more threads than one: each way has a time, and says whether its bits are others."""
+    for name, flow_map in (("taught", True), ("guided", False)):
+        save_pipeline(tmp_path / name, flow_map=flow_map)
+    models = (tmp_path / "taught", tmp_path / "guided")
+    out = run("sounds_together", "--models", *models, "--seconds", 0.1, "--runs", 1)
+    rows = [line.split("|")[3:-1] for line in out.splitlines()[2:]]
+    assert len(rows) == 2 * (2 + 3)
+    cell = re.compile(r"[\d.]+(, other bits)?")
+    for threads, what, *cells in rows:
+        count = 2 if "whole" in what else 4
+        assert int(threads) in (1, 2)
+        assert sum(bool(cell.fullmatch(text.strip())) for text in cells) == count, cells
+        assert "other" not in cells[0]
+
+
 def test_commands_are_compared_with_another_checkout() -> None:
     """With itself: as quick, give or take what a fresh process differs by."""
     out = run_alone("against_version", ROOT, "--only", "models", "--runs", 1)
