@@ -88,7 +88,7 @@ def compare(ways: Mapping[int, Callable[[], Tensor]], runs: int) -> list[str]:
     """Milliseconds for each sound of every way, in turns; "other bits" where they are not those of the first."""
     least = dict.fromkeys(ways, math.inf)
     made = {}
-    for _ in range(runs + 1):
+    for _ in range(runs):
         for size, make in ways.items():
             begun = time.perf_counter()
             made[size] = make()

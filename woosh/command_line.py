@@ -20,9 +20,7 @@ LONGEST_MESSAGE = 1200  # characters of an error
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGEST_KEPT = 32 << 20  # bytes of one piece of memory; glibc takes no larger threshold
 KEPT = 512 << 20  # bytes that are kept at most
-UNCOLLECTED = (
-    50_000  # objects that are made before Python looks for those that nothing reaches any more
-)
+UNCOLLECTED = 50_000  # new objects after which Python looks for those that nothing reaches
 OWN_PROCESS = threading.Event()  # set where the process is a command's alone, see `own_process`
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # that end the process; Windows lacks the second
 SOON = 0.05  # seconds until a signal that was lost comes again
@@ -58,7 +56,7 @@ class Ended(BaseException):
 def own_process() -> None:
     """Say that the process is a command's alone, and set it up for that: it starts and computes faster."""
     OWN_PROCESS.set()
-    # Importing makes millions of objects that stay. By default Python goes through them again after each 700.
+    # Importing makes millions of objects that stay. Python goes through them after each 700 new ones, or 2,000.
     gc.set_threshold(UNCOLLECTED)
     keep_freed_memory()
 

@@ -217,7 +217,7 @@ def test_sounds_together_at_toy_size(tmp_path: Path) -> None:
     for name, flow_map in (("taught", True), ("guided", False)):
         save_pipeline(tmp_path / name, flow_map=flow_map)
     models = (tmp_path / "taught", tmp_path / "guided")
-    out = run("sounds_together", "--models", *models, "--seconds", 0.1, "--runs", 1)
+    out = run("sounds_together", "--models", *models, "--seconds", 0.1, "--runs", 2)
     rows = [line.split("|")[3:-1] for line in out.splitlines()[2:]]
     assert len(rows) == 2 * (2 + 3)
     cell = re.compile(r"[\d.]+(, other bits)?")
