@@ -128,7 +128,7 @@ def tell(margin: int, heard: int, trials: list[dict[str, list[float]]]) -> None:
 
 
 def plot(found: dict[int, list[dict[str, list[float]]]], path: Path) -> None:
-    """Shares of the second set over the margin, a line for each reading."""
+    """Shares of the second set over the margin that is heard, a line for each reading."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -140,6 +140,7 @@ def plot(found: dict[int, list[dict[str, list[float]]]], path: Path) -> None:
         axis.plot(list(found), means, "o-", label=name)
     axis.set_xscale("log")
     axis.set_xticks(list(found), [str(margin) for margin in found])
+    axis.minorticks_off()
     axis.set(title="Second set", xlabel="margin", ylabel="share", ylim=(0, 1.02))
     axis.legend(fontsize=7)
     figure.savefig(path, dpi=120)
@@ -179,9 +180,10 @@ def main() -> None:
                 row = {"margin": margin, "heard": other, "trial": trial, "found": made}
                 with arguments.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
-        found[margin] = [known[margin, margin, trial] for trial in range(arguments.trials)]
         for other in heard:
-            tell(margin, other, [known[margin, other, trial] for trial in range(arguments.trials)])
+            trials = [known[margin, other, trial] for trial in range(arguments.trials)]
+            tell(margin, other, trials)
+            found[other] = trials
     if arguments.plot is not None:
         plot(found, arguments.plot)
 

@@ -1,5 +1,6 @@
 """Files whose header does not say, or says wrongly, how long they are."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -170,3 +171,20 @@ def test_a_file_that_ends_within_its_header_is_refused_by_name(name: str, tmp_pa
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=re.escape(str(path))):
             audio.read_audio(path)
+
+
+def test_a_header_with_a_wrong_byte_is_read_or_refused_by_name(tmp_path: Path) -> None:
+    """A FLAC file of unknown length and one bit for a sample, cut in its first frame, ended in an error of another file."""
+    path = tmp_path / "a.flac"
+    write_flac_of_unknown_length(path)
+    whole, refused = path.read_bytes(), 0
+    for place, wrong, length in itertools.product(
+        range(42), (b"", b"\0", b"\xff"), (400, len(whole))
+    ):
+        path.write_bytes((whole[:place] + wrong + whole[place + 1 :])[:length])
+        try:
+            audio.read_audio(path)
+        except ValueError as error:
+            assert str(path) in str(error), (place, wrong, error)
+            refused += 1
+    assert refused > 30

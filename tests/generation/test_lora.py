@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.toys import TEXT_WIDTH, make_transformer, randomise
+from woosh import cli
 from woosh.generation.lora import (
     LoraFacts,
     add_lora,
@@ -123,7 +124,7 @@ def test_foreign_files_are_refused_and_change_nothing(tmp_path: Path, file: Path
     with pytest.raises(ValueError, match="incomplete"):
         merge_lora(model, tmp_path / "half.safetensors")
     other = WooshTransformer.from_config({**model.config, "inner_width": 48})  # type: ignore[union-attr]
-    with pytest.raises(ValueError, match=r"made for a toy, another transformer: it adapts"):
+    with pytest.raises(ValueError, match=r"made for 'a toy', another transformer: it adapts"):
         merge_lora(other, file)
     assert torch.equal(velocity(model), before)
 
@@ -165,3 +166,15 @@ def test_a_rank_or_an_alpha_that_is_impossible_is_refused(
     save_file(load_file(file), tmp_path / "b.safetensors", facts | {"trigger": ""})
     with pytest.raises(ValueError, match=r"is no LoRA file: (rank|alpha) is "):
         read_lora(tmp_path / "b.safetensors")
+
+
+def test_a_base_that_is_not_here_is_told_with_the_file_that_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file may name whatever its author wrote, of any length; the message spoke of a model that nobody had asked for."""
+    for base in ("a folder that was moved", "x" * 5000):
+        save_lora(adapted(5), tmp_path / "a.safetensors", LoraFacts(3, 6.0, base))
+        assert cli.main(["generate", "rain", "--lora", str(tmp_path / "a.safetensors")]) == 2
+        said = capsys.readouterr().err
+        assert f"a.safetensors was trained beside '{base[:20]}" in said and len(said) < 1000
+        assert "add --model" in said

@@ -246,10 +246,13 @@ def test_damage(sounds: Path, embedder: Embedder) -> None:
     counted, lengths = counting(embedder)
     assert update(sounds, counted).unchanged == 6 and lengths == []
     assert len(search(open_index(sounds), sounds / "clip-0.wav", embedder)) == 6
-    (place / DATABASE).write_bytes(b"no database" * 100)
-    for call in (lambda: open_index(sounds), lambda: update(sounds, embedder)):
-        with pytest.raises(ValueError, match="delete the index"):
-            call()
+    whole = (place / DATABASE).read_bytes()
+    # SQLite quotes the second in its error, which is then no text itself.
+    for damaged in (b"no database" * 100, whole.replace(b"CREATE TABLE", b"CREATE T\xd4BLE")):
+        (place / DATABASE).write_bytes(damaged)
+        for call in (lambda: open_index(sounds), lambda: update(sounds, embedder)):
+            with pytest.raises(ValueError, match=f"{DATABASE} cannot be used .* delete the index"):
+                call()
 
 
 def test_an_index_of_a_later_version(sounds: Path, embedder: Embedder) -> None:

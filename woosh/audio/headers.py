@@ -165,6 +165,8 @@ def _decode(
     with Path(path).open("rb") as source, av.open(source, format=file_format) as container:
         stream = container.streams.audio[0]
         rate, channels = stream.rate, stream.channels
+        if not (rate and channels):
+            raise ValueError(f"{path} is cut or damaged: it says {channels} channels at {rate} Hz")
         resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=rate)
         with soundfile.SoundFile(copy, "w", rate, channels, "FLOAT", format="W64") as target:
             for packet in container.demux(stream):

@@ -27,6 +27,7 @@ from woosh.commands.outputs import plan_output
 from woosh.commands.prompts import prompts_of
 from woosh.commands.sources import DEFAULT_STRENGTH, find_sources, load_judge_for
 from woosh.generation.request import DEFAULT_SOLVER, SOLVERS, Request, clean_text
+from woosh.outside_files import shown
 from woosh.studio.finishing import check_record
 from woosh.studio.takes import draw_take
 
@@ -247,7 +248,15 @@ def _base_model(loras: list[tuple[str, float]]) -> str:
         return catalogue.DEFAULT_MODEL
     from woosh.generation.lora import read_lora
 
-    return read_lora(loras[0][0])[1].base
+    file = loras[0][0]
+    base = read_lora(file)[1].base
+    try:
+        catalogue.find_model(base)
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(
+            f"{file} was trained beside {shown(base)}, which is not here: add --model with its name or folder"
+        ) from error
+    return base
 
 
 def _check_bases(loras: list[tuple[str, float]], model: str) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from woosh.catalogue import find_model, part_folders
 from woosh.command_line import missing_extra
 from woosh.generation.transformer import WooshTransformer
+from woosh.outside_files import shown
 from woosh.weight_files import read_safetensors
 
 A, B = ".lora_A.weight", ".lora_B.weight"
@@ -188,7 +189,7 @@ def merge_lora(transformer: nn.Module, path: str | Path, scale: float = 1.0) -> 
         if name not in layers or layers[name].weight.shape != shape:
             has = tuple(layers[name].weight.shape) if name in layers else "no such layer"
             raise ValueError(
-                f"{path} was made for {facts.base}, another transformer: it adapts {name} of shape "
+                f"{path} was made for {shown(facts.base)}, another transformer: it adapts {name} of shape "
                 f"{shape}, here is {has}"
             )
     for name in names:

@@ -207,7 +207,8 @@ def unusable(path: Path) -> Iterator[None]:
     """Whatever SQLite refuses to do with a database, as one `ValueError` with the database's name."""
     try:
         yield
-    except sqlite3.Error as error:
+    # UnicodeDecodeError: what SQLite says of a damaged database may quote its bytes.
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} cannot be used ({error}): if it is damaged, delete the index"
         ) from error
