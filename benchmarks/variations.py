@@ -1,7 +1,7 @@
 """Whether the dial of `woosh vary` goes one way, and whether variations differ as takes of one recording do.
 
     python benchmarks/variations.py --audio DIR [--models NAME ...] [--sounds N] [--part 0|1] [--set N]
-        [--similarity S] [--takes N] [--strengths] [--json FILE]
+        [--similarity S] [--takes N] [--strengths] [--split NAME] [--best-of N --listener tagger:FILE] [--json FILE]
 
 Recordings are chosen evenly from the sorted files below a folder, those of even places in part 0 and those of odd places in
 part 1, so that a dial that was measured on one part can be judged on the other. Each is varied at eleven settings. Printed are
@@ -12,6 +12,12 @@ both measures' shares of their way from the first setting to the last.
 
 Then pairs of takes: files of one folder whose names differ in a last number alone. Their distances after trimming, with equal
 peaks and at the best lag, are the measure for sets of variations, of which the least distance within each set is given.
+
+With --best-of, the choice of `woosh vary --best-of N` is judged instead: of N variations of each recording the one is kept that
+is most like it to the built-in aligner and tagger, which --listener, a tagger, had no part in. Printed are, of all and of those
+kept, the share in which the listener has its first label of the recording among its first five, and first; the cosine of what
+it hears in both (its embeddings); and the log-mel distance. Gains and their standard errors are over recordings; "at most" is
+the gain if the measure itself chose. With --split, only recordings of that split of DIR/manifest.jsonl are taken.
 """
 
 from __future__ import annotations
@@ -25,17 +31,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import sem, spearmanr
 from torch.nn import functional
 from tqdm import tqdm
 
 from woosh.audio import SUFFIXES, audio_seconds, is_silent, read_audio, resample
 from woosh.catalogue import DEFAULT_ALIGNER, DEFAULT_MODEL, FEW_STEP_MODEL, find_model
+from woosh.data.manifests import read_objects, text_of
 from woosh.embeddings.embedders import Embedder, load_embedder
+from woosh.embeddings.tagging import Tagger, load_tagger
 from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.metrics.reconstruction import mel_distance, scale_peak
+from woosh.studio.choosing import load_judge
 from woosh.studio.variations import redraw, strength_of
 from woosh.whole_files import write_text
 
@@ -46,11 +55,22 @@ SHORTEST = 0.2
 QUIET = 10 ** (-40 / 20)  # of the peak: what is quieter at both ends is trimmed from takes
 LAGS = range(-60, 61, 10)  # milliseconds that takes are moved against each other
 TAKE = re.compile(r"(.*?)[-._ ]?\d+$")
+MEASURES = {
+    "heard in five": 1,
+    "heard first": 1,
+    "listener's cosine": 1,
+    "log-mel distance": -1,
+}  # signs of better
 
 
-def sound_files(folder: Path) -> list[Path]:
-    """The recordings below a folder that are long enough."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+def sound_files(folder: Path, split: str | None) -> list[Path]:
+    """The recordings below a folder that are long enough; of a split, those that its manifest has in it."""
+    if split is None:
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    else:
+        rows = read_objects(folder / "manifest.jsonl")
+        of_split = [text_of(row, "file", place) for place, row in rows if row.get("split") == split]
+        files = sorted(folder / name for name in of_split)
     return [path for path in files if audio_seconds(path) >= SHORTEST]
 
 
@@ -183,10 +203,74 @@ def judge_sets(sampler: Sampler, paths: list[Path], count: int, similarity: floa
     return least
 
 
+def judge_choice(
+    sampler: Sampler, listener: Tagger, paths: list[Path], count: int, similarity: float
+) -> dict[str, list[list[float]]]:
+    """Each measure of every variation (columns) of the recordings (rows), and the place of the one that is kept."""
+    judge, rate = load_judge(), sampler.sample_rate
+    found: dict[str, list[list[float]]] = {name: [] for name in [*MEASURES, "kept"]}
+    for number, path in enumerate(tqdm(paths, desc="choice", leave=False)):
+        sound = read(path, rate)
+        made = vary(sampler, sound, strength_of(similarity), count, count * number)
+        kept = judge.best(judge.wish_of_sound(sound, rate), made, rate)
+        rows = zip(*(compare(listener, sound, one, rate) for one in made), strict=True)
+        for name, values in zip(MEASURES, rows, strict=True):
+            found[name].append(list(values))
+        found["kept"].append([kept])
+    return found
+
+
+def compare(
+    listener: Tagger, sound: np.ndarray, made: np.ndarray, sample_rate: int
+) -> tuple[float, ...]:
+    """`MEASURES` of a variation (1, S) of a sound (1, S)."""
+    hearing = listener.embedder.sample_rate
+    one, other = (torch.from_numpy(resample(s, sample_rate, hearing)[0]) for s in (sound, made))
+    own, heard = int(listener.scores(one).argmax()), listener.scores(other).topk(5).indices
+    cosine = embed(listener.embedder, sound, sample_rate) @ embed(
+        listener.embedder, made, sample_rate
+    )
+    in_five, first = float(own in heard), float(own == heard[0])
+    return in_five, first, float(cosine), distance(sound[0], made[0])
+
+
+def show_choice(found: dict[str, list[list[float]]], drawn: int) -> None:
+    """Print every measure of all variations and of those kept, and the gain."""
+    kept = np.array(found["kept"])
+    print(f"| measure | all | best of {drawn} | gain | standard error | at most |")
+    print("|---|---|---|---|---|---|")
+    for name, sign in MEASURES.items():
+        values = np.array(found[name])
+        mean, chosen = values.mean(axis=1), np.take_along_axis(values, kept, axis=1)[:, 0]
+        best = sign * (sign * values).max(axis=1)
+        print(
+            f"| {name} | {mean.mean():.3f} | {chosen.mean():.3f} | {(chosen - mean).mean():+.3f} "
+            f"| {sem(chosen - mean):.3f} | {(best - mean).mean():+.3f} |"
+        )
+
+
 def show_spread(name: str, values: list[float]) -> None:
     """Print the quartiles of distances."""
     quarters = " ".join(f"{value:.3f}" for value in np.quantile(values, [0.1, 0.25, 0.5, 0.75]))
     print(f"{name}: {len(values)}, least {min(values):.3f}, tenth and quartiles {quarters}")
+
+
+def judged(
+    options: argparse.Namespace, sampler: Sampler, paths: list[Path]
+) -> dict[str, list[list[float]]]:
+    """What is asked for of one model, printed: the choice, or the dial and sets."""
+    similarity = options.similarity
+    if options.best_of > 1:
+        listener = load_tagger(options.listener, None)
+        found = judge_choice(sampler, listener, paths, options.best_of, similarity)
+        show_choice(found, options.best_of)
+        return found
+    found = judge_dial(sampler, load_embedder(DEFAULT_ALIGNER), paths, options.strengths)
+    show_dial(found)
+    if options.set:
+        least = judge_sets(sampler, paths, options.set, similarity)
+        show_spread(f"least distance in sets at {similarity:g}", least)
+    return found
 
 
 def main() -> None:
@@ -200,24 +284,24 @@ def main() -> None:
     add("--sounds", type=int, default=12, help="recordings that are varied")
     add("--part", type=int, choices=(0, 1), default=1)
     add("--set", type=int, default=4, help="variations of a set; 0 leaves sets and takes out")
-    add("--similarity", type=float, default=0.7, help="of sets")
+    add("--similarity", type=float, default=0.7, help="of sets, and of what is chosen from")
     add("--takes", type=int, default=100, help="pairs of takes")
     add("--strengths", action="store_true", help="measure the strength itself")
+    add("--split", metavar="NAME", help="of DIR/manifest.jsonl (default: all files)")
+    add("--best-of", type=int, default=1, metavar="N", help="judge the choice among so many")
+    add("--listener", metavar="NAME", help="such as tagger:mn04_as_mAP_432.pt")
     add("--json", type=Path, help="write all measurements here")
     options = parser.parse_args()
-    files = sound_files(options.audio)
+    if (options.best_of > 1) != (options.listener is not None):
+        parser.error("--best-of N of 2 or more and --listener go together")
+    files = sound_files(options.audio, options.split)
     paths = chosen(files, options.sounds, options.part)
-    aligner = load_embedder(DEFAULT_ALIGNER)
     found = {}
     for model in options.models:
         sampler = load_sampler(find_model(model))
         print(f"\n{model}, {len(paths)} recordings\n")
-        found[model] = judge_dial(sampler, aligner, paths, options.strengths)
-        show_dial(found[model])
-        if options.set:
-            least = judge_sets(sampler, paths, options.set, options.similarity)
-            show_spread(f"least distance in sets at {options.similarity:g}", least)
-    if options.set:
+        found[model] = judged(options, sampler, paths)
+    if options.set and options.best_of == 1:
         show_spread("\ntakes of one recording", typical_takes(files, options.takes, SAMPLE_RATE))
     if options.json is not None:
         write_text(options.json, json.dumps(found, indent=1))

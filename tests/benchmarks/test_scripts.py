@@ -248,6 +248,50 @@ def test_synchrony_of_a_toy_model(tmp_path: Path) -> None:
     assert rows["the scene's own"]["correlation"] > 0.9
 
 
+def test_the_best_of_dubbed_takes_is_judged_by_the_record(tmp_path: Path) -> None:
+    """Its row stands beside that of all takes; no choice gains more than the one that the record itself makes."""
+    model, results = save_seeing_pipeline(tmp_path / "toy"), tmp_path / "results.json"
+    out = run(
+        "evaluate_synchrony",
+        *("--model", model, "--only", "--best-of", 2, "--events", 2, "--courses", 2),
+        *("--seconds", 1, "--steps", 1, "--json", results),
+    )
+    rows = json.loads(results.read_text())
+    for name in ("of the picture alone", "of picture and words"):
+        every, best = rows[name], rows[f"{name}, best of 2"]
+        for key in ("f1_of_takes", "correlation_of_takes"):
+            pairs = list(zip(every[key], best[key], strict=True))
+            assert len(pairs) == 2
+            assert all(len(takes) == 2 and one in takes for takes, [one] in pairs)
+        found = re.search(rf"gain {name}: F1 .* correlation (\S+), .* at most (\S+)$", out, re.M)
+        assert found is not None and float(found[1]) <= float(found[2])
+
+
+def test_the_best_of_variations_is_judged_by_a_listener(tmp_path: Path) -> None:
+    """Of the recordings of a split; gains follow from the measures of every variation and the places of those kept."""
+    save_file(randomise(MobileNet(0.1, classes=12), 3).state_dict(), tmp_path / "ear.safetensors")
+    (tmp_path / "labels.txt").write_text("\n".join(f"label {number}" for number in range(12)))
+    rows = []
+    for number, split in enumerate(("validation", "validation", "train")):
+        write_audio(tmp_path / f"{number}.wav", sound(number, 0.3))
+        rows.append({"file": f"{number}.wav", "split": split})
+    (tmp_path / "2.wav").write_text("no sound: whoever reads it fails")
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    model, results = str(save_pipeline(tmp_path / "toy")), tmp_path / "results.json"
+    ear = ("--listener", f"tagger:{tmp_path / 'ear.safetensors'}", "--best-of", 2)
+    chosen = ("--audio", tmp_path, "--split", "validation", "--sounds", 2, "--part", 0)
+    out = run("variations", *chosen, *ear, "--models", model, "--json", results)
+    found = json.loads(results.read_text())[model]
+    gains = []
+    for takes, [kept] in zip(found["log-mel distance"], found["kept"], strict=True):
+        assert len(takes) == 2
+        gains.append(takes[kept] - sum(takes) / 2)
+    assert out.count("\n| ") == 5
+    assert re.search(
+        rf"\| log-mel distance \| .* \| {re.escape(f'{sum(gains) / 2:+.3f}')} \| ", out
+    )
+
+
 def test_speed_of_rendering() -> None:
     out = run("scene_speed", "--scenes", 1, "--seconds", 1, "--size", 32)
     assert re.search(r"mean +\d+ x real time, slowest \d+", out)
