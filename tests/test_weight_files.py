@@ -274,3 +274,23 @@ def test_tables_that_are_in_no_file_are_computed_again(tmp_path: Path) -> None:
     assert not any(value.is_meta for value in (*loaded.buffers(), *loaded.parameters()))
     assert torch.equal(loaded.part.table, model.part.table)
     torch.testing.assert_close(loaded.part.weight, model.part.weight, atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_with_a_wrong_byte_is_read_or_refused_by_name(
+    zipped: bool, tmp_path: Path
+) -> None:
+    """One that named an object which it had not kept was a KeyError."""
+    path = tmp_path / "a.pt"
+    torch.save(
+        {"a": torch.ones(2), "b": torch.ones(2)}, path, _use_new_zipfile_serialization=zipped
+    )
+    whole, refused = path.read_bytes(), 0
+    for place in range(0, min(len(whole), 700), 5):
+        path.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        try:
+            read_tensors(path)
+        except ValueError as error:
+            assert str(path) in str(error), (place, error)
+            refused += 1
+    assert refused > 10

@@ -90,7 +90,6 @@ def _read_pickle(path: Path) -> Any:
     Raises:
         ValueError: it is damaged, or holds more than tensors.
     """
-    import pickle  # noqa: TID251 - only the name of the error
     import zipfile
 
     with path.open("rb") as file:
@@ -99,7 +98,9 @@ def _read_pickle(path: Path) -> Any:
         raise ValueError(f"{path} is cut: its end is missing; copy or download it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a damaged pickle raises nearly everything
         raise ValueError(f"{path} is damaged or holds more than tensors, and is refused") from error
 
 

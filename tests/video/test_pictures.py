@@ -256,6 +256,30 @@ def test_a_damaged_picture_leaves_the_others(
     assert "pictures before stand for 1 that are damaged" in caplog.text
 
 
+@pytest.mark.parametrize("reader", ["auto", "decord"])
+@pytest.mark.parametrize("place", [0, 1, 7])
+def test_damage_that_decord_does_not_read_is_left_to_pyav(
+    place: int, reader: str, tmp_path: Path
+) -> None:
+    """One wrong picture ended everything by an error of decord's own."""
+    import av
+
+    path = write_video(tmp_path / "a.mp4", steady_times(Fraction(10), 1))
+    video = open_video(path)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    position, size = packets[place]
+    damaged = bytearray(path.read_bytes())
+    damaged[position : position + size] = b"\xff" * size
+    path.write_bytes(damaged)
+    try:
+        shapes = [picture.shape for picture in read_frames(video, View(10.0, 32), 10, reader)]
+    except ValueError as error:
+        assert "a.mp4" in str(error)
+    else:
+        assert shapes == [(10, 3, 32, 32)]
+
+
 def test_cut_file(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "a.mp4", steady_times(Fraction(30), 4)).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])  # the index is at the end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,18 @@ from woosh.studio.takes import Take, draw_until_heard, falls_silent
 
 CONTEXT_SECONDS = 1.0  # that the model hears at least on either side, where there is so much
 LEVEL_SECONDS = 0.25  # on either side that the new sound's level is matched with
+
+
+class Remade(NamedTuple):
+    """A sound with a part that was made anew.
+
+    Attributes:
+        sound: (C, S) float32.
+        part: (C, S') float32, what the model made there; at its ends `sound` may hold less of it, see `put_into`.
+    """
+
+    sound: np.ndarray
+    part: np.ndarray
 
 
 def edit(
@@ -50,13 +63,31 @@ def edit(
     Raises:
         ValueError: a region outside of the sound, regions that overlap, a strength out of range, or what the model cannot do.
     """
+    places = _places(audio, sample_rate, regions)
+    return _edited(sampler, audio, sample_rate, request, places, strength)[-1].sound
+
+
+def _places(audio: np.ndarray, sample_rate: int, regions: Sequence[Region]) -> list[slice]:
     samples = audio.shape[1]
-    places = places_of(regions or [Region(0, samples / sample_rate)], samples, sample_rate)
+    return places_of(regions or [Region(0, samples / sample_rate)], samples, sample_rate)
+
+
+def _edited(
+    sampler: Sampler,
+    audio: np.ndarray,
+    sample_rate: int,
+    request: Request,
+    places: Sequence[slice],
+    strength: float,
+) -> list[Remade]:
+    """See `edit`: what came of one place after the other, each in the sound of the one before."""
+    made: list[Remade] = []
     for number, place in enumerate(places):
         # Each from noise of its own: equal noise in two regions would make them alike.
         own = replace(request, seed=None if request.seed is None else request.seed + number)
-        audio = remake(sampler, audio, sample_rate, own, place, strength)
-    return audio
+        sound = made[-1].sound if made else audio
+        made.append(remake(sampler, sound, sample_rate, own, place, strength))
+    return made
 
 
 def draw_edit(
@@ -73,25 +104,26 @@ def draw_edit(
         ValueError: as `edit`; a request without a seed.
         NoSoundError: all seeds gave silence.
     """
-    samples, near = audio.shape[1], round(LEVEL_SECONDS * sample_rate)
-    places = places_of(regions or [Region(0, samples / sample_rate)], samples, sample_rate)
+    near = round(LEVEL_SECONDS * sample_rate)
+    places = _places(audio, sample_rate, regions)
 
-    def silent(made: np.ndarray) -> bool:
+    def silent(made: list[Remade]) -> bool:
         if strength == 0:  # nothing is drawn
             return False
-        for place in places:
+        for place, remade in zip(places, made, strict=True):
             sides = audio[:, max(0, place.start - near) : place.start], audio[:, place.stop :]
             beside = np.concatenate([sides[0], sides[1][:, :near]], axis=1)
             if not beside.shape[1]:
                 beside = audio
-            if falls_silent(made[:, place], beside, sample_rate):
+            if falls_silent(remade.part, beside, sample_rate):
                 return True
         return False
 
-    def make(wanted: Request) -> np.ndarray:
-        return edit(sampler, audio, sample_rate, wanted, regions, strength)
+    def make(wanted: Request) -> list[Remade]:
+        return _edited(sampler, audio, sample_rate, wanted, places, strength)
 
-    return Take(*draw_until_heard(request, make, silent))
+    made, seed, silent_seeds = draw_until_heard(request, make, silent)
+    return Take(made[-1].sound, seed, silent_seeds)
 
 
 def remake(
@@ -101,7 +133,7 @@ def remake(
     request: Request,
     place: slice,
     strength: float = 1.0,
-) -> np.ndarray:
+) -> Remade:
     """Make the samples at `place` anew; for the rest see `edit`."""
     samples, span = audio.shape[1], place.stop - place.start
     room = round(sampler.longest * sample_rate)
@@ -118,7 +150,7 @@ def remake(
 
     joined = audio.copy()
     joined[:, low:high] = put_into(old, new, inside, sample_rate)
-    return joined
+    return Remade(joined, new[:, inside])
 
 
 def _made(

@@ -7,7 +7,7 @@ import numpy as np
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.studio.decays import decay_of, dying, kept_below
-from woosh.studio.edit import remake
+from woosh.studio.edit import Remade, remake
 from woosh.studio.joins import held, limited
 from woosh.studio.takes import Take, draw_until_heard, falls_silent
 
@@ -46,6 +46,13 @@ def extend(
     Raises:
         ValueError: a length that is not beyond the sound's own, or what the model cannot do.
     """
+    return _extended(sampler, audio, sample_rate, request, before).sound
+
+
+def _extended(
+    sampler: Sampler, audio: np.ndarray, sample_rate: int, request: Request, before: bool
+) -> Remade:
+    """See `extend`; the part is what the model made of what is new."""
     samples, wanted = audio.shape[1], request.samples(sample_rate)
     if wanted <= samples:
         raise ValueError(
@@ -62,8 +69,9 @@ def extend(
         parts = (fallen[:, ::-1], audio) if before else (audio, fallen)
         longer = np.concatenate(parts, axis=1)
     place = slice(0, room[0]) if before else slice(samples, longer.shape[1])
-    made = remake(sampler, longer, sample_rate, request, place, STRENGTH)
-    made = made[:, beyond:] if before else made[:, :wanted]
+    remade = remake(sampler, longer, sample_rate, request, place, STRENGTH)
+    made = remade.sound[:, beyond:] if before else remade.sound[:, :wanted]
+    drawn = remade.part[:, beyond:] if before else remade.part[:, :added]
     near, way = (round(seconds * sample_rate) for seconds in (LEVEL_SECONDS, REACHED_SECONDS))
     new = made[:, added - 1 :: -1] if before else made[:, samples:]  # away from the sound
     if decay is None:
@@ -72,7 +80,7 @@ def extend(
         new = kept_below(new, decay, sample_rate)
     new = limited(new, sample_rate)
     parts = (new[:, ::-1], made[:, added:]) if before else (made[:, :samples], new)
-    return np.concatenate(parts, axis=1)
+    return Remade(np.concatenate(parts, axis=1), drawn)
 
 
 def draw_extension(
@@ -88,15 +96,14 @@ def draw_extension(
         ValueError: as `extend`; a request without a seed.
         NoSoundError: all seeds gave silence.
     """
-    added = request.samples(sample_rate) - audio.shape[1]
     edge = round(EDGE_SECONDS * sample_rate)
     beside = audio[:, :edge] if before else audio[:, -edge:]
 
-    def make(wanted: Request) -> np.ndarray:
-        return extend(sampler, audio, sample_rate, wanted, before)
+    def make(wanted: Request) -> Remade:
+        return _extended(sampler, audio, sample_rate, wanted, before)
 
-    def silent(made: np.ndarray) -> bool:
-        new = made[:, :added] if before else made[:, -added:]
-        return falls_silent(new, beside, sample_rate)
+    def silent(made: Remade) -> bool:
+        return falls_silent(made.part, beside, sample_rate)
 
-    return Take(*draw_until_heard(request, make, silent))
+    made, seed, silent_seeds = draw_until_heard(request, make, silent)
+    return Take(made.sound, seed, silent_seeds)

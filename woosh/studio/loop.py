@@ -254,7 +254,7 @@ def renew_seam(
     half = min(round(SEAM_SECONDS * sample_rate), stretch.length // 4) // 2
     turned = np.roll(audio[:, stretch.start : stretch.start + stretch.length], middle, axis=1)
     place = slice(middle - half, middle + half)
-    made = remake(sampler, turned, sample_rate, request, place, STRENGTH)
+    made = remake(sampler, turned, sample_rate, request, place, STRENGTH).sound
     loop = np.roll(made, -middle, axis=1)
     return Loop(loop, _worst(loop, sample_rate, (-half, 0, half)), NEW_SEAM)
 

@@ -260,26 +260,36 @@ def decord_problem(video: Video) -> str | None:
     try:
         opened_by_decord = decord.VideoReader(str(video.path), num_threads=1)
         times = opened_by_decord.get_frame_timestamp(range(len(opened_by_decord)))[:, 0]
+        theirs = opened_by_decord[0].asnumpy()
     except (decord.DECORDError, IndexError) as error:
         return str(error).splitlines()[0]
     if len(times) != len(video.times) or np.abs(times - video.times).max() > ROUNDING:
         return "it sees other pictures in it"
-    theirs, ours = opened_by_decord[0].asnumpy(), next(read_with_pyav(video, [0]))
+    ours = next(read_with_pyav(video, [0]))
     if theirs.shape != ours.shape or np.abs(theirs.astype(int) - ours).mean() > 1:
         return "it sees other pictures in it"  # as when it does not turn them
     return None
 
 
 def read_with_decord(video: Video, indices: Iterable[int]) -> Iterator[np.ndarray]:
-    """See `Reader`."""
+    """See `Reader`. From a picture on that is damaged PyAV reads the rest, which has the one before in its place."""
     import decord
+
+    wanted = list(indices)
 
     def pictures() -> Iterator[tuple[float, np.ndarray]]:
         reader: Any = None
-        for number, index in enumerate(indices):
-            if number % DECORD_PICTURES == 0:  # a reader's memory grows with what it has read
-                reader = decord.VideoReader(str(video.path), num_threads=1)
-            yield float(video.times[index]), reader[index].asnumpy()
+        for number, index in enumerate(wanted):
+            try:
+                if number % DECORD_PICTURES == 0:  # a reader's memory grows with what it has read
+                    reader = decord.VideoReader(str(video.path), num_threads=1)
+                picture = reader[index].asnumpy()
+            except decord.DECORDError:
+                rest = wanted[number:]
+                times = (float(video.times[index]) for index in rest)
+                yield from zip(times, read_with_pyav(video, rest), strict=True)
+                return
+            yield float(video.times[index]), picture
 
     yield from in_time(pictures(), video.path)
 
