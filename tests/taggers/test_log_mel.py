@@ -200,6 +200,7 @@ def test_audio_of_another_shape_is_refused(audio: Tensor) -> None:
         *(("window_length", value) for value in (0, 1025)),
         *(("hop_length", value) for value in (-1, 0, 1025)),
         *(("bands", value) for value in (-1, 0, 513, 10**12)),
+        *(("sample_rate", value) for value in (-1, 0, 2000, 10**9)),
     ],
 )
 def test_settings_that_make_no_frames_are_refused(name: str, value: int) -> None:

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from woosh.audio.spectra import kaldi_mel_filters
+from woosh.outside_files import SAMPLE_RATES
 
 PRE_EMPHASIS = 0.97
 LOG_FLOOR = 1e-5
@@ -30,14 +31,14 @@ class LogMel(nn.Module):
     below 450 Hz lie between two bins of the transform and stay as they are in silence.
 
     Args:
-        sample_rate: of the audio, in Hz.
+        sample_rate: of the audio, in Hz; bands reach to 1 kHz below half of it.
         n_fft: transform length in samples.
         window_length: of the Hann window in samples, at most `n_fft`.
         hop_length: samples per frame, at most `n_fft`.
         bands: mel bands, at most half of `n_fft`.
 
     Raises:
-        ValueError: a length or a number of bands out of its range.
+        ValueError: a rate, a length or a number of bands out of its range.
     """
 
     def __init__(
@@ -49,6 +50,10 @@ class LogMel(nn.Module):
         bands: int = 128,
     ) -> None:
         super().__init__()
+        if not HIGH_JITTER < sample_rate <= SAMPLE_RATES[1]:
+            raise ValueError(
+                f"sample_rate is {sample_rate}; it must be above {HIGH_JITTER} and at most {SAMPLE_RATES[1]} Hz"
+            )
         if not 0 < window_length <= n_fft:
             raise ValueError(f"window_length is {window_length}; n_fft {n_fft} is the longest")
         for name, value, most in (("hop_length", hop_length, n_fft), ("bands", bands, n_fft // 2)):
