@@ -98,7 +98,7 @@ def _read_pickle(path: Path) -> Any:
         raise ValueError(f"{path} is cut: its end is missing; copy or download it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except OSError:
+    except (OSError, MemoryError):  # of the machine, not of the file
         raise
     except Exception as error:  # a damaged pickle raises nearly everything
         raise ValueError(f"{path} is damaged or holds more than tensors, and is refused") from error
