@@ -25,12 +25,14 @@ from woosh.data.augmentation import load_responses
 from woosh.data.clips import Clip, procedural_clips
 from woosh.data.shards import read_items, shard_urls
 from woosh.data.sources import is_sharded, load_shard, load_source
+from woosh.procedural import FAMILIES
 from woosh.training import Log
 from woosh.training.command import run_recipe
 from woosh.training.conditioning import TextConditioner, load_optional_text
 from woosh.training.config import check_choice
 from woosh.training.flow.encoding import (
     Company,
+    Piece,
     Variations,
     channel_weight,
     encode_clip,
@@ -71,45 +73,79 @@ class Config:
 
 
 class Part(NamedTuple):
-    """What becomes one shard: clips, and those that they may be mixed with."""
+    """What becomes one shard: clips, and the pieces of recordings that they may be mixed with."""
 
     clips: Sequence[Clip]
     recorded: Sequence[Clip]
 
 
 def parts_of(config: Config, sample_rate: int) -> list[Callable[[], Part]]:
-    """All parts, each read when it is called.
+    """All parts, each read or made by rule when it is called.
 
     Shards are read one at a time, so that they may be more than memory holds, and sounds are mixed within one. A
     manifest or a data set is read at once.
 
     Raises:
-        ValueError: a twin that is not of the form label=family.
+        ValueError: a twin that is not of the form label=family, or whose family is unknown.
     """
-    rendered = procedural_clips(config.procedural_clips, config.seed, sample_rate=sample_rate)
+    size = config.clips_per_shard
+
+    def cut(clips: Sequence[Clip]) -> list[Clip]:
+        return [piece for clip in clips for piece, _ in _pieces(config, clip, sample_rate)]
+
+    def of_shard(url: str) -> Part:
+        clips = load_shard(url, config.split, sample_rate)
+        return Part(clips, cut(clips))
+
+    rendered = [
+        partial(_rendered, min(size, kind.count - first), kind.seed + first, kind, sample_rate)
+        for kind in kinds_by_rule(config)
+        for first in range(0, kind.count, size)
+    ]
+    if is_sharded(config.data):
+        return [*(partial(of_shard, url) for url in shard_urls(config.data)), *rendered]
+    clips = load_source(config.data, config.split, sample_rate)
+    pieces = cut(clips)
+    parts = [partial(Part, clips[n : n + size], pieces) for n in range(0, len(clips), size)]
+    return [*parts, *rendered]
+
+
+@dataclass(frozen=True)
+class KindByRule:
+    """Sounds of one family, or of any, under one label, or under each one's own."""
+
+    count: int
+    seed: int
+    family: str | None = None
+    label: str | None = None
+
+
+def kinds_by_rule(config: Config) -> list[KindByRule]:
+    """What is rendered.
+
+    Raises:
+        ValueError: a twin that is not of the form label=family, or whose family is unknown.
+    """
+    kinds = [KindByRule(config.procedural_clips, config.seed)]
     for number, twin in enumerate(config.twins, start=1):
         label, separator, family = twin.partition("=")
         if not separator:
             raise ValueError(f"{twin!r} in twins is not of the form label=family")
+        if family not in FAMILIES:
+            raise ValueError(
+                f"{twin!r} in twins names an unknown family; choose one of: {', '.join(FAMILIES)}"
+            )
         seed = config.seed + config.procedural_clips + number * config.twin_clips
-        rendered += procedural_clips(config.twin_clips, seed, family, label, sample_rate)
+        kinds.append(KindByRule(config.twin_clips, seed, family, label))
+    return kinds
 
-    def of_shard(url: str) -> Part:
-        clips = load_shard(url, config.split, sample_rate)
-        return Part(clips, clips)
 
-    def in_memory(clips: Sequence[Clip], recorded: Sequence[Clip]) -> list[Callable[[], Part]]:
-        size = config.clips_per_shard
-        return [
-            partial(Part, clips[first : first + size], recorded)
-            for first in range(0, len(clips), size)
-        ]
+def _rendered(count: int, seed: int, kind: KindByRule, sample_rate: int) -> Part:
+    return Part(procedural_clips(count, seed, kind.family, kind.label, sample_rate), ())
 
-    if is_sharded(config.data):
-        parts = [partial(of_shard, url) for url in shard_urls(config.data)]
-        return parts + in_memory(rendered, ())
-    recorded = load_source(config.data, config.split, sample_rate)
-    return in_memory([*recorded, *rendered], recorded)
+
+def _pieces(config: Config, clip: Clip, sample_rate: int) -> Iterator[Piece]:
+    return pieces_of(clip, config.longest_seconds, sample_rate)
 
 
 def hidden_states(text: TextConditioner, captions: Sequence[str]) -> tuple[Tensor, ...]:
@@ -180,13 +216,12 @@ def main(config: Config) -> None:
     responses = load_responses(Path(config.responses), rate) if config.responses else []
 
     def shard(read: Callable[[], Part]) -> Iterator[LatentClip]:
-        part, longest = read(), config.longest_seconds
-        recorded = [piece for clip in part.recorded for piece, _ in pieces_of(clip, longest, rate)]
-        of_label = {piece.label: [] for piece in recorded if piece.label}
-        for piece in recorded:
+        part = read()
+        of_label = {piece.label: [] for piece in part.recorded if piece.label}
+        for piece in part.recorded:
             of_label.get(piece.label, []).append(piece)
-        for piece, continuous in (p for clip in part.clips for p in pieces_of(clip, longest, rate)):
-            company = Company(of_label.get(piece.label, ()), recorded, responses)
+        for piece, continuous in (p for clip in part.clips for p in _pieces(config, clip, rate)):
+            company = Company(of_label.get(piece.label, ()), part.recorded, responses)
             for clip in versions(piece, company, config.variations, config.seed, rate):
                 states = () if text is None else hidden_states(text, clip.captions)
                 yield encoded(autoencoder, clip, continuous, states)

@@ -19,13 +19,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from woosh.autoencoder import WooshMelAutoencoder, load_autoencoder
-from woosh.embeddings.clap import load_clap
 from woosh.generation.changes import load_transformer
 from woosh.generation.flow import flow_loss, interpolate, target_velocity
 from woosh.generation.solvers import euler, shifted_times
 from woosh.generation.transformer import WooshTransformer
-from woosh.taggers import load_tagger
 from woosh.training import Run, RunConfig, TrainingStep, prepare_blocks
 from woosh.training.batches import to_device
 from woosh.training.command import run_recipe
@@ -33,7 +30,13 @@ from woosh.training.conditioning import TextConditioner
 from woosh.training.flow.crops import LatentBatch, LatentBatches
 from woosh.training.flow.distillation import teacher_velocity
 from woosh.training.flow.latents import read_common
-from woosh.training.flow.rewards import LatentListener, advantages, likeness
+from woosh.training.flow.rewards import (
+    EarsConfig,
+    LatentListener,
+    advantages,
+    likeness,
+    load_listener,
+)
 from woosh.training.flow.steps import (
     FlowBatch,
     FlowData,
@@ -57,10 +60,7 @@ USUAL_BATCHES = 8  # of recordings, whose mean probabilities are what is usually
 class RewardConfig:
     """What is heard in a sound, and what counts of it."""
 
-    autoencoder: str  # folder of a mel autoencoder
-    latent_doubt: float  # see `WooshMelAutoencoder.draw`
-    tagger: str  # a built-in model, a folder or a file
-    aligner: str  # a built-in model or a folder
+    ears: EarsConfig
     likeness_share: float  # of the recording's labels in the sound
     words_share: float  # of the aligner's cosine with the caption
     optimal_base: float  # see `woosh.training.flow.tuning.optimality`
@@ -250,19 +250,6 @@ def batch_of(config: Config, sounds: Sounds, present: WooshTransformer, number: 
     return TuningBatch(made, recorded, sounds.optimal[chosen], velocity)
 
 
-def load_listener(config: RewardConfig, device: torch.device) -> LatentListener:
-    """The listener of a recipe.
-
-    Raises:
-        ValueError: the autoencoder's latents are no spectrogram.
-    """
-    autoencoder = load_autoencoder(config.autoencoder, torch.float32)
-    if not isinstance(autoencoder, WooshMelAutoencoder):
-        raise ValueError(f"{config.autoencoder} is no mel autoencoder: its latents cannot be heard")
-    tagger, aligner = load_tagger(config.tagger), load_clap(config.aligner)
-    return LatentListener(autoencoder, tagger, aligner, config.latent_doubt).to(device).eval()
-
-
 def prepare_rounds(config: Config, device: torch.device) -> tuple[LatentBatches, Rounds]:
     """The recordings in batches, and what makes rounds of them.
 
@@ -275,7 +262,7 @@ def prepare_rounds(config: Config, device: torch.device) -> tuple[LatentBatches,
     source = latent_batches(config.data, config.run.seed)
     if not isinstance(source, LatentBatches):
         raise ValueError("streamed must be false: a round begins with any batch")
-    listener = load_listener(config.rewards, device)
+    listener = load_listener(config.rewards.ears).to(device)
     samples = [source.batch(number).latents.to(device) for number in range(USUAL_BATCHES)]
     usual = torch.cat([listener(latents).probabilities for latents in samples]).mean(dim=0)
     empty = empty_prompt(read_common(Path(config.data.latents)), text, device)

@@ -87,6 +87,43 @@ def mel_run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def mel_flow_run(mel_run: Path, text_run: Path, manifest: Path) -> Path:
+    """A flow that is told lengths, with its latents beside it in mel_latents."""
+    latents, output = mel_run.parent / "mel_latents", mel_run.parent / "mel_flow"
+    encode_latents.main(
+        replace_fields(
+            load_config(encode_latents.Config, CONFIGS / "latents_mel.yaml"),
+            output=str(latents),
+            data=str(manifest),
+            autoencoder=str(mel_run / "autoencoder"),
+            twins=(),
+            twin_clips=0,
+            speeds=(1.0,),
+            weighed_clips=2,
+        )
+    )
+    train_flow.main(
+        replace_fields(
+            flow_config(latents, text_run, output),
+            latent_rate=25.0,
+            lengths=(13, 26),
+            steps=2,
+            save_every=2,
+            summary=True,
+        )
+    )
+    return output
+
+
+@pytest.fixture(scope="session")
+def nine_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tagger of nine labels."""
+    folder = tmp_path_factory.mktemp("taggers") / "nine"
+    save_tagger(toy_tagger(3, tuple(f"label {number}" for number in range(9))), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def magnitude_run(autoencoder_run: Path, manifest: Path) -> Path:
     output = autoencoder_run.parent / "magnitude"
     config = replace_fields(

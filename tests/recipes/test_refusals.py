@@ -30,6 +30,7 @@ CONFIG_OF = {
     "package_student": "package_tiny_fast",
     "package_tagger": "package_tiny_tagger",
     "package_video": "package_small_video",
+    "select_latents": "select_mel",
     "teach": "teach_tiny",
     "train_autoencoder": "own_autoencoder",
     "train_breaks": "breaks_tiny",

@@ -11,64 +11,38 @@ from tests.recipes.toy_recipes import (
     CONFIGS,
     Killed,
     check_end,
-    flow_config,
     killed_after_saving,
     same,
-    toy_tagger,
     weights,
 )
-from training import encode_latents, train_flow, tune_flow
+from training import tune_flow
 from woosh.generation.transformer import WooshTransformer
-from woosh.taggers import save_tagger
 from woosh.training.config import load_config, replace_fields
 
 
 @pytest.fixture(scope="module")
 def config(
     mel_run: Path,
+    mel_flow_run: Path,
     text_run: Path,
     clap_run: Path,
-    manifest: Path,
+    nine_labels: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tune_flow.Config:
     """Of a mel autoencoder's latents and a flow of them."""
     folder = tmp_path_factory.mktemp("tune")
-    encoding = load_config(encode_latents.Config, CONFIGS / "latents_mel.yaml")
-    encode_latents.main(
-        replace_fields(
-            encoding,
-            output=str(folder / "latents"),
-            data=str(manifest),
-            autoencoder=str(mel_run / "autoencoder"),
-            twins=(),
-            twin_clips=0,
-            speeds=(1.0,),
-            weighed_clips=2,
-        )
-    )
-    flow = replace_fields(
-        flow_config(folder / "latents", text_run, folder / "flow"),
-        latent_rate=25.0,
-        lengths=(13, 26),
-        steps=2,
-        save_every=2,
-        summary=True,
-    )
-    train_flow.main(flow)
-    labels = tuple(f"label {number}" for number in range(9))
-    save_tagger(toy_tagger(3, labels), folder / "tagger")
     return replace_fields(
         load_config(tune_flow.Config, CONFIGS / "tune_mel.yaml"),
         output=str(folder / "run"),
-        latents=str(folder / "latents"),
+        latents=str(mel_flow_run.parent / "mel_latents"),
         text_encoder=str(text_run / "text_encoder"),
         tokenizer=str(text_run / "tokenizer"),
         lengths=(13, 26),
         frames_per_batch=104,
         favoured=("dog bark",),
-        initial=str(folder / "flow" / "transformer"),
+        initial=str(mel_flow_run / "transformer"),
         autoencoder=str(mel_run / "autoencoder"),
-        tagger=str(folder / "tagger"),
+        tagger=str(nine_labels),
         aligner=str(clap_run / "clap"),
         prompts_per_round=2,
         candidates=2,

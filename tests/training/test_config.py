@@ -29,6 +29,7 @@ RECIPES = {
     "text_encoder": "train_text_encoder",
     "distill": "distill_flow",
     "tune": "tune_flow",
+    "select": "select_latents",
     "solver": "train_solver",
     "own_autoencoder": "train_autoencoder",
     "own_latents": "encode_latents",

@@ -149,7 +149,9 @@ def test_captions_come_with_their_own_states_padded() -> None:
 def test_a_stream_gives_the_batches_of_its_clips_in_a_shuffled_order(tmp_path: Path) -> None:
     many = [clip(100 + i, value=float(i), name=str(i)) for i in range(12)]
     save(tmp_path, many)
-    stream = streamed_latents(crops(frames_per_batch=300, lengths=(100,), chances=(1.0,)), tmp_path)
+    stream = streamed_latents(
+        crops(frames_per_batch=300, lengths=(100,), chances=(1.0,)), [tmp_path]
+    )
     found = [batch for batch, _ in zip(stream, range(4), strict=False)]
     assert [number for number, _ in found] == [0, 1, 2, 3]
     values = [int(row[0, 0]) for _, batch in found for row in batch.latents]

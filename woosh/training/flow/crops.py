@@ -241,10 +241,13 @@ class LatentBatches:
 
     def batch(self, number: int) -> LatentBatch:
         """Draw batch `number`: float32 latents (B, C, T) and B captions."""
+        return self.crops.collate(*self.drawn(number))
+
+    def drawn(self, number: int) -> tuple[list[LatentClip], int, np.random.Generator]:
+        """The clips of batch `number`, its frames, and the random numbers that `Crops.collate` goes on with."""
         generator, frames = self.crops.start(number)
         size = max(1, self.crops.frames_per_batch // frames)
-        drawn = [self._draw(frames, generator) for _ in range(size)]
-        return self.crops.collate(drawn, frames, generator)
+        return [self._draw(frames, generator) for _ in range(size)], frames, generator
 
     def _draw(self, frames: int, generator: np.random.Generator) -> LatentClip:
         numbers = self.fitting[frames]
@@ -263,14 +266,14 @@ def rarity(clips: Sequence[LatentClip], balance: float) -> np.ndarray:
     return np.array([counts[clip.kind] ** -balance for clip in clips])
 
 
-def streamed_latents(crops: Crops, folder: Path) -> StreamedBatches[LatentBatch]:
-    """Batches of a folder's clips in a shuffled order, read as they are needed: every clip once in a pass.
+def streamed_latents(crops: Crops, folders: Sequence[Path]) -> StreamedBatches[LatentBatch]:
+    """Batches of the folders' clips in a shuffled order, read as they are needed: every clip once in a pass.
 
     Any clip fills any length, by repetition or silence where it is short.
 
     Args:
         crops: how clips become a batch.
-        folder: of the latents.
+        folders: of the latents.
     """
 
     def make(samples: Sequence[tuple[str, Item]], number: int) -> LatentBatch:
@@ -281,5 +284,6 @@ def streamed_latents(crops: Crops, folder: Path) -> StreamedBatches[LatentBatch]
         ]
         return crops.collate(clips, frames, generator)
 
-    stream = ShardStream(shard_urls(str(folder)), "train", crops.seed)
+    urls = [url for folder in folders for url in shard_urls(str(folder))]
+    stream = ShardStream(urls, "train", crops.seed)
     return StreamedBatches(stream, crops.size, make)

@@ -13,14 +13,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from woosh.autoencoder import WooshMelAutoencoder
+from woosh.autoencoder import WooshMelAutoencoder, load_autoencoder
 from woosh.autoencoder.mel import TINY, powers
-from woosh.embeddings.clap import WooshClap, features_of
+from woosh.embeddings.clap import WooshClap, features_of, load_clap
+from woosh.taggers import load_tagger
 from woosh.taggers.log_mel import LOG_FLOOR, PRE_EMPHASIS, LogMel, scale
 from woosh.taggers.tagger import AudioTagger
 
 LEAST_PROBABILITY = 1e-3  # below it a label is not heard at all
 LABELS_OF_A_SOUND = 5  # that say what a recording is
+
+
+@dataclass(frozen=True)
+class EarsConfig:
+    """Who hears latents, and through what."""
+
+    autoencoder: str  # folder of a mel autoencoder
+    latent_doubt: float  # see `WooshMelAutoencoder.draw`
+    tagger: str  # a built-in model, a folder or a file
+    aligner: str  # a built-in model or a folder
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,19 @@ class LatentListener(nn.Module):
         probabilities = self.tagger.network(log_mel[:, None]).logits.float().sigmoid()
         embeddings = self.head.audio(features_of(self.audio_encoder, log_mel))
         return Heard(probabilities, nn.functional.normalize(embeddings.float(), dim=-1))
+
+
+def load_listener(config: EarsConfig) -> LatentListener:
+    """The listener of a recipe, on the CPU.
+
+    Raises:
+        ValueError: the autoencoder's latents are no spectrogram.
+    """
+    autoencoder = load_autoencoder(config.autoencoder, torch.float32)
+    if not isinstance(autoencoder, WooshMelAutoencoder):
+        raise ValueError(f"{config.autoencoder} is no mel autoencoder: its latents cannot be heard")
+    tagger, aligner = load_tagger(config.tagger), load_clap(config.aligner)
+    return LatentListener(autoencoder, tagger, aligner, config.latent_doubt).eval()
 
 
 def gathering_of(autoencoder: WooshMelAutoencoder, front: LogMel) -> Tensor:

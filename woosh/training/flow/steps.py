@@ -56,6 +56,7 @@ class FlowData:
     ] = ()  # labels that get extra weight; for data without labels leave it out
     favoured_share: float = 0.0  # of the draws, before `short_share`
     balance: float = 0.0  # of kinds of sound, see `LatentBatches`; 0.5 lets rare ones be heard
+    further_latents: tuple[str, ...] = ()  # more folders, such as of training/select_latents.py
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,10 @@ def latent_batches(data: FlowData, seed: int) -> StreamedBatches[LatentBatch] | 
     """Batches of latents, from memory or as they are needed."""
     folder = Path(data.latents)
     crops = crops_of(data, folder, seed)
+    folders = [folder, *map(Path, data.further_latents)]
     if data.streamed:
-        return streamed_latents(crops, folder)
-    clips = load_latents(folder).clips
+        return streamed_latents(crops, folders)
+    clips = [clip for each in folders for clip in load_latents(each).clips]
     shares = (data.favoured, data.favoured_share, data.short_share, data.balance)
     return LatentBatches(clips, crops, *shares)
 
