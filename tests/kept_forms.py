@@ -5,10 +5,12 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
 from tests.toys import make_pipeline, make_transformer, randomise
+from woosh import catalogue
 from woosh.catalogue import SHARED
 from woosh.generation.changes import changed, changes_between, save_changes
 from woosh.generation.lora import LAYERS
@@ -63,16 +65,18 @@ def save_forms(models: Path) -> dict[str, WooshTransformer]:
         shutil.rmtree(models / "eight" / part)
         save_compact(getattr(pipeline, part), models / "eight" / part)
 
-    networks = {"whole": whole, "eight": whole, "changed": make_student(whole, RANK, 5)}  # type: ignore[arg-type]
-    changes, _ = changes_between(whole.state_dict(), networks["changed"], RANK)  # type: ignore[arg-type]
-    save_changes(networks["changed"], changes, ("whole",), models / "changed" / "transformer")
-    share_parts(models / "changed", models / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "BUILT_IN", models)
+        networks = {"whole": whole, "eight": whole, "changed": make_student(whole, RANK, 5)}  # type: ignore[arg-type]
+        changes, _ = changes_between(whole.state_dict(), networks["changed"], RANK)  # type: ignore[arg-type]
+        save_changes(networks["changed"], changes, ("whole",), models / "changed" / "transformer")
+        share_parts(models / "changed", models / "whole")
 
-    kept = copy.deepcopy(networks["changed"])
-    kept.load_state_dict(changed(whole.state_dict(), changes, ""))
-    networks["further"] = copy.deepcopy(kept)
-    change_by_rank(networks["further"], RANK, 6)
-    changes, _ = changes_between(kept.state_dict(), networks["further"], RANK)
-    save_changes(networks["further"], changes, ("changed",), models / "further" / "transformer")
-    share_parts(models / "further", models / "changed")
+        kept = copy.deepcopy(networks["changed"])
+        kept.load_state_dict(changed(whole.state_dict(), changes, ""))
+        networks["further"] = copy.deepcopy(kept)
+        change_by_rank(networks["further"], RANK, 6)
+        changes, _ = changes_between(kept.state_dict(), networks["further"], RANK)
+        save_changes(networks["further"], changes, ("changed",), models / "further" / "transformer")
+        share_parts(models / "further", models / "changed")
     return networks  # type: ignore[return-value]

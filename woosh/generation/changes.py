@@ -3,14 +3,15 @@
 A few-step student or a network that sees is a few megabytes in this form. A folder holds the config.json of the whole
 network and `CHANGES_FILE`: two matrices for every changed one, named as in `woosh.generation.lora` (W becomes W + B A),
 other tensors under their own names, and in the metadata what was changed: the transformer of a built-in model, or that of one
-under the changes of others ("woosh-small-video woosh-small-fast" sees, and then takes few steps).
+under the changes of others ("woosh-small-video woosh-small-fast" sees, and then takes few steps). The metadata also has the
+sha256 of these models' weights: a later version may have trained them on, and the changes would make something else of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,11 +24,14 @@ from woosh.catalogue import (
     is_built_in,
     part_folders,
 )
+from woosh.checksums import hash_files
 from woosh.compact_weights import LEAST_VALUES, compacted_tensors, restored
 from woosh.generation.lora import A, B
 from woosh.generation.transformer import WooshTransformer
 from woosh.outside_files import expanded
 from woosh.weight_files import build, load_saved, read_safetensors
+
+SUMS = "base_sha256"  # in a file's metadata
 
 
 def load_transformer(folder: str | Path, dtype: torch.dtype | None = None) -> WooshTransformer:
@@ -46,22 +50,55 @@ def load_transformer(folder: str | Path, dtype: torch.dtype | None = None) -> Wo
     if not path.is_file():
         return load_saved(WooshTransformer, folder, dtype)
     changes, bases = read_changes(path)
-    tensors = changed(tensors_under(bases, str(path)), changes, str(path))
+    tensors = changed(tensors_under(bases.names, str(path), bases.sums), changes, str(path))
     cast = {name: value.to(dtype or torch.float32) for name, value in tensors.items()}
     config: Any = WooshTransformer.load_config(folder)
     return build(WooshTransformer, config, cast, str(path))
 
 
-def tensors_under(bases: Sequence[str], title: str) -> dict[str, Tensor]:
-    """The tensors, float32, of the first built-in model's transformer under the changes of each further one, in their order.
+class Bases(NamedTuple):
+    """The built-in models that a file of changes belongs to, and the sha256 of each one's weights; none in older files."""
+
+    names: tuple[str, ...]
+    sums: tuple[str, ...]
+
+
+def folders_of(bases: Sequence[str], title: str) -> list[Path]:
+    """The folders of built-in models' transformers.
 
     Raises:
-        FileNotFoundError: one is no built-in model, or keeps no changes; `title` says whose bases they are.
+        FileNotFoundError: one is no built-in model; `title` says whose bases they are.
     """
     unknown = [base for base in bases if not is_built_in(base)]
     if unknown:
         raise FileNotFoundError(f"{title} changes {unknown[0]!r}, which is no built-in model")
-    folders = [part_folders(find_model(base))["transformer"] for base in bases]
+    return [part_folders(find_model(base))["transformer"] for base in bases]
+
+
+def sums_of(folders: Sequence[Path]) -> tuple[str, ...]:
+    """The sha256 of the weights in each folder."""
+    return tuple(hash_files(sorted(folder.glob("*.safetensors"))) for folder in folders)
+
+
+def tensors_under(bases: Sequence[str], title: str, sums: Sequence[str] = ()) -> dict[str, Tensor]:
+    """The tensors, float32, of the first built-in model's transformer under the changes of each further one, in their order.
+
+    Args:
+        bases: the models' names.
+        title: says in errors whose bases they are.
+        sums: the sha256 of the models' weights, where they are known.
+
+    Raises:
+        FileNotFoundError: one is no built-in model, or keeps no changes.
+        ValueError: one has other weights than it had.
+    """
+    folders = folders_of(bases, title)
+    if sums and (present := sums_of(folders)) != tuple(sums):
+        other = next(n for n, a, b in zip(bases, present, sums, strict=False) if a != b)
+        raise ValueError(
+            f"{title} changes other weights of {other} than are installed: train it anew from these, or install the "
+            "version of woosh that it was made with"
+        )
     tensors: dict[str, Tensor] = load_transformer(folders[0], torch.float32).state_dict()
     for folder in folders[1:]:
         if not (folder / CHANGES_FILE).is_file():
@@ -71,16 +108,20 @@ def tensors_under(bases: Sequence[str], title: str) -> dict[str, Tensor]:
     return tensors
 
 
-def read_changes(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Tensors of a file of `save_changes`, and the names of the models that they change; see `tensors_under`.
+def read_changes(path: Path) -> tuple[dict[str, Tensor], Bases]:
+    """Tensors of a file of `save_changes`, and the models that they change; see `tensors_under`.
 
     Raises:
         ValueError: it is no such file, or damaged.
     """
     tensors, metadata = read_safetensors(path)
-    bases = changed_models(metadata)
-    if metadata.get("format") != CHANGES_FORMAT or not bases:
+    bases = Bases(changed_models(metadata), tuple(metadata.get(SUMS, "").split()))
+    if metadata.get("format") != CHANGES_FORMAT or not bases.names:
         raise ValueError(f"{path} does not say which model it changes")
+    if len(bases.sums) not in (0, len(bases.names)):
+        raise ValueError(
+            f"{path} is damaged: it does not have a sum for each model that it changes"
+        )
     try:
         return restored(tensors, torch.float32), bases
     except ValueError as error:
@@ -174,9 +215,14 @@ def low_rank(change: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 def save_changes(
     network: WooshTransformer, changes: Mapping[str, Tensor], bases: Sequence[str], folder: Path
 ) -> None:
-    """Write a network's config.json and the changes that make it of `tensors_under(bases)`, the large matrices in eight bits."""
+    """Write a network's config.json and the changes that make it of `tensors_under(bases)`, the large matrices in eight bits.
+
+    Raises:
+        FileNotFoundError: one of the bases is no built-in model.
+    """
     from safetensors.torch import save_file
 
+    sums = sums_of(folders_of(bases, str(folder)))
     large = {
         name for name, value in changes.items() if value.ndim == 2 and value.numel() >= LEAST_VALUES
     }
@@ -184,5 +230,5 @@ def save_changes(
     save_file(
         compacted_tensors(changes, large),
         folder / CHANGES_FILE,
-        {"format": CHANGES_FORMAT, "base": " ".join(bases)},
+        {"format": CHANGES_FORMAT, "base": " ".join(bases), SUMS: " ".join(sums)},
     )
