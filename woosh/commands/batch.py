@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from woosh import catalogue
 from woosh.commands.options import (
-    Commands,
-    add_command,
     add_dtype_option,
     add_engine_options,
     add_model_options,
+    explain,
     on_ray,
 )
 from woosh.commands.outputs import check_writable
@@ -47,13 +46,11 @@ In YAML the rows are a list under `assets:`.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "batch",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="make a folder of assets from a sheet",
         description="Make a folder of assets from a sheet, with a manifest. What is there and unchanged is not made "
         "again; a run that was ended goes on.",
         examples=EXAMPLES,

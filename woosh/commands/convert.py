@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from woosh.commands.options import Commands, add_command
+from woosh.commands.options import explain
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "convert",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="convert a released checkpoint",
         description="Convert a released checkpoint folder (config.yaml and weights.safetensors) "
         "into a model folder.",
     )

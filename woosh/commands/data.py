@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh.catalogue import DEFAULT_TAGGER
-from woosh.commands.options import Commands, add_command, count_up_to, number
+from woosh.command_line import Parser
+from woosh.commands.options import count_up_to, explain, number
 from woosh.commands.outputs import check_writable
 from woosh.outside_files import expanded, printable
 from woosh.progress import progress_on_terminals
@@ -38,21 +39,18 @@ lists the labels.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command, and its own one, to `woosh`."""
-    parser = commands.add_parser(
-        "data",
-        help="prepare recordings for training",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser its own command."""
+    explain(
+        parser,
         description="Prepare recordings for training.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
-    kinds = parser.add_subparsers(metavar="WHAT", required=True)
-    prepare = add_command(
-        kinds,
-        "prepare",
+    kinds = parser.add_subparsers(metavar="WHAT", required=True, parser_class=Parser)
+    prepare = kinds.add_parser("prepare", help="resample, cut and pack recordings into shards")
+    explain(
+        prepare,
         run,
-        brief="resample, cut and pack recordings into shards",
         description="Resample recordings, cut them where they are silent, leave out doubles and pack "
         "the rest into shards that WebDataset reads.",
         examples=EXAMPLES,

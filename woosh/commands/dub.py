@@ -19,12 +19,11 @@ from woosh.commands.finishing import (
     make_ready,
 )
 from woosh.commands.options import (
-    Commands,
     add_best_of_option,
-    add_command,
     add_model_options,
     add_request_options,
     check_drawn,
+    explain,
     number,
     seeds_of,
 )
@@ -68,13 +67,11 @@ class Seen(NamedTuple):
     moments: list[float] | None
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "dub",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="make the sound of a video",
         description="Make a sound that follows the picture of a video. The picture is copied as it is.",
         examples=EXAMPLES,
     )

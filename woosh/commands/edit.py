@@ -8,7 +8,7 @@ from pathlib import Path
 
 from woosh import catalogue
 from woosh.commands.delivery import Silences
-from woosh.commands.options import Commands, add_command, number, seeds_of
+from woosh.commands.options import explain, number, seeds_of
 from woosh.commands.revisions import (
     add_revision_options,
     plan_revisions,
@@ -27,13 +27,11 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "edit",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="make parts of a sound anew",
         description="Make parts of a sound anew, or change all of it. What lies outside of the parts stays as it is, up "
         "to fades of 30 ms; the file keeps its sample rate and its channels.",
         examples=EXAMPLES,

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from woosh.commands.options import Commands, add_command
+from woosh.commands.options import explain
 
 ENGINES = ("godot", "unity", "unreal", "wwise", "fmod")
 EXAMPLES = """\
@@ -20,13 +20,11 @@ Files are written beside the sounds. What somebody wrote or changed there is nev
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "engines",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="write what a game engine needs to take in a folder of assets",
         description="Write what a game engine or its sound tool needs to take in a folder that `woosh batch` filled: "
         "loops, and containers that play one of several takes at random.",
         examples=EXAMPLES,

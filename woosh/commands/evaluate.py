@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
+from woosh.command_line import Parser
 from woosh.commands.options import (
-    Commands,
-    add_command,
     add_device_option,
     count_up_to,
+    explain,
     number,
     seed_number,
     whole_number,
@@ -50,22 +50,19 @@ embeddings (several may be given):
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command, and its own two, to `woosh`."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure generated sounds or an autoencoder",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser its own commands, one for each kind."""
+    explain(
+        parser,
         description="Measure generated sounds against recordings, or an autoencoder. A result "
         "follows from the files' contents alone and says how it came about.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
-    kinds = parser.add_subparsers(metavar="WHAT", required=True)
-    generation = add_command(
-        kinds,
-        "generation",
+    kinds = parser.add_subparsers(metavar="WHAT", required=True, parser_class=Parser)
+    generation = kinds.add_parser("generation", help="generated clips against reference clips")
+    explain(
+        generation,
         run_generation,
-        brief="generated clips against reference clips",
         description="Frechet distance and FD-infinity, kernel distance, precision, recall, density "
         "and coverage; with a tagger KL and inception score, with captions and an aligner the CLAP "
         "score. Clips of equal names in both folders form pairs.",
@@ -94,11 +91,10 @@ def add_to(commands: Commands) -> None:
         help="where embeddings are kept, by content (default: the user's cache folder)",
     )
     _add_common(generation)
-    autoencoder = add_command(
-        kinds,
-        "autoencoder",
+    autoencoder = kinds.add_parser("autoencoder", help="recordings through an autoencoder")
+    explain(
+        autoencoder,
         run_autoencoder,
-        brief="recordings through an autoencoder",
         description="MelDist, STFTDist, multi-resolution STFT distance, SI-SDR, loudness error and "
         "onset F-measure between recordings and their reconstructions.",
     )
@@ -111,11 +107,10 @@ def add_to(commands: Commands) -> None:
         help=f"a built-in model, a model folder or an autoencoder's (default {catalogue.DEFAULT_MODEL})",
     )
     _add_common(autoencoder)
-    synchrony = add_command(
-        kinds,
-        "synchrony",
+    synchrony = kinds.add_parser("synchrony", help="whether the sound of videos fits their picture")
+    explain(
+        synchrony,
         run_synchrony,
-        brief="whether the sound of videos fits their picture",
         description="Onsets against those of the videos' true sound (precision, recall, F1 and mean "
         "offset within 20, 50 and 100 ms, and what chance gives), DeSync with Synchformer's weights, "
         "and the cosine of embeddings computed elsewhere, as with ImageBind. Ask for one or more.",
@@ -138,15 +133,13 @@ def add_to(commands: Commands) -> None:
         add(f"--{what}-embeddings", type=Path, metavar="FILE.npz", help=f"of the {what}s, by name")
     _add_json(synchrony)
     add_device_option(synchrony)
-    _add_robustness(kinds)
+    _fill_robustness(kinds.add_parser("robustness", help="how far ears can be trusted"))
 
 
-def _add_robustness(kinds: Commands) -> None:
-    parser = add_command(
-        kinds,
-        "robustness",
+def _fill_robustness(parser: argparse.ArgumentParser) -> None:
+    explain(
+        parser,
         run_robustness,
-        brief="how far ears can be trusted",
         description="How many clips an ear takes for another one after changes 30 to 60 dB below the sound: random ones, "
         "one step along the gradient (FGSM) and ten (PGD). Also how its predictions bend (stress), and, where clips lie "
         "in a sub-folder for each class, which clips help or hurt a linear probe most.",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from woosh import catalogue
-from woosh.commands.options import Commands, add_command
+from woosh.commands.options import explain
 
 EXAMPLES = """\
 examples:
@@ -18,13 +18,11 @@ Needs pip install "woosh-sfx[onnx]". docs/onnx.md tells how another program make
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "export",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="write a model as ONNX graphs",
         description="Write a generator as a folder of ONNX graphs, with a description that other programs read.",
         examples=EXAMPLES,
     )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from woosh import catalogue
-from woosh.commands.options import Commands, add_command
+from woosh.commands.options import explain
 
 EXAMPLES = """\
 examples:
@@ -19,13 +19,11 @@ more, and gives logits and features.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "export-tagger",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="write a tagger as an ONNX file",
         description="Write a tagger, built in, trained here or of published weights, as an ONNX file.",
         examples=EXAMPLES,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from woosh import catalogue
 from woosh.commands.delivery import Silences
-from woosh.commands.options import Commands, add_command, number, seeds_of
+from woosh.commands.options import explain, number, seeds_of
 from woosh.commands.revisions import (
     add_revision_options,
     plan_revisions,
@@ -24,13 +24,11 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "extend",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="make a sound longer",
         description="Make a sound longer: what is new goes on in its character. What is there stays as it is, up to a "
         "fade of 30 ms; the file keeps its sample rate and its channels.",
         examples=EXAMPLES,

@@ -14,12 +14,11 @@ from woosh.commands.assets import add_asset_options, plan_assets
 from woosh.commands.delivery import Delivery, Silences
 from woosh.commands.finishing import add_finishing_options, finishing_of
 from woosh.commands.options import (
-    Commands,
     add_best_of_option,
-    add_command,
     add_model_options,
     add_request_options,
     check_drawn,
+    explain,
     number,
     seeds_of,
 )
@@ -52,13 +51,11 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "generate",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="generate sounds from prompts",
         description="Generate sounds from prompts.",
         examples=EXAMPLES,
     )

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from woosh import catalogue
 from woosh.commands.options import (
-    Commands,
-    add_command,
     add_device_option,
     add_engine_options,
     count_up_to,
+    explain,
     on_ray,
 )
 from woosh.commands.outputs import check_writable
@@ -38,13 +37,11 @@ Run it again after a change or an interruption: only what is new is heard.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "index",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="embed a folder of sounds, to be searched",
         description="Hear every sound below a folder once (its first minute) and remember how it "
         "sounds, for `woosh search`.",
         examples=EXAMPLES,

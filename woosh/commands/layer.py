@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from woosh import __version__, audio, catalogue
 from woosh.audio.finishing import TRUE_PEAK
 from woosh.commands.options import (
-    Commands,
-    add_command,
     add_dtype_option,
     add_model_options,
+    explain,
     number,
     seed_number,
 )
@@ -54,13 +53,11 @@ In YAML the rows are a list under `layers:`.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "layer",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="mix generated and own sounds on a timeline",
         description="Mix generated and own sounds on a timeline, in stereo, and keep the stems.",
         examples=EXAMPLES,
     )

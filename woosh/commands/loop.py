@@ -10,7 +10,7 @@ from woosh import audio, catalogue
 from woosh.audio.finishing import LOUDNESS
 from woosh.commands.delivery import Silences
 from woosh.commands.finishing import add_stereo_option
-from woosh.commands.options import Commands, add_command, number, seeds_of
+from woosh.commands.options import explain, number, seeds_of
 from woosh.commands.revisions import (
     add_revision_options,
     plan_revisions,
@@ -35,13 +35,11 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "loop",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="make sounds that play around without a seam",
         description="Make a loop from words, or of a sound. Its length is exact to the sample. From words everything is "
         "made on a circle; of a sound the stretch is taken whose ends are most alike, and its ends are faded into each "
         "other or what is around its seam is made anew, whichever is heard less. What the seam does is told beside what "

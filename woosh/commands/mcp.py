@@ -11,10 +11,9 @@ from pathlib import Path
 from woosh import catalogue
 from woosh.command_line import Ended
 from woosh.commands.options import (
-    Commands,
-    add_command,
     add_model_options,
     count_up_to,
+    explain,
     number,
 )
 from woosh.commands.outputs import check_writable
@@ -31,13 +30,11 @@ A client starts this command and talks with it over its standard input and outpu
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "mcp",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="serve agents over the Model Context Protocol",
         description="Serve agents over the Model Context Protocol, on the standard input and output: generate, vary, "
         "loop, edit, dub, search, tag, models. Offline; needs the extra `mcp`.",
         examples=EXAMPLES,

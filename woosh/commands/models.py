@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 
 from woosh import catalogue
-from woosh.commands.options import Commands, add_command
+from woosh.commands.options import explain
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    add_command(
-        commands,
-        "models",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="list the built-in models",
         description="List the built-in models: parameters, size, licence of the weights, folder.",
     )
 

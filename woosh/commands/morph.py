@@ -11,11 +11,10 @@ from woosh import audio, catalogue
 from woosh.commands.assets import add_asset_options
 from woosh.commands.finishing import add_level_option, add_stereo_option
 from woosh.commands.options import (
-    Commands,
-    add_command,
     add_dtype_option,
     add_model_options,
     add_seed_option,
+    explain,
     first_seed,
     number,
     whole_number,
@@ -33,13 +32,11 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "morph",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="make sounds between two sounds",
         description="Make sounds that lead from one to another. The first and the last are the two themselves, as the "
         "model's autoencoder gives them. All are as long as the longer one, and in mono.",
         examples=EXAMPLES,

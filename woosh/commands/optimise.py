@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from woosh.commands.export import add_places, write_graphs
-from woosh.commands.options import Commands, add_command
+from woosh.commands.options import explain
 
 EXAMPLES = """\
 examples:
@@ -16,13 +16,11 @@ Needs pip install "woosh-sfx[onnx]". docs/performance.md tells what it gains and
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "optimise",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="make a model quicker on processors",
         description="Write a generator as ONNX graphs that a processor computes more quickly. Sounds differ a little "
         "from those of the model itself.",
         examples=EXAMPLES,

@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, options and the numbers in them."""
+"""What the commands share: what their help says, options and the numbers in them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any
 
 from woosh import catalogue
 from woosh.generation.request import LARGEST_GUIDANCE
@@ -16,7 +15,6 @@ from woosh.studio.seeds import LARGEST_SEED, MOST_TAKES
 MOST_WORKERS = 10_000  # of a cluster
 MAX_DRAWN = 100  # for one sound, at once
 WHOLE_NUMBER = re.compile(r"[+-]?\d{1,100}")  # Python refuses to read thousands of digits
-Commands = Any  # argparse names the type of its subparsers privately
 
 
 def number(low: float, high: float = math.inf, open_low: bool = False) -> Callable[[str], float]:
@@ -62,25 +60,18 @@ def seed_number(text: str) -> int:
     return _whole(text, 0, LARGEST_SEED)
 
 
-def add_command(
-    commands: Commands,
-    name: str,
-    run: Callable[[argparse.Namespace], None],
+def explain(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], None] | None = None,
     *,
-    brief: str,
     description: str,
     examples: str | None = None,
-) -> argparse.ArgumentParser:
-    """Add a command that calls `run` with its arguments; `brief` stands in the list of commands."""
-    parser = commands.add_parser(
-        name,
-        help=brief,
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
+) -> None:
+    """Give a command's parser what its help says, and what it calls with its arguments: None where a word after it decides."""
+    parser.description, parser.epilog = description, examples
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    if run is not None:
+        parser.set_defaults(run=run)
 
 
 def add_model_options(

@@ -6,17 +6,15 @@ import argparse
 from pathlib import Path
 
 from woosh import __version__, audio, catalogue
-from woosh.commands.options import Commands, add_command, add_model_options
+from woosh.commands.options import add_model_options, explain
 from woosh.commands.outputs import check_file
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "reconstruct",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="pass audio through the autoencoder",
         description="Pass a recording of any length through a model's autoencoder, to hear what "
         "it keeps. The recording is resampled to the model's rate; its channels stay, each "
         "passed by itself.",

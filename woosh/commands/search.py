@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
+from woosh.commands.options import add_device_option, count_up_to, explain
 from woosh.commands.outputs import check_writable
 from woosh.outside_files import expanded, printable
 from woosh.whole_files import claimed, numbered
@@ -27,13 +27,11 @@ The score is the cosine between the embeddings: 1 is the same sound.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "search",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="find sounds by words or by example",
         description="List the sounds of an index that fit a text, or that are like a sound.",
         examples=EXAMPLES,
     )

@@ -10,10 +10,9 @@ from pathlib import Path
 from woosh import catalogue
 from woosh.command_line import missing_extra
 from woosh.commands.options import (
-    Commands,
-    add_command,
     add_device_option,
     add_dtype_option,
+    explain,
     number,
     whole_number,
 )
@@ -37,13 +36,11 @@ docs/serving.md tells what can be asked for.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "serve",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="answer over HTTP what the commands do",
         description="Answer over HTTP what the commands do, until interrupted. Jobs outlive the server: one that is started "
         "again goes on with them.",
         examples=EXAMPLES,

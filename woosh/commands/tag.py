@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from woosh import catalogue
-from woosh.commands.options import Commands, add_command, add_device_option, count_up_to
+from woosh.commands.options import add_device_option, count_up_to, explain
 from woosh.outside_files import printable
 
 if TYPE_CHECKING:
@@ -45,13 +45,11 @@ ASCII are escaped.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "tag",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="name what is heard in files",
         description="List the labels that fit best to the first minute of each file.",
         examples=EXAMPLES,
     )

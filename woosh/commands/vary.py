@@ -11,12 +11,11 @@ from woosh.commands.assets import add_asset_options
 from woosh.commands.delivery import Silences
 from woosh.commands.finishing import add_level_option, add_stereo_option
 from woosh.commands.options import (
-    Commands,
     add_best_of_option,
-    add_command,
     add_model_options,
     add_request_options,
     check_drawn,
+    explain,
     number,
     seeds_of,
 )
@@ -34,13 +33,11 @@ examples:
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "vary",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="make variations of a sound",
         description="Make variations of a sound of up to 600 s: as long and as loud, in mono or, with --stereo, in two "
         "channels with width.",
         examples=EXAMPLES,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from woosh.audio import broadcast, chunks, coded, metadata
-from woosh.commands.options import Commands, add_command
+from woosh.commands.options import explain
 from woosh.outside_files import printable
 from woosh.studio import provenance
 
@@ -27,13 +27,11 @@ The exit code is 1 if a file was changed.
 UNKNOWN, UNCHANGED, CHANGED = "unknown", "unchanged", "changed"
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "verify",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="tell what a file says of itself, and whether it was changed",
         description="Tell what sound files say of how they were made, and whether they were changed since.",
         examples=EXAMPLES,
     )

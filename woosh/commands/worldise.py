@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from woosh import __version__, audio
-from woosh.commands.options import Commands, add_command
+from woosh.commands.options import explain
 from woosh.commands.outputs import plan_output
 
 if TYPE_CHECKING:
@@ -26,13 +26,11 @@ full scale.
 """
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command to `woosh`."""
-    parser = add_command(
-        commands,
-        "worldise",
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Give the command's parser what it takes."""
+    explain(
+        parser,
         run,
-        brief="put a sound into a device, a wall or a room",
         description="Make a sound as it would come out of a telephone, a radio or through a wall, or as a room of which "
         "you have an impulse response would make it.",
         examples=EXAMPLES,
