@@ -455,7 +455,6 @@ def test_help_and_refusals_import_nothing_heavy() -> None:
         (["--help"], []),
         (["--version"], []),
         (["models"], ["models"]),
-        (["--", "models"], ["models"]),
         (["export-tagger", "--help"], ["export_tagger"]),
         (["unknown"], []),
     ],
