@@ -61,6 +61,7 @@ def commands(models: Sequence[str], video: Path | None) -> dict[str, list[str]]:
     rows["search"] = ["search", "a dog", "--index", "index.old"]
     rows["models"] = ["models"]
     rows["--help"] = ["--help"]
+    rows["--version"] = ["--version"]
     if video is not None:
         rows["dub"] = ["dub", str(video.resolve()), "-o", "dubbed.wav"]
     return rows
