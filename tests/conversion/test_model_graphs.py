@@ -17,7 +17,7 @@ from tests.toys import save_pipeline
 from woosh import audio, cli
 from woosh.autoencoder.phases import retrieve_phases
 from woosh.catalogue import DEFAULT_MODEL, describe_model, find_model, model_checksum
-from woosh.conversion.model_graphs import exact_layers
+from woosh.conversion.calibration import exact_layers_of
 from woosh.conversion.phase_graph import InverseTransform, PhaseSearch, factors
 from woosh.conversion.quantisation import products, quantise
 from woosh.generation.graphs import Graph
@@ -129,10 +129,10 @@ def test_a_damaged_graph_is_refused_by_name(
         Graph(tmp_path / "step.onnx")
 
 
-def test_eight_bits_stay_near(toy: Path, graphs: Path, tmp_path: Path) -> None:
-    """Products of tokens are of whole numbers; those of times, and the layers at both ends, are not."""
+def test_eight_bits_stay_near(graphs: Path, tmp_path: Path) -> None:
+    """Products of tokens are of whole numbers; those of times, and the layers that are named, are not."""
     model = onnx.load(graphs / "step.onnx")
-    exact = exact_layers(load_sampler(toy).transformer)
+    exact = ("audio_in", "joint.0.audio.feed_forward.expand", "fused.0.expand", "final.linear")
     quick = quantise(model, exact)
     kinds = [node.op_type for node in quick.graph.node]
     assert kinds.count("MatMulInteger") == len(products(model, exact))
@@ -148,6 +148,23 @@ def test_eight_bits_stay_near(toy: Path, graphs: Path, tmp_path: Path) -> None:
     }
     expected, found = (graph(**given)["velocity"] for graph in (whole, quantised))
     assert 0 < (found - expected).norm() < 0.05 * expected.norm()
+
+
+def test_optimised_graphs_choose_layers_and_say_what_they_are(
+    toy: Path, graphs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a whole model: layers that would err most are left out, and seeds of another name are told apart."""
+    quick = tmp_path / "quick"
+    assert cli.main(["optimise", str(toy), str(quick), "--int8"]) == 0
+    assert capsys.readouterr().out == f"{quick}\n"
+    facts = json.loads((quick / "graphs.json").read_text(encoding="utf-8"))
+    assert facts["name"] == "toy-int8"
+    exact = exact_layers_of(load_sampler(toy))
+    kinds = [node.op_type for node in onnx.load(quick / "step.onnx").graph.node]
+    assert kinds.count("MatMulInteger") == len(products(onnx.load(graphs / "step.onnx"), exact))
+    request = Request("a dog", seconds=0.1, seed=3)
+    found, expected = (load_sampler(folder).latents(request) for folder in (quick, graphs))
+    assert 0 < (found - expected).norm() < 0.1 * expected.norm()
 
 
 def test_two_products_find_the_phases() -> None:

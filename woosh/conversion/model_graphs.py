@@ -25,6 +25,7 @@ from woosh.autoencoder.mel import fit_frames, powers
 from woosh.autoencoder.network import Spectrum
 from woosh.catalogue import BUILT_IN, GRAPHS_FILE, GRAPHS_FORMAT, ModelInfo, part_folders
 from woosh.command_line import missing_extra
+from woosh.conversion.calibration import exact_layers_of
 from woosh.conversion.convert import staged
 from woosh.conversion.halved_heads import with_halved_heads
 from woosh.conversion.onnx_export import quiet_exporter
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 CARDS = ("README.md", "ATTRIBUTION.md")  # of a model, which its graphs carry on
 EXAMPLE_BATCH, EXAMPLE_FRAMES = 2, 36  # of the tensors that networks are traced with
 MULTIPLYING = ("text_encoder", "step", "decoder")  # graphs whose time goes into matrix products
-AUDIO_EXPAND = "joint.0.audio.feed_forward.expand"  # of noisy latents, which the blocks before have hardly smoothed
 FEWEST_FRAMES = 2  # latent frames that a decoder takes
 
 
@@ -174,15 +174,6 @@ class Called(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Any:
         return getattr(self.module, self.name)(*tensors)
-
-
-def exact_layers(transformer: WooshTransformer) -> tuple[str, ...]:
-    """Layers at both ends, a tenth of all products at most: half of what eight bits do to the velocity comes from them.
-
-    Each layer's error by itself was measured on the built-in models (`docs/performance.md`).
-    """
-    last = f"fused.{transformer.config.fused_blocks - 1}.expand"
-    return ("audio_in", AUDIO_EXPAND, last, "final.linear")
 
 
 def dimension(name: str, least: int, most: int | None = None) -> Any:
@@ -380,7 +371,8 @@ def export_model(info: ModelInfo, target: Path, *, int8: bool = False) -> None:
     Args:
         info: of the model's folder.
         target: folder to write.
-        int8: with matrices of large products in eight bits, multiplied by activations in eight bits.
+        int8: with matrices of large products in eight bits, multiplied by activations in eight bits, but for those of
+            `woosh.conversion.calibration.exact_layers_of`.
 
     Raises:
         FileExistsError: the target is there and not empty.
@@ -391,7 +383,7 @@ def export_model(info: ModelInfo, target: Path, *, int8: bool = False) -> None:
         raise missing_extra("ONNX files need onnxscript", "onnx")
     with staged(target) as folder:
         sampler = load_sampler(info.folder)
-        graphs, exact = {}, exact_layers(sampler.transformer)
+        graphs, exact = {}, exact_layers_of(sampler) if int8 else ()
         for name, model in graph_models(sampler):
             path = folder / f"{name}.onnx"
             chosen = quantise(model, exact) if int8 and name in MULTIPLYING else model
