@@ -1,7 +1,7 @@
 """Whether the dial of `woosh vary` goes one way, and whether variations differ as takes of one recording do.
 
     python benchmarks/variations.py --audio DIR [--models NAME ...] [--sounds N] [--part 0|1] [--set N]
-        [--similarity S] [--takes N] [--strengths] [--split NAME] [--best-of N --listener tagger:FILE] [--json FILE]
+        [--similarity S] [--takes N] [--no-dial] [--strengths] [--split NAME] [--best-of N --listener tagger:FILE] [--json FILE]
 
 Recordings are chosen evenly from the sorted files below a folder, those of even places in part 0 and those of odd places in
 part 1, so that a dial that was measured on one part can be judged on the other. Each is varied at eleven settings. Printed are
@@ -10,8 +10,10 @@ between them; then the rank correlations (Spearman) of the dial with both, of th
 --strengths the dial is the strength itself, and the last column has the similarity that each strength stands for: the mean of
 both measures' shares of their way from the first setting to the last.
 
-Then pairs of takes: files of one folder whose names differ in a last number alone. Their distances after trimming, with equal
-peaks and at the best lag, are the measure for sets of variations, of which the least distance within each set is given.
+Then sets of variations, as they are drawn and as `woosh vary` keeps them apart: the distance of the two nearest of each set, after
+trimming, with equal peaks and at the best lag (`woosh.metrics.takes`), and how many takes were drawn for each that was kept. They are
+to be held against takes of one recording, files of one folder whose names differ in a last number alone: pairs, one of
+each group, and the two nearest of as many takes as a set has.
 
 With --best-of, the choice of `woosh vary --best-of N` is judged instead: of N variations of each recording the one is kept that
 is most like it to the built-in aligner and tagger, which --listener, a tagger, had no part in. Printed are, of all and of those
@@ -26,7 +28,8 @@ import argparse
 import json
 import re
 from collections import defaultdict
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -44,16 +47,18 @@ from woosh.generation.loading import load_sampler
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.metrics.reconstruction import mel_distance, scale_peak
+from woosh.metrics.takes import take_distance, take_spectrum
 from woosh.studio.choosing import load_judge
-from woosh.studio.variations import redraw, strength_of
+from woosh.studio.spacing import LEAST_DISTANCE, Spacing, least_distance
+from woosh.studio.takes import Take
+from woosh.studio.variations import draw_variation, redraw, strength_of
 from woosh.whole_files import write_text
 
 SETTINGS = np.linspace(1, 0, 11)  # of the dial
 SAMPLE_RATE = 48_000  # of recordings that are listened to
 LONGEST = 3.0  # seconds of a recording
 SHORTEST = 0.2
-QUIET = 10 ** (-40 / 20)  # of the peak: what is quieter at both ends is trimmed from takes
-LAGS = range(-60, 61, 10)  # milliseconds that takes are moved against each other
+LARGEST_GROUP = 24  # takes of one recording: what has one word and more numbers is a collection
 TAKE = re.compile(r"(.*?)[-._ ]?\d+$")
 MEASURES = {
     "heard in five": 1,
@@ -86,15 +91,18 @@ def chosen(files: list[Path], count: int, part: int) -> list[Path]:
 
 def vary(sampler: Sampler, sound: np.ndarray, strength: float, count: int, seed: int) -> np.ndarray:
     """Variations (N, 1, S), without words."""
-    guidance = None if sampler.few_step else 1.0
-    request = Request(
+    return redraw(sampler, sound, request_for(sampler, sound, count, seed), strength)
+
+
+def request_for(sampler: Sampler, sound: np.ndarray, count: int, seed: int) -> Request:
+    """For so many variations of a sound, without words."""
+    return Request(
         prompt="",
         seconds=sound.shape[1] / sampler.sample_rate,
-        guidance_scale=guidance,
+        guidance_scale=None if sampler.few_step else 1.0,
         sounds_per_prompt=count,
         seed=seed,
     )
-    return redraw(sampler, sound, request, strength)
 
 
 def embed(aligner: Embedder, sound: np.ndarray, sample_rate: int) -> torch.Tensor:
@@ -109,37 +117,48 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(mel_distance(one, other))
 
 
-def trimmed(sound: np.ndarray) -> np.ndarray:
-    """A sound (S,) without its quiet ends; nothing of one that is all zeros."""
-    loud = np.flatnonzero(np.abs(sound) > QUIET * np.abs(sound).max())
-    return sound[loud[0] : loud[-1] + 1] if len(loud) else sound[:0]
+def spectrum(take: np.ndarray, sample_rate: int) -> torch.Tensor:
+    """What is compared of a take (1, S)."""
+    return take_spectrum(torch.from_numpy(take[0]), sample_rate)
 
 
-def take_distance(first: np.ndarray, second: np.ndarray, sample_rate: int) -> float:
-    """Least log-mel distance of two takes (S,) over the lags, of what both have."""
-    distances = []
-    for lag in LAGS:
-        shift = abs(lag) * sample_rate // 1000
-        one, other = (first[shift:], second) if lag > 0 else (first, second[shift:])
-        length = min(len(one), len(other))
-        if length >= SHORTEST / 2 * sample_rate:
-            distances.append(distance(one[:length], other[:length]))
-    return min(distances, default=float("nan"))
+def nearest(takes: list[np.ndarray], sample_rate: int) -> float:
+    """The distance of the two nearest of takes (1, S) that are not silent."""
+    spectra = [spectrum(take, sample_rate) for take in takes]
+    pairs = combinations(spectra, 2)
+    return float(np.nanmin([take_distance(one, other, sample_rate) for one, other in pairs]))
 
 
-def typical_takes(files: list[Path], groups: int, sample_rate: int) -> list[float]:
-    """Distances of pairs of takes, one pair from each of so many groups, evenly over all groups."""
+def takes_of(files: list[Path]) -> list[list[Path]]:
+    """Groups of two or more takes of one recording."""
     takes: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in files:
         if match := TAKE.fullmatch(path.stem):
             takes[path.parent, match[1]].append(path)
-    several = [members for members in takes.values() if len(members) > 1]
-    places = np.linspace(0, len(several) - 1, min(groups, len(several))).round().astype(int)
+    return [members for members in takes.values() if len(members) > 1]
+
+
+def nearest_takes(groups: list[list[Path]], size: int, sample_rate: int) -> list[float]:
+    """The distance of the two nearest of the first takes, so many, of each group."""
     distances = []
-    for place in tqdm(places, desc="takes", leave=False):
-        pair = [trimmed(read(path, sample_rate)[0]) for path in several[place][:2]]
-        distances.append(take_distance(pair[0], pair[1], sample_rate))
-    return [value for value in distances if np.isfinite(value)]
+    for group in tqdm(groups, desc="takes", leave=False):
+        takes = [read(path, sample_rate) for path in group[:size]]
+        heard = [take for take in takes if np.abs(take).max() > 0]
+        if len(heard) > 1:
+            distances.append(nearest(heard, sample_rate))
+    return distances
+
+
+def show_takes(files: list[Path], pairs: int, size: int) -> None:
+    """Print how far takes are apart: so many pairs, evenly over all groups, and sets of all that are large enough."""
+    groups = takes_of(files)
+    places = np.linspace(0, len(groups) - 1, min(pairs, len(groups))).round().astype(int)
+    found = nearest_takes([groups[place] for place in places], 2, SAMPLE_RATE)
+    show_spread("\ntakes of one recording", found)
+    sets = [group for group in groups if size <= len(group) <= LARGEST_GROUP]
+    if size > 2 and sets:
+        found = nearest_takes(sets, size, SAMPLE_RATE)
+        show_spread(f"two nearest of {size} takes", found)
 
 
 def read(path: Path, sample_rate: int) -> np.ndarray:
@@ -191,16 +210,38 @@ def show_dial(measured: dict[str, list[list[float]]]) -> None:
         )
 
 
-def judge_sets(sampler: Sampler, paths: list[Path], count: int, similarity: float) -> list[float]:
-    """The least distance between two of `count` variations of each recording."""
-    least = []
+class Recorded(Spacing):
+    """A set that also remembers the takes (1, S) of the first seeds."""
+
+    def __init__(self, sample_rate: int, least: float) -> None:
+        super().__init__(sample_rate, least)
+        self.first: list[np.ndarray] = []
+
+    def keep(self, takes: Iterator[Take]) -> Take:
+        """See `Spacing`."""
+        first = next(takes)
+        self.first.append(first.sound)
+        return super().keep(chain([first], takes))
+
+
+def judge_sets(
+    sampler: Sampler, paths: list[Path], count: int, similarity: float
+) -> dict[str, list[list[float]]]:
+    """Least distances in sets of so many variations of each recording, with the first seeds and as kept, and takes drawn."""
+    rate, found = sampler.sample_rate, {"first": [], "kept": [], "drawn": [], "least": []}
     for number, path in enumerate(tqdm(paths, desc="sets", leave=False)):
-        sound = read(path, sampler.sample_rate)
-        made = vary(sampler, sound, strength_of(similarity), count, 100 * number)
-        takes = [trimmed(one[0]) for one in made]
-        pairs = [take_distance(a, b, sampler.sample_rate) for a, b in combinations(takes, 2)]
-        least.append(float(np.nanmin(pairs)))
-    return least
+        sound = read(path, rate)
+        spacing = Recorded(rate, least_distance(sound, rate))
+        requests = [request_for(sampler, sound, 1, 100 * number + place) for place in range(count)]
+        kept = [
+            draw_variation(sampler, sound, one, similarity, spacing=spacing).sound
+            for one in requests
+        ]
+        found["first"].append([nearest(spacing.first, rate)])
+        found["kept"].append([nearest(kept, rate)])
+        found["drawn"].append([(count + spacing.redrawn) / count])
+        found["least"].append([spacing.least])
+    return found
 
 
 def judge_choice(
@@ -265,12 +306,30 @@ def judged(
         found = judge_choice(sampler, listener, paths, options.best_of, similarity)
         show_choice(found, options.best_of)
         return found
-    found = judge_dial(sampler, load_embedder(DEFAULT_ALIGNER), paths, options.strengths)
-    show_dial(found)
+    found = {}
+    if not options.no_dial:
+        found = judge_dial(sampler, load_embedder(DEFAULT_ALIGNER), paths, options.strengths)
+        show_dial(found)
     if options.set:
-        least = judge_sets(sampler, paths, options.set, similarity)
-        show_spread(f"least distance in sets at {similarity:g}", least)
+        sets = judge_sets(sampler, paths, options.set, similarity)
+        show_sets(sets, options.set, similarity)
+        found |= {f"sets: {name}": values for name, values in sets.items()}
     return found
+
+
+def show_sets(sets: dict[str, list[list[float]]], size: int, similarity: float) -> None:
+    """Print how far the two nearest of each set are apart, and what that costs."""
+    for name, told in (("first", "with the first seeds"), ("kept", "as `woosh vary` keeps them")):
+        least = [value for [value] in sets[name]]
+        show_spread(f"two nearest of {size} at {similarity:g}, {told}", least)
+        apart = np.mean(np.array(least) >= LEAST_DISTANCE)
+        reached = np.mean(np.array(sets[name]) >= np.array(sets["least"]))
+        print(f"    no two nearer than {LEAST_DISTANCE:g}: {apart:.2f} of the sets")
+        print(f"    no two nearer than asked for of each sound: {reached:.2f} of the sets")
+    drawn = np.array(sets["drawn"])
+    print(
+        f"    takes drawn for each kept: {drawn.mean():.2f} in the mean, {drawn.max():.2f} at most"
+    )
 
 
 def main() -> None:
@@ -286,6 +345,7 @@ def main() -> None:
     add("--set", type=int, default=4, help="variations of a set; 0 leaves sets and takes out")
     add("--similarity", type=float, default=0.7, help="of sets, and of what is chosen from")
     add("--takes", type=int, default=100, help="pairs of takes")
+    add("--no-dial", action="store_true", help="measure sets and takes alone")
     add("--strengths", action="store_true", help="measure the strength itself")
     add("--split", metavar="NAME", help="of DIR/manifest.jsonl (default: all files)")
     add("--best-of", type=int, default=1, metavar="N", help="judge the choice among so many")
@@ -302,7 +362,7 @@ def main() -> None:
         print(f"\n{model}, {len(paths)} recordings\n")
         found[model] = judged(options, sampler, paths)
     if options.set and options.best_of == 1:
-        show_spread("\ntakes of one recording", typical_takes(files, options.takes, SAMPLE_RATE))
+        show_takes(files, options.takes, options.set)
     if options.json is not None:
         write_text(options.json, json.dumps(found, indent=1))
 

@@ -292,6 +292,25 @@ def test_the_best_of_variations_is_judged_by_a_listener(tmp_path: Path) -> None:
     )
 
 
+def test_sets_of_variations_are_held_against_sets_of_takes(tmp_path: Path) -> None:
+    """As drawn and as kept, with what was drawn; takes are told by their names."""
+    for number in range(4):
+        write_audio(tmp_path / f"door-{number}.wav", sound(number, 0.3))
+    model, results = str(save_pipeline(tmp_path / "toy")), tmp_path / "results.json"
+    sets = ("--no-dial", "--sounds", 2, "--part", 0, "--set", 3, "--takes", 1)
+    out = run("variations", "--audio", tmp_path, *sets, "--models", model, "--json", results)
+    found = json.loads(results.read_text())[model]
+    assert set(found) == {f"sets: {name}" for name in ("first", "kept", "drawn", "least")}
+    assert all(1 < drawn <= 2 for [drawn] in found["sets: drawn"])
+    kept = min(value for [value] in found["sets: kept"])
+    assert f"as `woosh vary` keeps them: 2, least {kept:.3f}" in out
+    assert "dial" not in out
+    pairs, together = re.findall(
+        r"^(?:takes of one recording|two nearest of 3 takes): 1, least (\S+),", out, re.M
+    )
+    assert float(together) <= float(pairs)
+
+
 def test_speed_of_rendering() -> None:
     out = run("scene_speed", "--scenes", 1, "--seconds", 1, "--size", 32)
     assert re.search(r"mean +\d+ x real time, slowest \d+", out)

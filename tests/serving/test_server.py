@@ -17,6 +17,7 @@ import pytest
 from tests.paths import ROOT
 from tests.serving.running import Running, server, until
 from woosh import audio, cli
+from woosh.studio.seeds import take_seeds
 
 LONG = {"prompt": "wind", "seconds": 60, "steps": 20}  # goes on until it is cancelled
 
@@ -112,7 +113,7 @@ def test_sounds_are_worked_on(client: httpx.Client, rain: Path) -> None:
     assert longer["seconds"] == 0.8 and longer["record"]["prompt"] == "rain"
     assert longer["media_type"] == "audio/flac"
     varied = ask("vary", similarity="0.5", count="2", seed="3")["sounds"]
-    assert [one["seed"] for one in varied] == [3, 4]
+    assert varied[0]["seed"] == 3 and varied[1]["seed"] in take_seeds(4)
     heard = ask("tag", k="2")["found"]
     assert heard["file"] == "a-rain.wav" and len(heard["labels"]) == 2
     words = {"prompt": "wind", "seconds": "0.6", "stereo": "true"}

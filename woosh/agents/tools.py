@@ -41,7 +41,7 @@ from woosh.studio.loop import NEW_SEAM, Loop, Stretch, close_loop, draw_loop, re
 from woosh.studio.originals import guidance_for, prompt_for, read_original, read_source, record_of
 from woosh.studio.places import Region
 from woosh.studio.takes import Take, draw_take
-from woosh.studio.variations import draw_variation
+from woosh.studio.variations import draw_variation, spacing_of
 from woosh.studio.workshop import Watch
 from woosh.video import open_video
 from woosh.video.muxing import CEILING, SOUND_CODECS, Soundtrack, check_output, write_soundtrack
@@ -134,10 +134,11 @@ class Tools:
         asked = Request(words, seconds=seconds, guidance_scale=guidance_for(words, None, info))
         facts = {"from": source.name, "similarity": similarity}
         finishing = levelling_of(None, audio.CEILINGS[order.file_format])
+        spacing = spacing_of(sound, similarity, info.sample_rate)
 
         def make(seed: int, sampler: Sampler) -> Made:
             wanted = replace(asked, seed=seed)
-            take = draw_variation(sampler, sound, wanted, similarity)
+            take = draw_variation(sampler, sound, wanted, similarity, spacing=spacing)
             drawn = replace(wanted, seed=take.seed)
             told = record_of(source, "vary", drawn, info, **facts)
             record = {**self.equipment.words.record(drawn), **told}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def fill(parser: argparse.ArgumentParser) -> None:
         parser,
         run,
         description="Make variations of a sound of up to 600 s: as long and as loud, in mono or, with --stereo, in two "
-        "channels with width.",
+        "channels with width. Up to a similarity of 0.7, a variation that is too near to one before it is drawn again with "
+        "another seed: N + 10,000, N + 20,000 or N + 30,000. In all that is as many as are asked for at most.",
         examples=EXAMPLES,
     )
     add = parser.add_argument
@@ -95,20 +97,26 @@ def run(arguments: argparse.Namespace) -> None:
 
     from woosh.generation.loading import load_model
     from woosh.generation.records import full_record
-    from woosh.studio.variations import draw_variation
+    from woosh.studio.variations import draw_variation, spacing_of
 
     sampler = load_model(info, arguments.device, arguments.dtype)
     judge = load_judge_for(arguments.best_of)
     choose, rate = None, info.sample_rate
     if judge is not None:
         choose = judge.chooser(judge.wish_of_sound(sound, rate), rate)
-    silences = Silences()
+    silences, spacing = Silences(), spacing_of(sound, arguments.similarity, rate)
     for index, (request, record) in enumerate(zip(requests, records, strict=True)):
         drawn = replace(request, sounds_per_prompt=arguments.best_of)
         whole = full_record(request, info, sampler) | record
         with silences.kept():
-            take = draw_variation(sampler, sound, drawn, arguments.similarity, choose)
+            take = draw_variation(sampler, sound, drawn, arguments.similarity, choose, spacing)
             delivery.deliver(take, rate, whole, index)
+    if spacing is not None and spacing.near:
+        print(
+            f"woosh: note: {spacing.near} of {clips} variations are nearer to one before them than most takes of one "
+            "recording are to each other: with less --similarity they differ more",
+            file=sys.stderr,
+        )
     silences.raise_any()
 
 

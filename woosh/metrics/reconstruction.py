@@ -6,8 +6,6 @@ base-10 logarithms with a floor of 1e-5; the multi-resolution STFT distance take
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -15,6 +13,7 @@ from woosh.audio import loudness
 from woosh.audio.spectra import magnitudes, mel_filters
 
 LOG_FLOOR = 1e-5
+MEL_WINDOW, MEL_HOP, MEL_BANDS = 2048, 512, 128
 RESOLUTIONS = ((512, 240, 50), (1024, 600, 120), (2048, 1200, 240))  # transform, window, hop
 QUIETEST = -70.0  # LUFS, the absolute gate of the loudness meter
 SILENT_PEAK = 1e-4  # below it a clip is silence: nothing to scale, nothing to compare with
@@ -37,8 +36,15 @@ def mel_distance(reference: Tensor, estimate: Tensor, sample_rate: int = 48000) 
     Raises:
         ValueError: If the shapes differ.
     """
-    filters = mel_filters(sample_rate, 2048, 128).to(reference.device)
-    return _log_distance(reference, estimate, lambda audio: filters @ magnitudes(audio, 2048, 512))
+    _check_shapes(reference, estimate)
+    first, second = log_mel(reference, sample_rate), log_mel(estimate, sample_rate)
+    return (first - second).abs().mean(dim=(-2, -1))
+
+
+def log_mel(audio: Tensor, sample_rate: int = 48000) -> Tensor:
+    """The log10 mel spectra (..., 128, T) that MelDist compares, of audio (..., S); none is below -5."""
+    filters = mel_filters(sample_rate, MEL_WINDOW, MEL_BANDS).to(audio.device)
+    return (filters @ magnitudes(audio, MEL_WINDOW, MEL_HOP)).clamp(min=LOG_FLOOR).log10()
 
 
 def stft_distance(reference: Tensor, estimate: Tensor) -> Tensor:
@@ -54,16 +60,9 @@ def stft_distance(reference: Tensor, estimate: Tensor) -> Tensor:
     Raises:
         ValueError: If the shapes differ.
     """
-    return _log_distance(reference, estimate, lambda audio: magnitudes(audio, 512, 128))
-
-
-def _log_distance(
-    reference: Tensor, estimate: Tensor, spectrum_of: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Mean absolute difference (...) of the log10 of two clips' spectra (..., bins, frames), which are at least 0."""
     _check_shapes(reference, estimate)
     first, second = (
-        spectrum_of(audio).clamp(min=LOG_FLOOR).log10() for audio in (reference, estimate)
+        magnitudes(audio, 512, 128).clamp(min=LOG_FLOOR).log10() for audio in (reference, estimate)
     )
     return (first - second).abs().mean(dim=(-2, -1))
 

@@ -30,7 +30,7 @@ from woosh.studio.loop import NEW_SEAM, Loop, Stretch, close_loop, draw_loop, re
 from woosh.studio.originals import guidance_for, prompt_for, read_original, read_source, record_of
 from woosh.studio.places import Region, places_of
 from woosh.studio.takes import Take, draw_take
-from woosh.studio.variations import draw_variation
+from woosh.studio.variations import draw_variation, spacing_of
 from woosh.studio.workshop import Watch
 from woosh.video import WATCHED_RATE, Video, open_video, pictures_at
 from woosh.video.muxing import CEILING, SOUND_CODECS, Soundtrack, check_output, write_soundtrack
@@ -276,7 +276,7 @@ class Maker:
         sound, prompt = read_source(task.sound, rate), prompt_for(task.sound, work.prompt)
         facts = {"from": task.sound.name, "similarity": work.similarity}
         finishing = levelling_of(work.loudness, audio.CEILINGS[work.format], stereo=work.stereo)
-        made = []
+        made, spacing = [], spacing_of(sound, work.similarity, rate)
         for seed, sampler in task.watched(model.sampler):
             request = _request(work, prompt, sound.shape[1] / rate, seed, model)
             if work.guidance is None:
@@ -284,7 +284,7 @@ class Maker:
                 request = replace(request, guidance_scale=usual)
             asked = record_of(task.sound, "vary", request, model.info, **facts)
             record = full_record(request, model.info, sampler) | asked
-            take = draw_variation(sampler, sound, request, work.similarity)
+            take = draw_variation(sampler, sound, request, work.similarity, spacing=spacing)
             made.append(_keep(task, take, rate, record, finishing))
         return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -77,6 +77,7 @@ def draw_take(
     start: Start | None = None,
     choose: Callable[[np.ndarray], int] | None = None,
     silent: Silent = is_silent,
+    keep: Callable[[Iterator[Take]], Take] | None = None,
 ) -> Take:
     """Make a take of a request; if all of it is silent, with the next of `take_seeds`.
 
@@ -86,6 +87,8 @@ def draw_take(
         start: what they start from; None is noise.
         choose: the place of the best of several sounds (N, 1, S), none of them silent; None keeps the first.
         silent: what counts as silence.
+        keep: chooses among the takes of all of `take_seeds` that are not silent, each drawn when it is asked for; None keeps
+            the first.
 
     Raises:
         ValueError: as the sampler; a request without a seed.
@@ -97,12 +100,26 @@ def draw_take(
         numbered = enumerate(sounds)
         return [pair for pair in numbered if not silent(pair[1], sampler.sample_rate)]
 
-    heard, seed, silent_seeds = draw_until_heard(request, make, lambda heard: not heard)
-    best = 0
-    if choose is not None and len(heard) > 1:
-        best = choose(np.stack([one for _, one in heard]))
-    place, sound = heard[best]
-    return Take(sound, seed + place, silent_seeds)
+    def best(heard: list[tuple[int, np.ndarray]], seed: int) -> Take:
+        chosen = 0
+        if choose is not None and len(heard) > 1:
+            chosen = choose(np.stack([one for _, one in heard]))
+        place, sound = heard[chosen]
+        return Take(sound, seed + place, silent_seeds)
+
+    heard, first_seed, silent_seeds = draw_until_heard(request, make, lambda heard: not heard)
+    first = best(heard, first_seed)
+    if keep is None:
+        return first
+
+    def takes() -> Iterator[Take]:
+        yield first
+        assert request.seed is not None  # or nothing would have been heard
+        for seed in take_seeds(request.seed)[len(silent_seeds) + 1 :]:
+            if further := make(replace(request, seed=seed)):
+                yield best(further, seed)
+
+    return keep(takes())
 
 
 def silent_like(sounds: Sequence[np.ndarray], sample_rate: int) -> Silent:

@@ -11,10 +11,12 @@ from woosh import audio
 from woosh.generation.request import Request
 from woosh.generation.sampling import Sampler
 from woosh.generation.starting import Start, encode_sound
+from woosh.studio.spacing import Spacing, least_distance
 from woosh.studio.takes import Take, draw_take, silent_like
 
 LEARNED_PEAK = 0.8  # of the sounds that generators learned
 SILENT_PEAK = 1e-4
+MOST_SIMILAR = 0.7  # of a set whose takes are kept apart: above it, near ones are what is asked for
 FADE = 960  # samples before a silence that is added: 20 ms at 48 kHz
 QUIETEST, LOUDEST = -70.0, 0.0  # LUFS that a sound can be brought to
 
@@ -56,8 +58,11 @@ def draw_variation(
     request: Request,
     similarity: float,
     choose: Callable[[np.ndarray], int] | None = None,
+    spacing: Spacing | None = None,
 ) -> Take:
     """A variation as `vary` makes it; if all of a request's are silent, with the next of `take_seeds`.
+
+    So it is, too, if it is too near to another of its set.
 
     Args:
         sampler: the model.
@@ -65,6 +70,7 @@ def draw_variation(
         request: as for `vary`, with a seed; of several sounds one is kept.
         similarity: as for `vary`.
         choose: the place of the best of several (N, 1, S), as loud as the sound; None keeps the first.
+        spacing: the set that it belongs to, see `spacing_of`; None keeps whatever is heard.
 
     Raises:
         ValueError: as `vary`; a request without a seed.
@@ -78,8 +84,17 @@ def draw_variation(
         return choose(np.stack([at_loudness(take, loudness, sampler) for take in takes]))
 
     chooser = None if choose is None else best
-    take = draw_take(sampler, request, start, chooser, silent_like([sound], sampler.sample_rate))
+    keep = None if spacing is None else spacing.keep
+    silent = silent_like([sound], sampler.sample_rate)
+    take = draw_take(sampler, request, start, chooser, silent, keep)
     return replace(take, sound=at_loudness(take.sound, loudness, sampler))
+
+
+def spacing_of(sound: np.ndarray, similarity: float, sample_rate: int) -> Spacing | None:
+    """What keeps the variations of a new set of a sound (C, S) apart; None above a similarity of 0.7."""
+    if similarity > MOST_SIMILAR:
+        return None
+    return Spacing(sample_rate, least_distance(sound, sample_rate))
 
 
 def redraw(sampler: Sampler, sound: np.ndarray, request: Request, strength: float) -> np.ndarray:

@@ -23,7 +23,7 @@ from woosh.studio.finishing import Finishing, finished_take, full_finishing, lev
 from woosh.studio.loop import best_stretch, draw_loop, fade_seam
 from woosh.studio.shelf import Kept, Shelf
 from woosh.studio.takes import Take, draw_take
-from woosh.studio.variations import draw_variation
+from woosh.studio.variations import draw_variation, spacing_of
 from woosh.video import Video
 from woosh.video.muxing import CEILING, Soundtrack, write_soundtrack
 
@@ -214,6 +214,7 @@ class Workshop:
         name = kept.prompt or kept.told.split(",")[0]
         heard = name if change.operation == "loop" else change.prompt or name
         told = f"{_short(heard)}, {OPERATIONS[change.operation]}"
+        spacing = spacing_of(sound, change.similarity, rate)
 
         def make(wanted: Request, sampler: Sampler) -> Kept:
             if change.operation == "loop":  # of which nothing is made by a model
@@ -224,7 +225,7 @@ class Workshop:
                 regions = [] if change.region is None else [change.region]
                 take = draw_edit(sampler, sound, rate, wanted, regions, change.strength)
             elif change.operation == "vary":
-                take = draw_variation(sampler, sound, wanted, change.similarity)
+                take = draw_variation(sampler, sound, wanted, change.similarity, spacing=spacing)
             else:
                 take = draw_extension(sampler, sound, rate, wanted)
             facts = self.words.record(replace(wanted, seed=take.seed))
