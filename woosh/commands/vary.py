@@ -40,8 +40,8 @@ def fill(parser: argparse.ArgumentParser) -> None:
         parser,
         run,
         description="Make variations of a sound of up to 600 s: as long and as loud, in mono or, with --stereo, in two "
-        "channels with width. Up to a similarity of 0.7, a variation that is too near to one before it is drawn again with "
-        "another seed: N + 10,000, N + 20,000 or N + 30,000. In all that is as many as are asked for at most.",
+        "channels with width. Up to a similarity of 0.7, a variation that is too near to one before it is drawn again, with "
+        "the seeds N + 10,000, N + 20,000 and N + 30,000; no more are drawn again than are asked for.",
         examples=EXAMPLES,
     )
     add = parser.add_argument
@@ -113,8 +113,8 @@ def run(arguments: argparse.Namespace) -> None:
             delivery.deliver(take, rate, whole, index)
     if spacing is not None and spacing.near:
         print(
-            f"woosh: note: {spacing.near} of {clips} variations are nearer to one before them than most takes of one "
-            "recording are to each other: with less --similarity they differ more",
+            f"woosh: note: {spacing.near} of {clips} variations are nearer to one before them than takes of one "
+            "recording mostly are: with less --similarity they differ more",
             file=sys.stderr,
         )
     silences.raise_any()
