@@ -25,7 +25,7 @@ Call = tuple[Any, ...]  # what a transformer is called with
 PROMPTS = ("rain on a tin roof", "a door creaks", "a car starts")
 SECONDS = 2.0  # of each
 INTERVALS = 4  # between the steps that are looked at
-GOAL = 0.02  # |v - v'| / |v|, the mean over all calls
+GOAL = 0.017  # |v - v'| / |v|, the mean over all calls: .02 with other prompts than these
 MOST_WORK = 0.19  # of all multiplications; more would cost more than .32 of float32's time
 LARGEST_ACTIVATION, LARGEST_WEIGHT = 255, 127  # of eight bits without a sign, and with one
 
