@@ -72,6 +72,7 @@ _AS_PROMPT = {
     "bicycle bell": "a bicycle bell",
     "waterfall": "a waterfall",
     "tap": "water running from a tap",
+    "burp": "a loud burp",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

@@ -138,6 +138,7 @@ _TABLE = {
     "bicycle bell": Family(small_things.bicycle_bell, 0.8, 3.0, True),
     "waterfall": Family(running_water.waterfall, 3.0, 10.0),
     "tap": Family(running_water.tap, 3.0, 10.0),
+    "burp": Family(people.burp, 0.6, 3.0, True),
 }
 
 FAMILIES: tuple[str, ...] = tuple(_TABLE)
