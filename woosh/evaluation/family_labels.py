@@ -73,6 +73,7 @@ _AS_PROMPT = {
     "waterfall": "a waterfall",
     "tap": "water running from a tap",
     "burp": "a loud burp",
+    "purr": "a cat purring",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

@@ -139,6 +139,7 @@ _TABLE = {
     "waterfall": Family(running_water.waterfall, 3.0, 10.0),
     "tap": Family(running_water.tap, 3.0, 10.0),
     "burp": Family(people.burp, 0.6, 3.0, True),
+    "purr": Family(animals.purr, 3.0, 10.0),
 }
 
 FAMILIES: tuple[str, ...] = tuple(_TABLE)

@@ -1,4 +1,4 @@
-"""Procedural families of farm animals and wolves: voices through moving mouths."""
+"""Procedural families of farm animals and wolves, voices through moving mouths, and of purring cats."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,7 +19,9 @@ from woosh.procedural.synthesis import (
     Signal,
     curve,
     cycles,
+    lowpass,
     mix,
+    noise,
     ramp,
     sample_count,
     surround,
@@ -193,5 +195,39 @@ def wolf(rng: Generator, seconds: float) -> Plan:
         told(who=who, distance=where.words),
         events,
         where.level(rng, 0.8),
+        render,
+    )
+
+
+def purr(rng: Generator, seconds: float) -> Plan:
+    """The larynx of a cat flutters about 26 times a second, breathing in and breathing out."""
+    who = choose(rng, "cat", "cat", "kitten", "large cat")
+    how = choose(rng, "loudly", "softly", "contentedly", "")
+
+    def render() -> Signal:
+        samples = sample_count(seconds)
+        rate = {"kitten": 27.5, "large cat": 25.5}.get(who, 26.5) * rng.uniform(0.95, 1.05)
+        stroke = cycles(rng.uniform(0.5, 0.8) * curve(rng, samples, 1.5, 0.85, 1.15))
+        side = np.sin(2 * np.pi * (stroke + rng.uniform()))
+        course = rate * np.where(side > 0, 1.04, 0.97) * curve(rng, samples, 12, 0.95, 1.05)
+        flutter = np.exp(-rng.uniform(3.0, 6.5) * (cycles(course) % 1.0))
+        chest = rng.uniform(150, 260)  # Hz: what is higher hardly leaves the body
+        pulses = lowpass(flutter * curve(rng, samples, 26, 0.65, 1.0), chest, 1)
+        air = lowpass(noise(rng, samples) * (flutter + 0.05), chest, 2)
+        audio = (pulses - pulses.mean()) / pulses.std() + rng.uniform(0.4, 0.9) * air / air.std()
+        audio *= 0.15 + 0.85 * np.abs(side) ** 0.6 * np.where(side > 0, 1.0, rng.uniform(0.6, 0.85))
+        quiet = 10 ** (rng.uniform(-20, -14) / 20) * noise(rng, samples, 0.4)
+        return surround(rng, audio / audio.std() + quiet, rng.uniform(0.15, 0.3), 0.1, -70.0)
+
+    return Plan(
+        phrases(
+            f"a {who} purring {how}",
+            f"the {choose(rng, 'purr', 'purring')} of a {who}",
+            f"a {who} purrs {how} {choose(rng, 'on a lap', 'close by', 'up close')}",
+            f"a purring {who}",
+        ),
+        told(who=who, how=how),
+        (0.0,),
+        float(rng.uniform(0.7, 0.95)) * {"softly": 0.4}.get(how, 1.0),
         render,
     )
