@@ -74,6 +74,7 @@ _AS_PROMPT = {
     "tap": "water running from a tap",
     "burp": "a loud burp",
     "purr": "a cat purring",
+    "pigeon": "a pigeon cooing",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

@@ -140,6 +140,7 @@ _TABLE = {
     "tap": Family(running_water.tap, 3.0, 10.0),
     "burp": Family(people.burp, 0.6, 3.0, True),
     "purr": Family(animals.purr, 3.0, 10.0),
+    "pigeon": Family(birds.pigeon, 2.0, 8.0),
 }
 
 FAMILIES: tuple[str, ...] = tuple(_TABLE)

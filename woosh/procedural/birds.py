@@ -16,8 +16,12 @@ from woosh.procedural.plan import (
 )
 from woosh.procedural.synthesis import (
     Signal,
+    bandpass,
+    curve,
     cycles,
     mix,
+    noise,
+    oscillate,
     ramp,
     sample_count,
     surround,
@@ -167,5 +171,46 @@ def hen(rng: Generator, seconds: float) -> Plan:
         told(who=who, distance=where.words),
         events,
         where.level(rng, 0.65),
+        render,
+    )
+
+
+def pigeon(rng: Generator, seconds: float) -> Plan:
+    """Coos from a closed beak, nearly without overtones: a short one, a long one, often a last one."""
+    who = choose(rng, "pigeon", "pigeon", "dove", "collared dove")
+    spot = choose(rng, "on a roof", "in a tree", "on a balcony", "")
+    notes = int(rng.integers(2, 4))
+    pace = float(rng.uniform(1.05, 1.3))
+    gap = pace * (float(rng.uniform(0.4, 0.65)) + {2: 0.78, 3: 1.12}[notes])
+    events = spaced(rng, seconds, gap, 0.08)
+
+    def render() -> Signal:
+        base, flutter = rng.uniform(480, 570), rng.uniform(18, 28)
+        bend, depth = rng.uniform(0.25, 0.35), rng.uniform(0.08, 0.2)
+        call = [(0.0, 0.22, 1.0, 0.8), (0.28, 0.5, 1.0, 1.0), (0.95, 0.17, 0.99, 0.6)][:notes]
+        pieces = []
+        for event in events:
+            for onset, length, height, level in call:
+                samples = sample_count(length * pace * rng.uniform(0.95, 1.05))
+                course = 1 + bend * ramp(samples, -1.0, 0.0, 0.3, 0.0, -0.4, -1.2)
+                pitch = base * height * course * (1 + 0.008 * curve(rng, samples, 40, -1, 1))
+                air = bandpass(noise(rng, samples), 0.7 * base, 3 * base)
+                coo = oscillate(cycles(pitch), [1.0, rng.uniform(0.03, 0.05), 0.01], 0.5)
+                beat = 0.5 + 0.5 * np.sin(2 * np.pi * cycles(np.full(samples, flutter)))
+                coo = (coo + 0.013 * air) * (1 - depth * beat) * swell(samples, 0.45, 0.8)
+                pieces.append((event + onset * pace, level * rng.uniform(0.85, 1.0) * coo))
+        coos = mix(sample_count(seconds), pieces)
+        return surround(rng, coos, rng.uniform(0.2, 0.5), 0.05, -68.0)
+
+    return Plan(
+        phrases(
+            f"a {who} cooing {spot}, {counted(notes, 'note')} a call",
+            f"a {who} cooing {spot}",
+            f"the {choose(rng, 'coo', 'cooing')} of a {who}",
+            f"a {who} coos {spot}",
+        ),
+        told(who=who, spot=spot, notes=notes),
+        events,
+        float(rng.uniform(0.4, 0.85)),
         render,
     )
