@@ -75,6 +75,7 @@ _AS_PROMPT = {
     "burp": "a loud burp",
     "purr": "a cat purring",
     "pigeon": "a pigeon cooing",
+    "trot": "a horse trotting on a road",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

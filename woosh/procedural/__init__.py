@@ -14,6 +14,7 @@ from woosh.procedural import (
     animals,
     birds,
     creatures,
+    horses,
     impacts,
     loud,
     machines,
@@ -141,6 +142,7 @@ _TABLE = {
     "burp": Family(people.burp, 0.6, 3.0, True),
     "purr": Family(animals.purr, 3.0, 10.0),
     "pigeon": Family(birds.pigeon, 2.0, 8.0),
+    "trot": Family(horses.trot, 2.5, 8.0),
 }
 
 FAMILIES: tuple[str, ...] = tuple(_TABLE)
