@@ -76,6 +76,7 @@ _AS_PROMPT = {
     "purr": "a cat purring",
     "pigeon": "a pigeon cooing",
     "trot": "a horse trotting on a road",
+    "spring": "a comic spring",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

@@ -143,6 +143,7 @@ _TABLE = {
     "purr": Family(animals.purr, 3.0, 10.0),
     "pigeon": Family(birds.pigeon, 2.0, 8.0),
     "trot": Family(horses.trot, 2.5, 8.0),
+    "spring": Family(small_things.spring, 0.9, 3.0, True),
 }
 
 FAMILIES: tuple[str, ...] = tuple(_TABLE)

@@ -1,4 +1,4 @@
-"""Procedural families of small mechanical things: cameras, doorbells, bicycle bells."""
+"""Procedural families of small mechanical things: cameras, doorbells, bicycle bells, springs."""
 
 import numpy as np
 
@@ -17,13 +17,20 @@ from woosh.procedural.synthesis import (
     Signal,
     bandpass,
     burst,
+    clock,
     cycles,
+    decay,
+    frame_count,
     gate,
     mix,
     modes,
+    oscillate,
+    peaks,
     ramp,
     resonate,
+    rolloff,
     sample_count,
+    shape,
     surround,
 )
 
@@ -132,5 +139,48 @@ def bicycle_bell(rng: Generator, seconds: float) -> Plan:
         told(repeats=times(count), distance=where.words),
         events,
         where.level(rng, 0.85),
+        render,
+    )
+
+
+def spring(rng: Generator, seconds: float) -> Plan:
+    """A comic spring: a twang whose pitch and colour swing faster and less until it rests."""
+    tone = choose(rng, "deep", "")
+    kind = choose(rng, "comic", "cartoon")
+    length = min(1.3, 0.9 * seconds)
+    events = repeats(rng, seconds, length, most=2)
+    count = len(events)
+
+    def render() -> Signal:
+        base = rng.uniform(68, 85) if tone == "deep" else rng.uniform(82, 120)
+        speed, depth = rng.uniform(5.2, 7.0), rng.uniform(0.12, 0.25)
+        fall, bend = rng.uniform(0.7, 0.9), rng.uniform(0.12, 0.22)
+        pieces = []
+        for event in events:
+            samples = sample_count(length)
+            time = clock(samples)
+            rest = np.exp(-time / 0.5)
+            swing = np.sin(2 * np.pi * cycles(speed * rng.uniform(0.95, 1.05) * (1 + 0.8 * time)))
+            pitch = base * (1 + bend * (1 - np.exp(-time / 0.2))) * (1 + depth * rest * swing)
+            wire = oscillate(cycles(pitch), rolloff(1.6 * base, rng.uniform(0.5, 0.7), 9000), 0.3)
+            frames = np.linspace(0, samples - 1, frame_count(samples)).astype(int)
+            colour = 1 + 0.6 * (rest * np.sin(2 * np.pi * speed * time))[frames]
+            centres = colour[:, None] * np.array([700.0, 1500, 2600])
+            gains = peaks(centres, np.array([150.0, 250, 400]), np.array([1.0, 0.8, 0.5])) + 0.05
+            twang = shape(wire, gains) * decay(samples, fall, 0.002)
+            pieces.append((event, twang * rng.uniform(0.7, 1.0)))
+        audio = mix(sample_count(seconds), pieces)
+        return surround(rng, audio, rng.uniform(0.2, 0.4), 0.13, -53.0)
+
+    return Plan(
+        phrases(
+            f"{counted(count, f'{tone} boing')} of a {kind} spring",
+            f"a {kind} spring goes boing {times(count)}",
+            f"a {kind} spring",
+            f"the {tone} {choose(rng, 'twang', 'boing')} of a spring",
+        ),
+        told(tone=tone, kind=kind, boings=count),
+        events,
+        float(rng.uniform(0.5, 0.95)),
         render,
     )
