@@ -77,6 +77,10 @@ _AS_PROMPT = {
     "pigeon": "a pigeon cooing",
     "trot": "a horse trotting on a road",
     "spring": "a comic spring",
+    "airplane": "a small airplane engine",
+    "saw": "a saw cutting wood",
+    "hammer": "a hammer hitting a nail",
+    "ratchet": "a ratchet",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

@@ -144,6 +144,10 @@ _TABLE = {
     "pigeon": Family(birds.pigeon, 2.0, 8.0),
     "trot": Family(horses.trot, 2.5, 8.0),
     "spring": Family(small_things.spring, 0.9, 3.0, True),
+    "airplane": Family(vehicles.airplane, 3.0, 10.0),
+    "saw": Family(tools.saw, 2.5, 8.0),
+    "hammer": Family(tools.hammer, 1.5, 6.0),
+    "ratchet": Family(tools.ratchet, 2.0, 7.0),
 }
 
 FAMILIES: tuple[str, ...] = tuple(_TABLE)

@@ -1,4 +1,4 @@
-"""Procedural families of motorcycles and jets."""
+"""Procedural families of motorcycles, jets and small airplanes."""
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from woosh.procedural.synthesis import (
     oscillate,
     ramp,
     resonate,
+    rolloff,
     sample_count,
     saturate,
     surround,
@@ -104,5 +105,48 @@ def jet(rng: Generator, seconds: float) -> Plan:
         told(motion=motion),
         (0.0,),
         float(rng.uniform(0.6, 0.95)),
+        render,
+    )
+
+
+def airplane(rng: Generator, seconds: float) -> Plan:
+    """A propeller's blades beat the air at the harmonics of their passing; the engine fires between."""
+    motion = choose(rng, "flying past", "circling in the sky", "approaching", "flying away")
+
+    def render() -> Signal:
+        samples = sample_count(seconds)
+        course, doppler = {
+            "approaching": (ramp(samples, 0.45, 0.6, 0.8, 1.0), ramp(samples, 1.06, 1.05)),
+            "flying away": (ramp(samples, 1.0, 0.8, 0.6, 0.45), ramp(samples, 0.95, 0.94)),
+            "flying past": (
+                0.4 + 0.6 * swell(samples, rng.uniform(0.35, 0.65), 1.5),
+                ramp(samples, 1.07, 1.05, 1.0, 0.95, 0.93),
+            ),
+        }.get(motion, (curve(rng, samples, 0.7, 0.7, 1.0), np.ones(samples)))
+        rate = rng.uniform(36, 50) * doppler * (1 + 0.05 * curve(rng, samples, 0.6, -1, 1))
+        rate = rate * (1 + 0.01 * curve(rng, samples, 9, -1, 1))
+        firings = knocks(rng, rate, 4)
+        exhaust = np.zeros(samples)
+        for hertz, gain in ((180, 1.0), (900, 0.25), (2200, 0.6)):
+            part = resonate(firings, hertz * rng.uniform(0.85, 1.15), 0.4 * hertz)
+            exhaust += gain * part / part.std()
+        exhaust = saturate(tame(exhaust, 3.0), 0.5)
+        blades = oscillate(cycles(rate * rng.uniform(1.7, 2.0)), rolloff(100, 1.1, 4000), 0.3)
+        blades /= blades.std()
+        air = bandpass(noise(rng, samples, 1.2), 100, 5000) * (0.1 + 0.45 * (1 + blades) ** 2)
+        audio = exhaust / exhaust.std() + 1.5 * blades + 1.5 * air / air.std()
+        audio = lowpass(audio * curve(rng, samples, 2.1, 0.87, 1.0), 8500, 1) * course
+        return surround(rng, audio, rng.uniform(0.3, 0.5), rng.uniform(0.15, 0.25), -50)
+
+    return Plan(
+        phrases(
+            f"a small airplane {motion}",
+            f"the {choose(rng, 'drone', 'buzz', 'engine')} of a small propeller plane {motion}",
+            f"a light aircraft {motion}",
+            "the propeller of a small airplane",
+        ),
+        told(motion=motion),
+        (0.0,),
+        float(rng.uniform(0.5, 0.95)),
         render,
     )
