@@ -81,6 +81,14 @@ _AS_PROMPT = {
     "saw": "a saw cutting wood",
     "hammer": "a hammer hitting a nail",
     "ratchet": "a ratchet",
+    "frying": "bacon frying in a pan",
+    "pouring": "pouring a drink into a glass",
+    "boiling": "water boiling in a pot",
+    "toilet flush": "a toilet flushing",
+    "zipper": "a zipper",
+    "tearing": "tearing paper",
+    "arrow": "an arrow hitting a target",
+    "metal plate": "a hit on a metal plate",
 }
 
 FAMILY_LABELS: dict[str, tuple[str, ...]] = {

@@ -7,9 +7,15 @@ from woosh.procedural.synthesis import (
     Signal,
     bandpass,
     bubble,
+    burst,
+    clock,
     curve,
+    highpass,
+    lowpass,
+    mix,
     noise,
     poisson,
+    resonate,
     sample_count,
     scatter,
     surround,
@@ -85,5 +91,50 @@ def tap(rng: Generator, seconds: float) -> Plan:
         told(flow=flow, basin=basin),
         (0.0,),
         float(rng.uniform(0.35, 0.8)),
+        render,
+    )
+
+
+def toilet_flush(rng: Generator, seconds: float) -> Plan:
+    """The lever clacks, water rushes down the bowl, which resounds low, and the cistern fills."""
+    duration = choose(rng, "short", "long")
+    start = min(float(rng.uniform(0.3, 0.5)), 0.3 * seconds)
+    end = {"short": 0.85, "long": 1.2}[duration] * float(rng.uniform(2.7, 3.5))
+
+    def render() -> Signal:
+        samples = sample_count(seconds)
+        time = clock(samples)
+        rise, slump = rng.uniform(0.35, 0.75), rng.uniform(0.6, 1.2)
+        course = ([0.0, start, start + rise, end, end + 0.8], [0.0, 0.0, 1.0, 0.95, 0.33])
+        gulp = ([0.0, start, start + 0.4, start + 0.4 + slump, end + 0.8], [0, 0, 1, 0.4, 0.2])
+        rush = noise(rng, samples, rng.uniform(1.15, 1.3)) * curve(rng, samples, 65, 0.53, 1.0)
+        rush = lowpass(highpass(rush, rng.uniform(520, 750), 1), rng.uniform(10_000, 14_000), 1)
+        centre = rng.uniform(2200, 3200)
+        rush += rng.uniform(0.7, 1.0) * resonate(rush, centre, 0.6 * centre)
+        bowl = rng.uniform(270, 340)
+        low = noise(rng, samples, 1.0) * curve(rng, samples, rng.uniform(22, 30), 0.55, 1.0)
+        low = resonate(low, bowl, rng.uniform(0.1, 0.15) * bowl)
+        grains = [
+            bubble(770 * 2 ** rng.uniform(-1, 1), rng.uniform(0.02, 0.08), rng.uniform(0.1, 0.8))
+            for _ in range(40)
+        ]
+        onsets = poisson(rng, seconds, rng.uniform(26, 36))
+        bubbles = scatter(rng, samples, onsets, rng.pareto(2.5, len(onsets)), grains)
+        deep = rng.uniform(1.0, 1.6) * low / low.std() + bubbles / (bubbles.std() + 1e-9)
+        clack = burst(rng, 0.08, 150, 5000)
+        lever = mix(samples, [(0.02, rng.uniform(0.6, 1.2) * clack / np.abs(clack).max())])
+        audio = np.interp(time, *course) * rush / rush.std() + np.interp(time, *gulp) * deep
+        return surround(rng, tame(audio + lever, 6.0), 0.3, rng.uniform(0.65, 0.85), -45.0)
+
+    return Plan(
+        phrases(
+            f"a toilet flushing with a {duration} flush",
+            f"a {duration} flush of a toilet",
+            "a toilet flushing",
+            "somebody flushes a toilet",
+        ),
+        told(duration=duration),
+        (0.02, round(start, 4)),
+        float(rng.uniform(0.4, 0.85)),
         render,
     )
