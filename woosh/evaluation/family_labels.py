@@ -76,6 +76,7 @@ _AS_PROMPT = {
     "purr": "a cat purring",
     "pigeon": "a pigeon cooing",
     "trot": "a horse trotting on a road",
+    "laugh": "a man laughing",
     "spring": "a comic spring",
     "airplane": "a small airplane engine",
     "saw": "a saw cutting wood",

@@ -18,6 +18,7 @@ from woosh.procedural.synthesis import (
     surround,
     swell,
 )
+from woosh.procedural.voices import voice
 
 Generator = np.random.Generator
 
@@ -109,5 +110,66 @@ def burp(rng: Generator, seconds: float) -> Plan:
         told(how=how, person=person, burps=count),
         events,
         {"loud": 0.95}.get(how, 0.7) * float(rng.uniform(0.85, 1.0)),
+        render,
+    )
+
+
+def bouts(rng: Generator, seconds: float, rate: float) -> list[tuple[float, ...]]:
+    """Onsets of the syllables of laughs, `rate` a second and slowing down, one tuple for each laugh."""
+    result, start = [], 0.03
+    while not result or start < seconds - 0.5:
+        steps = np.arange(int(rng.integers(4, 10)))
+        gaps = rng.uniform(0.93, 1.07, len(steps)) * (1 + 0.02 * steps) / rate
+        onsets = start + np.cumsum(gaps) - gaps[0]
+        result.append(tuple(round(float(o), 4) for o in onsets if o < seconds - 0.1))
+        start = float(onsets[-1] + gaps[-1]) + float(rng.uniform(0.4, 0.8))
+    return result
+
+
+def laugh(rng: Generator, seconds: float) -> Plan:
+    """Ha-ha-ha: puffs of breath and short falling vowels, ever weaker, then a breath in."""
+    person = choose(rng, "man", "man", "woman")
+    how = choose(rng, "loudly", "heartily", "quietly", "")
+    rate = float(rng.uniform(*{"woman": (5.0, 6.5)}.get(person, (4.0, 6.0))))
+    laughs = bouts(rng, seconds, rate)
+
+    def render() -> Signal:
+        high = person == "woman"
+        base = rng.uniform(270, 390) if high else rng.uniform(130, 210)
+        tilt, breath, drop = (0.55, 0.75, 0.45) if high else (0.95, 0.42, 0.32)
+        size = rng.uniform(0.95, 1.1) if high else rng.uniform(0.9, 1.06)
+        wide = tuple(size * f for f in (720, 1250, 2600, 3500))
+        mouth = [wide, tuple(size * f for f in (620, 1150, 2500, 3500))]
+        pieces = []
+        for onsets in laughs:
+            own = base * rng.uniform(0.9, 1.12)
+            for number, onset in enumerate(onsets):
+                step, tired = rng.uniform(0.95, 1.05) / rate, number / len(onsets)
+                level = (0.7 if number == 0 else 1.0 - 0.6 * tired) * rng.uniform(0.8, 1.1)
+                puff = sample_count(0.5 * step)
+                air = voice(rng, np.full(puff, 0.7 * own), [wide, wide], 1.0, 12.0)
+                vowel = sample_count(0.5 * step)
+                course = own * (1.15 - drop * tired) * ramp(vowel, 0.92, 1.12, 1.0, 0.8)
+                tone = voice(rng, course, mouth, tilt, breath, 0.14) * swell(vowel, 0.3, 0.8)
+                pieces.append((onset, 0.15 * level * air * swell(puff, 0.6, 1.0)))
+                pieces.append((onset + 0.43 * step, level * tone))
+            gasp = sample_count(0.35)
+            throat = (500.0, 1500.0, 2600.0, 3600.0)
+            inhale = voice(rng, np.full(gasp, base), [throat, throat], 1.0, 15.0)
+            end = onsets[-1] + 1 / rate + 0.08
+            pieces.append((end, rng.uniform(0.04, 0.08) * inhale * swell(gasp, 0.5, 1.3)))
+        audio = mix(sample_count(seconds), pieces)
+        return surround(rng, audio, rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.4), -34.0)
+
+    return Plan(
+        phrases(
+            f"a {person} laughing {how}",
+            f"a {person} {choose(rng, 'laughs', 'bursts out laughing', 'cannot stop laughing')}",
+            f"the {choose(rng, 'laughter', 'laugh')} of a {person}",
+            f"{choose(rng, 'laughter', 'someone laughing', 'ha-ha-ha, laughter')}",
+        ),
+        told(person=person, how=how),
+        tuple(onsets[0] for onsets in laughs),
+        float(rng.uniform(0.7, 0.95)) * {"quietly": 0.4}.get(how, 1.0),
         render,
     )
