@@ -77,6 +77,7 @@ _AS_PROMPT = {
     "pigeon": "a pigeon cooing",
     "trot": "a horse trotting on a road",
     "laugh": "a man laughing",
+    "neigh": "a horse neighing",
     "spring": "a comic spring",
     "airplane": "a small airplane engine",
     "saw": "a saw cutting wood",

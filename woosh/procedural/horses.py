@@ -2,18 +2,34 @@
 
 import numpy as np
 
-from woosh.procedural.plan import Plan, choose, phrases, spaced, told
+from woosh.procedural.animals import heard_from
+from woosh.procedural.plan import (
+    Plan,
+    choose,
+    counted,
+    phrases,
+    place,
+    repeats,
+    spaced,
+    times,
+    told,
+)
 from woosh.procedural.synthesis import (
+    RATE,
     Signal,
     bandpass,
     bubble,
     curve,
+    cycles,
     decay,
     mix,
+    noise,
+    ramp,
     sample_count,
     surround,
     swell,
 )
+from woosh.procedural.voices import voice
 
 Generator = np.random.Generator
 
@@ -67,5 +83,64 @@ def trot(rng: Generator, seconds: float) -> Plan:
         told(pace=pace, ground=ground),
         events,
         float(rng.uniform(0.45, 0.9)),
+        render,
+    )
+
+
+def snort(rng: Generator, length: float) -> Signal:
+    """Air that flutters the nostrils, at unit level."""
+    samples = sample_count(length)
+    flutter = np.exp(-5 * (cycles(rng.uniform(16, 24) * ramp(samples, 1.2, 0.8)) % 1.0))
+    air = bandpass(noise(rng, samples, 0.5), 200, 2500) * flutter * swell(samples, 0.25, 1.2)
+    return air / air.std()
+
+
+def neigh(rng: Generator, seconds: float) -> Plan:
+    """A whinny: a strained voice that shakes eight to nine times a second as it sinks, then a snort."""
+    who = choose(rng, "horse", "horse", "stallion", "pony")
+    length = min(float(rng.uniform(1.1, 1.6)), 0.8 * seconds)
+    events, where = repeats(rng, seconds, length + 0.7, most=2), place(rng)
+    count = len(events)
+
+    def render() -> Signal:
+        top = {"stallion": 600.0, "pony": 900.0}.get(who, 740.0) * rng.uniform(0.9, 1.1)
+        size = {"stallion": 1.02, "pony": 1.12}.get(who, 1.06)
+        start, end, speed = rng.uniform(0.6, 0.78), rng.uniform(0.65, 0.82), rng.uniform(8, 9.2)
+        throat = rng.uniform(1450, 1750)  # Hz, where the open mouth rings most
+        mouth = [
+            tuple(size * f for f in moment)
+            for moment in (
+                (0.6 * throat, 1500, 2600, 3600),
+                (throat, 1800, 3000, 4200),
+                (1.1 * throat, 1800, 3000, 4200),
+                (0.8 * throat, 1500, 2700, 3800),
+                (0.5 * throat, 1200, 2400, 3500),
+            )
+        ]
+
+        def call() -> Signal:
+            samples = sample_count(length * rng.uniform(0.9, 1.0))
+            grow = ramp(samples, 0.0, 0.3, 1.0, 1.0, 1.0)
+            pace = speed * curve(rng, samples, 4, 0.85, 1.15) * ramp(samples, 1.1, 1.0, 0.8)
+            shake = np.sin(2 * np.pi * cycles(pace))
+            pitch = top * ramp(samples, start, 0.9, 1.0, 0.95, 0.88, 0.85, end)
+            level = ramp(samples, 0.0, 0.8, 1.0, 1.0, 0.8, 0.6, 0.4, 0.0)
+            level = level * (1 - 0.72 * grow * (0.5 + 0.5 * shake))
+            whinny = voice(rng, pitch * (1 + 0.1 * grow * shake), mouth, 0.33, 0.48, 0.23) * level
+            after = (0.95 * len(whinny) / RATE, 0.23 * snort(rng, 0.5))
+            return mix(sample_count(length + 0.6), [(0.0, whinny), after])
+
+        return heard_from(rng, where, seconds, events, call)
+
+    return Plan(
+        phrases(
+            f"a {who} neighs {times(count)} {where.words}",
+            f"a {who} neighing {where.words}",
+            f"{counted(count, 'neigh')} of a {who} {where.words}",
+            f"the neigh of a {who}, {choose(rng, 'then a snort', 'ending in a snort')}",
+        ),
+        told(who=who, repeats=times(count), distance=where.words),
+        events,
+        where.level(rng, 0.9),
         render,
     )
