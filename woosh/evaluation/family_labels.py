@@ -78,6 +78,7 @@ _AS_PROMPT = {
     "trot": "a horse trotting on a road",
     "laugh": "a man laughing",
     "neigh": "a horse neighing",
+    "bee": "a bee buzzing around",
     "spring": "a comic spring",
     "airplane": "a small airplane engine",
     "saw": "a saw cutting wood",

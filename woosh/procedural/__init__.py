@@ -148,6 +148,7 @@ _TABLE = {
     "trot": Family(horses.trot, 2.5, 8.0),
     "laugh": Family(people.laugh, 1.5, 6.0),
     "neigh": Family(horses.neigh, 1.5, 5.0, True),
+    "bee": Family(creatures.bee, 2.0, 8.0),
     "spring": Family(small_things.spring, 0.9, 3.0, True),
     "airplane": Family(vehicles.airplane, 3.0, 10.0),
     "saw": Family(tools.saw, 2.5, 8.0),

@@ -15,7 +15,9 @@ from woosh.procedural.plan import (
     told,
 )
 from woosh.procedural.synthesis import (
+    RATE,
     Signal,
+    bandpass,
     clock,
     curve,
     cycles,
@@ -202,5 +204,44 @@ def swarm(rng: Generator, seconds: float) -> Plan:
         told(size=size, insect=insect, distance=where.words),
         (0.0,),
         where.level(rng, 0.7),
+        render,
+    )
+
+
+def bee(rng: Generator, seconds: float) -> Plan:
+    """One insect flies to and fro: its wings are louder and, coming nearer, higher; wind goes on."""
+    who, beat = [("bee", 240.0), ("wasp", 215.0), ("bumblebee", 200.0), ("honey bee", 260.0)][
+        int(rng.integers(4))
+    ]
+    spot = choose(rng, "among flowers", "in a garden", "outdoors", "")
+
+    def render() -> Signal:
+        samples = sample_count(seconds)
+        reach = rng.uniform(1.5, 2.3)  # metres
+        metres = 0.15 + reach * (1 - curve(rng, samples, rng.uniform(1.0, 1.9))) ** 1.5
+        approach = 1 - 3 * np.gradient(metres) * RATE / 343
+        course = 1 + 0.18 * curve(rng, samples, 1.5, -1, 1)
+        flutter = 1 + 0.024 * curve(rng, samples, 35, -1, 1)
+        own = beat * rng.uniform(0.95, 1.07)
+        weights = rolloff(1.4 * own, 0.53, 7000)
+        weights = weights * (0.45 + 0.55 * rng.uniform(0.1, 1.0, len(weights)))
+        wings = oscillate(cycles(own * approach * course * flutter), weights, 0.5)
+        wings /= wings.std()
+        air = bandpass(noise(rng, samples), 800, 6000) * (1 + wings / 3)
+        audio = (wings * curve(rng, samples, 25, 0.6, 1.0) + 0.08 * air) / metres
+        audio = audio / audio.std() + 0.7 * noise(rng, samples, 2.0)
+        audio = surround(rng, audio, rng.uniform(0.2, 0.4), 0.11, -70.0)
+        return audio + 0.8 * audio.std() * noise(rng, samples, 0.7)
+
+    return Plan(
+        phrases(
+            f"a {who} buzzing around {spot}",
+            f"a {who} {choose(rng, 'buzzes by', 'buzzes past', 'buzzing to and fro')} {spot}",
+            f"the {choose(rng, 'buzz', 'buzzing')} of a {who}",
+            f"a buzzing {who} flying {spot}",
+        ),
+        told(who=who, spot=spot),
+        (0.0,),
+        float(rng.uniform(0.4, 0.85)),
         render,
     )
