@@ -80,6 +80,8 @@ _AS_PROMPT = {
     "neigh": "a horse neighing",
     "bee": "a bee buzzing around",
     "spring": "a comic spring",
+    "vacuum cleaner": "a vacuum cleaner",
+    "hair dryer": "a hair dryer",
     "airplane": "a small airplane engine",
     "saw": "a saw cutting wood",
     "hammer": "a hammer hitting a nail",
