@@ -82,6 +82,7 @@ _AS_PROMPT = {
     "spring": "a comic spring",
     "vacuum cleaner": "a vacuum cleaner",
     "hair dryer": "a hair dryer",
+    "sewing machine": "a sewing machine",
     "airplane": "a small airplane engine",
     "saw": "a saw cutting wood",
     "hammer": "a hammer hitting a nail",

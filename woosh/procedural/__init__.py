@@ -153,6 +153,7 @@ _TABLE = {
     "spring": Family(small_things.spring, 0.9, 3.0, True),
     "vacuum cleaner": Family(household.vacuum_cleaner, 3.0, 10.0),
     "hair dryer": Family(household.hair_dryer, 3.0, 10.0),
+    "sewing machine": Family(household.sewing_machine, 3.0, 10.0),
     "airplane": Family(vehicles.airplane, 3.0, 10.0),
     "saw": Family(tools.saw, 2.5, 8.0),
     "hammer": Family(tools.hammer, 1.5, 6.0),

@@ -1,4 +1,4 @@
-"""Procedural families of household machines: vacuum cleaners, hair dryers."""
+"""Procedural families of household machines: vacuum cleaners, hair dryers, sewing machines."""
 
 import numpy as np
 
@@ -10,11 +10,15 @@ from woosh.procedural.plan import (
     told,
 )
 from woosh.procedural.synthesis import (
+    RATE,
     Signal,
     bandpass,
+    burst,
     clock,
     curve,
     cycles,
+    lowpass,
+    mix,
     noise,
     oscillate,
     resonate,
@@ -123,6 +127,65 @@ def hair_dryer(rng: Generator, seconds: float) -> Plan:
             "a hair dryer",
         ),
         told(power=power, manner=manner),
+        (0.0,),
+        float(rng.uniform(0.4, 0.9)),
+        render,
+    )
+
+
+def sewing_machine(rng: Generator, seconds: float) -> Plan:
+    """The needle's bar and the feed knock at every stitch, as fast as the pedal lets the motor turn."""
+    manner = choose(rng, "steadily", "in bursts", "slowly")
+    cloth = choose(rng, "thin cloth", "denim", "")
+
+    def render() -> Signal:
+        samples = sample_count(seconds)
+        low, high = (0.55, 0.85) if manner == "slowly" else (0.65, 1.0)
+        speed = curve(rng, samples, 1.4, low, high)
+        if manner == "in bursts":
+            pressed = (curve(rng, samples, 0.9) > 0.25).astype(float)
+            speed = np.maximum(0.02, speed * np.clip(lowpass(pressed, 3, 1), 0, 1))
+        stitch = rng.uniform(11, 15) * speed
+        phase = cycles(stitch)
+        starts = np.flatnonzero(np.diff(np.floor(phase), prepend=-1))
+        thick = 0.9 if cloth == "denim" else 1.0
+        parts = tuple(
+            (delay, gain, centre * thick * rng.uniform(0.8, 1.2), length)
+            for delay, gain, centre, length in (
+                (0.0, 1.0, 5000, 0.026),
+                (0.27, 0.25, 1800, 0.026),
+                (0.55, 0.56, 2200, 0.09),
+            )
+        )
+        pieces = []
+        for start in starts:
+            for delay, gain, centre, length in parts:
+                knock = burst(rng, length, 0.5 * centre, 2 * centre)
+                onset = start / RATE + delay * rng.uniform(0.95, 1.05) / stitch[start]
+                pieces.append((onset, gain * rng.uniform(0.7, 1.0) * knock / np.abs(knock).max()))
+        knocks = mix(samples, pieces)
+        body = np.sum(
+            [
+                resonate(knocks, hertz * rng.uniform(0.85, 1.15), 0.15 * hertz)
+                for hertz in (300, 700)
+            ],
+            axis=0,
+        )
+        knocks = knocks / knocks.std() + 1.06 * body / body.std()
+        motor = fan(rng, 13.6 * stitch, 0.3) * (0.3 + 0.7 * speed)
+        sliding = bandpass(noise(rng, samples, 0.5), 500, 7000) * speed
+        sliding *= (0.5 + 0.5 * np.cos(2 * np.pi * phase)) ** 2
+        audio = knocks + 0.69 * motor + 0.88 * sliding / sliding.std()
+        return surround(rng, audio, rng.uniform(0.13, 0.2), rng.uniform(0.45, 0.65), -36)
+
+    return Plan(
+        phrases(
+            f"a sewing machine stitching {cloth} {manner}",
+            f"a sewing machine running {manner}",
+            f"the {choose(rng, 'rattle', 'clatter', 'chatter')} of a sewing machine",
+            "a sewing machine",
+        ),
+        told(cloth=cloth, manner=manner),
         (0.0,),
         float(rng.uniform(0.4, 0.9)),
         render,
