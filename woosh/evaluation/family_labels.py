@@ -91,6 +91,7 @@ _AS_PROMPT = {
     "pouring": "pouring a drink into a glass",
     "boiling": "water boiling in a pot",
     "toilet flush": "a toilet flushing",
+    "chopping": "chopping on a board",
     "zipper": "a zipper",
     "tearing": "tearing paper",
     "arrow": "an arrow hitting a target",

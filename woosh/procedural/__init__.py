@@ -162,6 +162,7 @@ _TABLE = {
     "pouring": Family(kitchen.pouring, 2.5, 7.0),
     "boiling": Family(kitchen.boiling, 3.0, 10.0),
     "toilet flush": Family(running_water.toilet_flush, 3.0, 8.0),
+    "chopping": Family(kitchen.chopping, 1.5, 6.0),
     "zipper": Family(ripping.zipper, 0.8, 4.0, True),
     "tearing": Family(ripping.tearing, 1.5, 5.0),
     "arrow": Family(hits.arrow, 1.0, 4.0, True),

@@ -1,4 +1,4 @@
-"""Procedural families of the kitchen: frying, pouring, boiling."""
+"""Procedural families of the kitchen: frying, pouring, boiling, chopping."""
 
 import numpy as np
 
@@ -6,6 +6,7 @@ from woosh.procedural.plan import (
     Plan,
     choose,
     phrases,
+    spaced,
     told,
 )
 from woosh.procedural.synthesis import (
@@ -15,11 +16,13 @@ from woosh.procedural.synthesis import (
     burst,
     curve,
     highpass,
+    mix,
     noise,
     poisson,
     ramp,
     resonate,
     sample_count,
+    saturate,
     scatter,
     surround,
     sweep_band,
@@ -100,29 +103,35 @@ def pouring(rng: Generator, seconds: float) -> Plan:
 
 
 def boiling(rng: Generator, seconds: float) -> Plan:
-    """Bubbles of steam rise, thickest where the water boils up, and the pot resounds below them."""
+    """Small bubbles of steam rise and burst by the hundred, the water seethes, the pot resounds."""
     vessel = choose(rng, "pot", "kettle", "saucepan", "cauldron")
     manner = choose(rng, "gently", "vigorously")
 
     def render() -> Signal:
         samples = sample_count(seconds)
-        size = rng.uniform(310, 400)
+        size, rise = rng.uniform(430, 570), rng.uniform(0.5, 1.0)
         grains = []
-        for octave in rng.uniform(-1.15, 1.0, 60):
-            length = 0.038 * rng.uniform(0.5, 1.5) * 2 ** (-0.3 * octave)
-            grains.append(bubble(size * 2**octave, length, rng.uniform(0.05, 0.85)))
-        rate = {"gently": rng.uniform(200, 260), "vigorously": rng.uniform(280, 360)}[manner]
+        for octave in rng.uniform(-0.35, 1.3, 60):
+            length = 0.015 * rng.uniform(0.5, 1.5) * 2 ** (-0.3 * octave)
+            grains.append(bubble(size * 2**octave, length, rng.uniform(0.05, rise)))
+        rate = {"gently": rng.uniform(230, 290), "vigorously": rng.uniform(330, 430)}[manner]
         onsets = poisson(rng, seconds, rate)
-        activity = curve(rng, samples, rng.uniform(3, 6), 0.4, 1.0)
-        moments = np.minimum((onsets * len(activity) / seconds).astype(int), samples - 1)
-        onsets = onsets[rng.uniform(size=len(onsets)) < activity[moments]]
-        weights = 0.1 + np.minimum(rng.pareto(rng.uniform(2.1, 2.5), len(onsets)), 8.0)
+        weights = 0.1 + np.minimum(rng.pareto(rng.uniform(3.4, 4.0), len(onsets)), 8.0)
         bubbles = scatter(rng, samples, onsets, weights, grains)
-        rumble = bandpass(noise(rng, samples, 1.7), 100, 1700) * curve(rng, samples, 16, 0.2, 1.0)
-        audio = bubbles / (bubbles.std() + 1e-9) + rng.uniform(0.03, 0.15) * rumble / rumble.std()
-        body = rng.uniform(195, 260)
-        audio += rng.uniform(2.0, 3.0) * resonate(audio, body, 0.53 * body)
-        return surround(rng, audio, 0.3, rng.uniform(0.25, 0.5), -45.0)
+        bubbles *= curve(rng, samples, rng.uniform(7, 11), rng.uniform(0.5, 0.75), 1.0)
+        seething = bandpass(noise(rng, samples, 1.74), 248, rng.uniform(2100, 3000))
+        seething *= curve(rng, samples, 49, 0.1, 1.0)
+        audio = bubbles / (bubbles.std() + 1e-9)
+        audio += rng.uniform(0.2, 0.42) * seething / seething.std()
+        burst_grains = [burst(rng, rng.uniform(0.003, 0.012), 479, 3500) for _ in range(20)]
+        onsets = poisson(rng, seconds, 13.5)
+        bursts = scatter(rng, samples, onsets, rng.pareto(2.0, len(onsets)), burst_grains)
+        audio += 0.037 * bursts / (bursts.std() + 1e-9)
+        body = rng.uniform(195, 245)
+        audio += rng.uniform(1.3, 1.7) * resonate(audio, body, 0.65 * body)
+        steam = highpass(noise(rng, samples), 3000) * curve(rng, samples, 8, 0.6, 1.0)
+        audio += rng.uniform(0.03, 0.08) * audio.std() * steam / steam.std()
+        return surround(rng, tame(audio, 5.3), rng.uniform(0.18, 0.26), 0.58, -50.0)
 
     return Plan(
         phrases(
@@ -134,5 +143,51 @@ def boiling(rng: Generator, seconds: float) -> Plan:
         told(manner=manner, vessel=vessel),
         (0.0,),
         float(rng.uniform(0.35, 0.8)),
+        render,
+    )
+
+
+def chopping(rng: Generator, seconds: float) -> Plan:
+    """A blade comes down on a board, which sounds short and hollow, and what it cut falls after it."""
+    food = choose(rng, "an onion", "carrots", "vegetables", "herbs", "celery")
+    pace = choose(rng, "quickly", "slowly")
+    step = {"quickly": 0.36, "slowly": 0.48}[pace] * float(rng.uniform(0.9, 1.1))
+    events = spaced(rng, seconds, step, 0.16)
+
+    def render() -> Signal:
+        board = rng.uniform(480, 600) * np.array([1.0, rng.uniform(1.9, 2.2), 2.46])
+        width, blade = rng.uniform(0.45, 0.7), rng.uniform(1300, 1700)
+        low, softest = rng.uniform(165, 215), rng.uniform(0.35, 0.55)
+        hollow, knife = rng.uniform(0.4, 0.7), rng.uniform(0.06, 0.11)
+        pieces = []
+        for event in events:
+            force = rng.uniform(softest, 1.0)
+            blow = burst(rng, rng.uniform(0.06, 0.09), low, 906)
+            blow /= np.abs(blow).max()
+            rung = np.pad(blow, (0, 4000))
+            ring = np.zeros(len(rung))
+            for mode, gain in zip(board * rng.uniform(0.94, 1.06, 3), (1.0, 0.7, 0.4), strict=True):
+                ring += gain * resonate(rung, mode, width * mode)
+            contact = burst(rng, 0.026, blade, 12_000, 0.0003)
+            pieces.append((event, force * hollow * ring / np.abs(ring).max()))
+            pieces.append((event, force * 0.45 * blow))
+            pieces.append((event, force * knife * contact / np.abs(contact).max()))
+            if rng.uniform() < 0.7:
+                fall = burst(rng, 0.03, 300, 5000)
+                delay = rng.uniform(0.03, 0.12)
+                pieces.append((event + delay, 0.25 * fall / np.abs(fall).max()))
+        audio = saturate(mix(sample_count(seconds), pieces), rng.uniform(2.5, 3.4))
+        return surround(rng, audio, rng.uniform(0.55, 0.7), rng.uniform(0.18, 0.26), -49.0)
+
+    return Plan(
+        phrases(
+            f"chopping {food} {pace} on a wooden board",
+            f"a knife chopping {food} on a board",
+            f"somebody chops {food} {pace}",
+            "chopping on a board",
+        ),
+        told(food=food, pace=pace),
+        events,
+        float(rng.uniform(0.4, 0.85)),
         render,
     )
