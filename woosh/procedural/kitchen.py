@@ -71,22 +71,25 @@ def pouring(rng: Generator, seconds: float) -> Plan:
 
     def render() -> Signal:
         samples = sample_count(seconds)
-        low = {"glass": 320.0, "mug": 290.0, "jug": 240.0}[vessel] * rng.uniform(0.9, 1.15)
-        centre = low * ramp(samples, 1.0, rng.uniform(1.4, 1.6), rng.uniform(2.1, 2.6))
-        centre = centre * (1 + 0.03 * curve(rng, samples, 8, -1, 1))
-        jet = noise(rng, samples, rng.uniform(0.7, 1.1)) * curve(rng, samples, 50, 0.2, 1.0)
-        column = sweep_band(jet, centre, rng.uniform(0.32, 0.45))
-        spray = bandpass(noise(rng, samples), 2000, 9000) * curve(rng, samples, 40, 0.3, 1.0)
-        size = rng.uniform(1200, 1900)
+        low = {"glass": 340.0, "mug": 310.0, "jug": 280.0}[vessel] * rng.uniform(0.92, 1.08)
+        centre = low * ramp(samples, 1.0, 1.8, rng.uniform(2.6, 3.0))
+        centre *= 1 + 0.04 * curve(rng, samples, 8, -1, 1)
+        jet = noise(rng, samples, rng.uniform(0.6, 0.8)) * curve(rng, samples, 81, 0.22, 1.0)
+        column = sweep_band(jet, centre, rng.uniform(0.75, 0.9))
+        spray = bandpass(noise(rng, samples), 800, 9000) * curve(rng, samples, 76, 0.28, 1.0)
+        size = rng.uniform(1000, 1300)
         grains = [
-            bubble(size * 2 ** rng.uniform(-1, 1), rng.uniform(0.01, 0.05), rng.uniform(0.1, 0.6))
-            for _ in range(40)
+            bubble(size * 2 ** rng.uniform(-1.2, 1), rng.uniform(0.006, 0.025), rng.uniform(0, 0.4))
+            for _ in range(60)
         ]
-        onsets = poisson(rng, seconds, rng.uniform(60, 90))
-        bubbles = scatter(rng, samples, onsets, 0.1 + rng.pareto(2.0, len(onsets)), grains)
-        audio = column / column.std() + rng.uniform(0.4, 0.7) * spray / spray.std()
-        audio += rng.uniform(0.35, 0.6) * bubbles / (bubbles.std() + 1e-9)
-        return surround(rng, tame(audio, 5.0), 0.3, rng.uniform(0.1, 0.25), -45.0)
+        onsets = poisson(rng, seconds, rng.uniform(50, 68))
+        weights = 0.1 + np.minimum(rng.pareto(2.8, len(onsets)), 8.0)
+        bubbles = scatter(rng, samples, onsets, weights, grains)
+        audio = column / column.std() + rng.uniform(0.36, 0.46) * spray / spray.std()
+        audio += rng.uniform(0.85, 1.05) * bubbles / (bubbles.std() + 1e-9)
+        audio *= curve(rng, samples, rng.uniform(5, 7), rng.uniform(0.75, 0.9), 1.0)
+        audio *= np.interp(np.linspace(0, 1, samples), [0, 0.025, 0.87, 1], [0.05, 1, 1, 0.3])
+        return surround(rng, tame(audio, 5.2), 0.35, rng.uniform(0.18, 0.28), -44.0)
 
     return Plan(
         phrases(
