@@ -25,7 +25,7 @@ PROMPTS = ("a dog barking", "rain on a tin roof", "a door creaks", "sea waves")
 
 def spent(checkout: Path, arguments: Sequence[str], folder: Path) -> float | None:
     """Processor seconds of a command of a checkout, or None where it fails."""
-    for made in (folder / "index.new", folder / "takes"):
+    for made in (folder / "index.new", folder / "takes", folder / "shards"):
         if made.exists():
             shutil.rmtree(made)
     before = os.times()
@@ -59,6 +59,11 @@ def commands(models: Sequence[str], video: Path | None) -> dict[str, list[str]]:
     rows["tag"] = ["tag", "sounds/0.wav", "--model", "woosh-tiny-clap"]
     rows["index, 4 sounds"] = ["index", "sounds", "-o", "index.new"]
     rows["search"] = ["search", "a dog", "--index", "index.old"]
+    rows["reconstruct"] = ["reconstruct", "sounds/0.wav", "again.wav", "--model", "woosh-tiny"]
+    rows["evaluate, 4 sounds"] = [
+        *("evaluate", "generation", "--generated", "sounds", "--reference", "sounds"),
+    ]
+    rows["data prepare, 4 sounds"] = ["data", "prepare", "sounds", "shards"]
     rows["models"] = ["models"]
     rows["--help"] = ["--help"]
     rows["--version"] = ["--version"]
