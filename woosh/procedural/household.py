@@ -82,7 +82,7 @@ def vacuum_cleaner(rng: Generator, seconds: float) -> Plan:
         air = tube(rng, stream, 475, 1810, rng.uniform(0.25, 0.5)) * (1 + 0.23 * stroke)
         bristles = np.maximum(0, np.sin(2 * np.pi * cycles(0.33 * turn))) ** 4
         brush = bandpass(noise(rng, samples, 0.5), 150, 3000) * bristles * (0.6 + 0.4 * stroke)
-        brush *= {"pushed over a carpet": 0.45}.get(manner, 0.25) / brush.std()
+        brush *= (0.45 if manner == "pushed over a carpet" else 0.25) / brush.std()
         audio = rng.uniform(0.5, 0.65) * fan(rng, turn, 0.3, 4.0) + air + brush
         audio = saturate(tame(audio, 3.0), 0.9) * speed
         return surround(rng, audio, rng.uniform(0.18, 0.28), rng.uniform(0.5, 0.7), -50)
